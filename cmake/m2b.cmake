@@ -1,0 +1,25 @@
+# Flags of our own code; the libraries' headers are system headers and stay out of it.
+add_library(m2b_flags INTERFACE)
+target_compile_options(m2b_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wimplicit-fallthrough
+  $<$<BOOL:${M2B_WARNINGS_AS_ERRORS}>:-Werror>)
+target_link_libraries(m2b_flags INTERFACE Threads::Threads)
+
+if(M2B_SANITIZE)
+  # On the directory, not on a target: object files with and without a sanitizer must not be mixed.
+  add_compile_options(-fsanitize=${M2B_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${M2B_SANITIZE})
+endif()
+
+# m2b_module(<name> PUBLIC <targets> PRIVATE <targets>)
+# The static library m2b_<name> of all src/<name>/*.cpp; what it promises is in include/m2b/<name>.
+function(m2b_module name)
+  cmake_parse_arguments(MODULE "" "" "PUBLIC;PRIVATE" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp)
+  add_library(m2b_${name} STATIC ${sources})
+  target_include_directories(m2b_${name}
+    PUBLIC ${PROJECT_SOURCE_DIR}/include
+    PRIVATE ${PROJECT_SOURCE_DIR}/src)
+  target_compile_definitions(m2b_${name} PRIVATE M2B_VERSION="${PROJECT_VERSION}")
+  target_link_libraries(m2b_${name} PUBLIC ${MODULE_PUBLIC} PRIVATE m2b_flags ${MODULE_PRIVATE})
+endfunction()

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "m2b/mqtt/options.hpp"
+#include "m2b/pipeline/options.hpp"
+#include "m2b/spool/options.hpp"
+#include "m2b/status/options.hpp"
+#include "m2b/upload/options.hpp"
+#include "m2b/util/log.hpp"
+
+namespace m2b {
+
+/// All settings of the daemon, each module's in its own struct.
+struct Config {
+  MqttOptions mqtt;
+  SpoolOptions spool;
+  PipelineOptions pipeline;
+  StoreOptions store;
+  StatusOptions status;
+  log::Level log_level = log::Level::info;
+  /// How long uploads may go on after SIGTERM; below the 10 s that `docker stop` waits.
+  std::chrono::milliseconds shutdown_timeout{8000};
+};
+
+/// One setting as a person sees it; the table behind --help, README.md and the parser alike.
+struct Setting {
+  std::string_view name = {};          // environment variable; the flag is made from it
+  std::string_view default_text = {};  // what to write for the same effect; empty: none
+  std::string_view default_note = {};  // the default in words, where no value says the same
+  std::string_view allowed = {};       // what values are accepted, after "must be"
+  std::string_view help = {};
+  bool original = false;  // the original service has it too
+  bool required = false;
+  bool secret = false;  // its value is never shown; `<name>_FILE` names a file that holds it
+  bool empty_is_a_value = false;  // elsewhere an empty text counts as not set
+  /// Stores the value in the config, or says what is wrong with it ("must be …"); an empty text
+  /// says no more than that it is not what `allowed` asks for.
+  std::function<std::optional<std::string>(Config&, std::string_view)> apply = {};
+};
+
+/// What is added to the name of a secret to name the file that holds it.
+inline constexpr std::string_view kSecretFileSuffix = "_FILE";
+
+/// Every setting, in the order of README.md, the original's first.
+[[nodiscard]] std::span<const Setting> settings();
+
+/// The settings as the Markdown table of README.md; `mqtt-to-blob --settings` prints it.
+[[nodiscard]] std::string settings_table();
+
+/// `BROKER_URL` -> `--broker-url`.
+[[nodiscard]] std::string flag_of(std::string_view setting_name);
+
+/// One thing that is wrong: the variable, its value (`***` for secrets) and what is allowed.
+using ConfigError = std::string;
+
+/// Reads a variable of the environment; replaced in tests.
+using Environment = std::function<std::optional<std::string>(const std::string& name)>;
+
+/// Defaults < environment < flags (by the name of the setting, or of a secret's file). Every
+/// mistake at once. An empty value counts as not set, unless the setting says otherwise.
+[[nodiscard]] std::variant<Config, std::vector<ConfigError>> load_config(
+    const Environment& environment, const std::map<std::string, std::string>& flags);
+
+}  // namespace m2b

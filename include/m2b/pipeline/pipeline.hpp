@@ -1,0 +1,93 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "m2b/pipeline/options.hpp"
+#include "m2b/spool/spool.hpp"
+#include "m2b/upload/object_store.hpp"
+#include "m2b/util/histogram.hpp"
+
+namespace m2b {
+
+/// What the last answer of the store, or its absence, means for everybody.
+enum class StoreState {
+  unknown,    ///< not asked yet
+  reachable,  ///< it takes objects
+  away,       ///< no answer, or busy: probed by one upload at a time
+  held        ///< it refuses us until a person mends it; probed as well
+};
+
+[[nodiscard]] const char* to_string(StoreState state) noexcept;
+
+/// What the pipeline counts; monotonic since the start of the process. Any thread.
+class PipelineStats {
+ public:
+  void count_upload(PutOutcome outcome) noexcept {
+    uploads_[static_cast<std::size_t>(outcome)].fetch_add(1, std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::uint64_t uploads(PutOutcome outcome) const noexcept {
+    return uploads_[static_cast<std::size_t>(outcome)].load(std::memory_order_relaxed);
+  }
+
+  void count_dead_letter(DeadLetterReason reason) noexcept {
+    dead_letters_[static_cast<std::size_t>(reason)].fetch_add(1, std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::uint64_t dead_letters(DeadLetterReason reason) const noexcept {
+    return dead_letters_[static_cast<std::size_t>(reason)].load(std::memory_order_relaxed);
+  }
+
+  /// `code` is PutResult::code, of which there are few.
+  void count_retry(const std::string& code);
+  [[nodiscard]] std::map<std::string, std::uint64_t> retries() const;
+
+  std::atomic<std::uint64_t> uploaded_bytes{0};
+  DurationHistogram upload_time;  // of the uploads that were stored
+
+ private:
+  static constexpr std::size_t kOutcomes = 6;
+  static constexpr std::size_t kReasons = kDeadLetterReasons.size() + 1;  // numbered from 1
+
+  std::array<std::atomic<std::uint64_t>, kOutcomes> uploads_{};
+  std::array<std::atomic<std::uint64_t>, kReasons> dead_letters_{};
+  mutable std::mutex mutex_;  // guards retries_
+  std::map<std::string, std::uint64_t> retries_;
+};
+
+/// From the spool to the store: feeder, decoders and uploaders with the queues between them.
+/// Whatever is inside is in the spool as well, so it may be stopped or killed at any moment.
+///
+/// For one key uploads happen one at a time in order of arrival; different keys go in parallel.
+class Pipeline {
+ public:
+  /// Makes the store of one uploader thread; called on that thread.
+  using StoreFactory = std::function<std::unique_ptr<ObjectStore>()>;
+
+  /// Options and spool outlive the pipeline.
+  Pipeline(const PipelineOptions& options, Spool& spool, StoreFactory make_store);
+  ~Pipeline();
+  Pipeline(const Pipeline&) = delete;
+  Pipeline& operator=(const Pipeline&) = delete;
+
+  void start();
+
+  /// Begins nothing new, gives the uploads that run until `finish_within` to end, abandons the rest
+  /// and joins all threads. What is abandoned is offered again after the restart. Idempotent.
+  void stop(std::chrono::milliseconds finish_within);
+
+  [[nodiscard]] const PipelineStats& stats() const noexcept;
+  [[nodiscard]] StoreState store_state() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace m2b

@@ -1,0 +1,131 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <future>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "m2b/spool/dead_letter.hpp"
+#include "m2b/spool/message.hpp"
+#include "m2b/spool/options.hpp"
+#include "m2b/spool/record.hpp"
+#include "m2b/util/histogram.hpp"
+
+namespace m2b {
+
+/// The spool cannot be used at start: the text names the directory, the cause and the remedy.
+class SpoolError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// How a ticket ends. There is no failure: while the disk is full or broken, tickets stay open.
+enum class Durability {
+  durable,  ///< on disk: the message may be acknowledged
+  closed    ///< the spool was closed first: it must not be acknowledged
+};
+
+/// Whether the spool takes messages, and if not, why.
+enum class Intake {
+  open,
+  at_cap,     ///< SPOOL_MAX_BYTES is reached
+  at_floor,   ///< SPOOL_MIN_FREE_BYTES is reached, or the disk is full
+  disk_error  ///< the last commit failed
+};
+
+[[nodiscard]] const char* to_string(Intake intake) noexcept;
+
+/// The accounts of the spool since it was made; they survive restarts, because they are written in
+/// the same transactions as what they count. received = stored + dead_lettered + waiting().
+struct SpoolTotals {
+  std::uint64_t received = 0;
+  std::uint64_t stored = 0;
+  std::uint64_t dead_lettered = 0;
+  std::uint64_t waiting_bytes = 0;  // of the waiting records, without the tree's own pages
+
+  [[nodiscard]] std::uint64_t waiting() const noexcept { return received - stored - dead_lettered; }
+};
+
+/// A record that waits, without its bytes.
+struct SpoolEntry {
+  SpoolId id;
+  std::size_t bytes;
+};
+
+/// What became of a record; it then leaves the spool.
+struct Settlement {
+  SpoolId id;
+  std::optional<Rejection>
+      rejection;  // set: to the dead letters; unset: the store has confirmed it
+};
+
+/// The record has left the spool.
+struct NoRecord {};
+/// The record is there but is not what was written.
+struct DamagedRecord {};
+/// The disk did not answer; another attempt may succeed.
+struct ReadFailed {};
+using ReadResult = std::variant<Record, NoRecord, DamagedRecord, ReadFailed>;
+
+/// The durable queue between broker and store: one LMDB environment, one writer thread. Whatever
+/// waits (messages, settlements, notes) shares a transaction; while one batch is being synced, the
+/// next collects. All members may be called from any thread.
+///
+/// What survives a crash: every message whose ticket was durable, until its settlement is
+/// committed. A settlement that was not committed is forgotten, and the record is offered again
+/// after the restart.
+class Spool {
+ public:
+  /// Opens or makes the spool and takes the directory's lock. Throws SpoolError.
+  explicit Spool(const SpoolOptions& options);
+  ~Spool();
+  Spool(const Spool&) = delete;
+  Spool& operator=(const Spool&) = delete;
+
+  /// Queues a message for the next commit. Topic and payload stay valid until the ticket completes.
+  [[nodiscard]] std::future<Durability> append(const MessageView& message);
+
+  /// Queues a settlement; blocks while too many wait for their commit. Settlements are committed in
+  /// the order of the calls (a dead letter that cannot be written yet excepted). False when the
+  /// spool is closed: the record then stays.
+  bool settle(Settlement settlement);
+
+  /// Up to `max` waiting records with ids above `after`, in order; nothing when the disk did not
+  /// answer.
+  [[nodiscard]] std::optional<std::vector<SpoolEntry>> list(SpoolId after, std::size_t max) const;
+
+  /// A copy of a record.
+  [[nodiscard]] ReadResult read(SpoolId id) const;
+
+  /// `listener` is called by the writer thread after each commit that added records; it must not
+  /// block.
+  void set_append_listener(std::function<void()> listener);
+
+  /// Keeps a small text under a name across restarts; the ticket as for append().
+  [[nodiscard]] std::future<Durability> write_note(std::string name, std::string text);
+  [[nodiscard]] std::optional<std::string> read_note(const std::string& name) const;
+
+  [[nodiscard]] SpoolTotals totals() const;
+  [[nodiscard]] Intake intake() const;
+  /// When the oldest waiting record was received; nothing when none waits.
+  [[nodiscard]] std::optional<WallTime> oldest_received_at() const;
+  [[nodiscard]] const DurationHistogram& commit_time() const noexcept;
+  /// Dead letters that are kept, by count.
+  [[nodiscard]] std::uint64_t dead_letters_kept() const;
+
+  /// Commits the settlements that wait, ends open tickets as closed and stops the writer: from now
+  /// on the spool is only read. Idempotent; the destructor calls it.
+  void close();
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace m2b

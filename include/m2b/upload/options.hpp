@@ -1,0 +1,25 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+#include "m2b/util/secret.hpp"
+
+namespace m2b {
+
+/// How to reach the store. Validated by the configuration.
+struct StoreOptions {
+  std::string host;        // DNS name or IP address, IPv6 in brackets
+  std::uint16_t port = 0;  // always set
+  bool secure = true;      // HTTPS with the certificate verified
+  std::string access_key;
+  Secret secret_key;
+  std::string bucket;
+  std::string region = "us-east-1";  // MinIO's default
+  std::chrono::milliseconds connect_timeout{5000};
+  /// A transfer on which less than a byte a second moves for so long is given up and retried.
+  std::chrono::seconds stall_timeout{30};
+};
+
+}  // namespace m2b

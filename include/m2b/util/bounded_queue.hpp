@@ -1,0 +1,69 @@
+#pragma once
+
+#include <concurrentqueue/concurrentqueue.h>
+#include <concurrentqueue/lightweightsemaphore.h>
+
+#include <atomic>
+#include <cstddef>
+#include <optional>
+#include <utility>
+
+namespace m2b {
+
+/// A bounded queue between threads, any number on each side. The order across producers is not
+/// defined. Closing wakes everybody and abandons what is inside: only what can be had again from
+/// the spool may be put into it.
+///
+/// moodycamel's capacity is a minimum, not a maximum, hence the semaphore of slots in front of it.
+template <class T>
+class BoundedQueue {
+ public:
+  explicit BoundedQueue(std::size_t slots)
+      : free_slots_(static_cast<ssize_t>(slots), kSpins), filled_slots_(0, kSpins) {}
+
+  /// Waits for a free slot; false when the queue is closed.
+  [[nodiscard]] bool push(T item) {
+    free_slots_.wait();
+    if (closed_.load(std::memory_order_acquire)) {
+      return false;
+    }
+    queue_.enqueue(std::move(item));
+    filled_slots_.signal();
+    return true;
+  }
+
+  /// Waits for an item; nothing when the queue is closed.
+  [[nodiscard]] std::optional<T> pop() {
+    filled_slots_.wait();
+    std::optional<T> item;
+    if (closed_.load(std::memory_order_acquire)) {
+      return item;
+    }
+    T taken;
+    // The semaphore promises an item, but the queue may need another look to find it.
+    while (!queue_.try_dequeue(taken)) {
+    }
+    item = std::move(taken);
+    free_slots_.signal();
+    return item;
+  }
+
+  /// Idempotent; from any thread.
+  void close() noexcept {
+    if (!closed_.exchange(true, std::memory_order_acq_rel)) {
+      free_slots_.signal(kMoreThanThreads);
+      filled_slots_.signal(kMoreThanThreads);
+    }
+  }
+
+ private:
+  static constexpr int kSpins = 100;  // then sleep: an idle bridge must not burn a core
+  static constexpr ssize_t kMoreThanThreads = 1 << 20;
+
+  moodycamel::ConcurrentQueue<T> queue_;
+  moodycamel::LightweightSemaphore free_slots_;
+  moodycamel::LightweightSemaphore filled_slots_;
+  std::atomic<bool> closed_{false};
+};
+
+}  // namespace m2b

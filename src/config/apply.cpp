@@ -1,0 +1,117 @@
+#include "config/apply.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include "config/address.hpp"
+#include "config/bucket_name.hpp"
+#include "config/text.hpp"
+
+namespace m2b::config {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t kMaxPasswordBytes = 65'535;
+constexpr std::chrono::seconds kNeverExpires{0xFFFF'FFFF};  // MQTT 5, section 3.1.2.11.2
+
+}  // namespace
+
+std::optional<std::string> parse_mqtt_text(std::string_view text) {
+  return is_mqtt_string(text) && !has_control_character(text) ? std::optional<std::string>(text)
+                                                              : std::nullopt;
+}
+
+Outcome apply_store_address(Config& config, std::string_view text) {
+  auto parsed = parse_store_endpoint(text);
+  if (auto* fault = std::get_if<Fault>(&parsed)) {
+    return std::move(fault->text);
+  }
+  auto& endpoint = std::get<Endpoint>(parsed);
+  config.store.host = std::move(endpoint.host.text);
+  config.store.port = endpoint.port.value_or(0);  // load_config then sets it by MINIO_SECURE
+  return std::nullopt;
+}
+
+/// It becomes part of a header, in which a comma ends it.
+Outcome apply_access_key(Config& config, std::string_view text) {
+  for (const char byte : text) {
+    if (byte <= ' ' || byte > '~' || byte == ',') {
+      return "";
+    }
+  }
+  config.store.access_key = text;
+  return std::nullopt;
+}
+
+Outcome apply_secret_key(Config& config, std::string_view text) {
+  if (has_control_character(text)) {
+    return "";
+  }
+  config.store.secret_key = Secret(std::string(text));
+  return std::nullopt;
+}
+
+Outcome apply_bucket(Config& config, std::string_view text) {
+  if (auto fault = bucket_name_fault(text)) {
+    return fault;
+  }
+  config.store.bucket = text;
+  return std::nullopt;
+}
+
+Outcome apply_password(Config& config, std::string_view text) {
+  if (text.size() > kMaxPasswordBytes) {
+    return "";
+  }
+  config.mqtt.password = Secret(std::string(text));
+  return std::nullopt;
+}
+
+Outcome apply_session_expiry(Config& config, std::string_view text) {
+  if (ascii_lower(text) == "never") {
+    config.mqtt.session_expiry = kNeverExpires;
+    return std::nullopt;
+  }
+  return store(parse_seconds(text, 1s, kNeverExpires - 1s), config.mqtt.session_expiry);
+}
+
+Outcome apply_region(Config& config, std::string_view text) {
+  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+  constexpr std::string_view kRest = "0123456789-_";
+  const bool allowed = !text.empty() && kLetters.find(text.front()) != std::string_view::npos &&
+                       std::all_of(text.begin(), text.end(), [&](char byte) {
+                         return kLetters.find(byte) != std::string_view::npos ||
+                                kRest.find(byte) != std::string_view::npos;
+                       });
+  if (!allowed) {
+    return "";
+  }
+  config.store.region = text;
+  return std::nullopt;
+}
+
+Outcome apply_retry_max_delay(Config& config, std::string_view text) {
+  const auto delay = parse_duration(text, 100ms, 1h);
+  if (delay) {
+    config.mqtt.backoff.cap = *delay;
+  }
+  return store(delay, config.pipeline.backoff.cap);
+}
+
+Outcome apply_status_address(Config& config, std::string_view text) {
+  if (ascii_lower(text) == "off") {
+    config.status.enabled = false;
+    return std::nullopt;
+  }
+  auto parsed = parse_listen_address(text);
+  if (auto* fault = std::get_if<Fault>(&parsed)) {
+    return std::move(fault->text);
+  }
+  auto& endpoint = std::get<Endpoint>(parsed);
+  config.status = {
+      .enabled = true, .host = std::move(endpoint.host.text), .port = endpoint.port.value()};
+  return std::nullopt;
+}
+
+}  // namespace m2b::config

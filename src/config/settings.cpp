@@ -1,0 +1,277 @@
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <limits>
+#include <utility>
+
+#include "config/address.hpp"
+#include "config/apply.hpp"
+#include "config/topic_filters.hpp"
+#include "config/values.hpp"
+#include "m2b/config/config.hpp"
+
+namespace m2b {
+namespace {
+
+using namespace std::chrono_literals;
+using config::parse_word;
+using config::store;
+using Text = std::string_view;
+
+constexpr std::uint64_t kMaxMqttPayload = 268'435'455;
+constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
+constexpr std::size_t kMaxSizeT = std::numeric_limits<std::size_t>::max();
+
+std::vector<Setting> original_settings() {
+  std::vector<Setting> table = {
+      {.name = "BROKER_URL",
+       .allowed = "a DNS name or an IP address, without scheme and port",
+       .help = "Host of the MQTT broker.",
+       .required = true,
+       .apply = [](Config& c, Text t) { return store(config::parse_broker_host(t), c.mqtt.host); }},
+      {.name = "BROKER_PORT",
+       .default_text = "1883",
+       .allowed = "a port number from 1 to 65535",
+       .help = "Port of the MQTT broker.",
+       .apply = [](Config& c, Text t) { return store(config::parse_broker_port(t), c.mqtt.port); }},
+      {.name = "TOPIC",
+       .allowed = "MQTT topic filters with a comma between them; a comma inside one is written \\,",
+       .help = "What to subscribe to; wildcards and $share/<group>/<filter> too.",
+       .required = true,
+       .apply = [](Config& c,
+                   Text t) { return store(config::parse_topic_filters(t), c.mqtt.filters); }},
+      {.name = "MINIO_URL",
+       .allowed = "host or host:port without scheme and path; an IP address needs its port, and "
+                  "IPv6 its brackets",
+       .help = "The MinIO or S3 store; without a port 443, or 80 with MINIO_SECURE=False.",
+       .required = true,
+       .apply = config::apply_store_address},
+      {.name = "MINIO_SECURE",
+       .default_text = "True",
+       .allowed = "True or False (also yes, no, on, off, 1, 0)",
+       .help = "True: HTTPS with the certificate verified. False: HTTP.",
+       .apply = [](Config& c, Text t) { return store(config::parse_bool(t), c.store.secure); }},
+      {.name = "MINIO_ACCESS_KEY",
+       .allowed = "visible ASCII characters without comma",
+       .help = "Access key of the store.",
+       .required = true,
+       .secret = true,
+       .apply = config::apply_access_key},
+      {.name = "MINIO_SECRET_KEY",
+       .allowed = "text without control characters",
+       .help = "Secret key of the store.",
+       .required = true,
+       .secret = true,
+       .apply = config::apply_secret_key},
+      {.name = "BUCKET_NAME",
+       .allowed = "a bucket name: 3 to 63 lower case letters, digits, dots and hyphens",
+       .help = "Where the objects go; the bucket is made if it does not exist.",
+       .required = true,
+       .apply = config::apply_bucket},
+      {.name = "LOGGING_LEVEL",
+       .default_text = "INFO",
+       .allowed = "DEBUG, INFO, WARNING, ERROR or CRITICAL",
+       .help = "The least level of the lines that are logged.",
+       .apply =
+           [](Config& c, Text t) {
+             return store(parse_word<log::Level>(t, {{"debug", log::Level::debug},
+                                                     {"info", log::Level::info},
+                                                     {"warning", log::Level::warning},
+                                                     {"error", log::Level::error},
+                                                     {"critical", log::Level::critical}}),
+                          c.log_level);
+           }},
+  };
+  for (auto& setting : table) {
+    setting.original = true;
+  }
+  return table;
+}
+
+std::vector<Setting> mqtt_settings() {
+  return {
+      {.name = "MQTT_VERSION",
+       .default_text = "auto",
+       .allowed = "auto, 5 or 3.1.1",
+       .help = "MQTT version; auto: 5, and 3.1.1 where the broker knows no 5.",
+       .apply =
+           [](Config& c, Text t) {
+             return store(parse_word<MqttVersion>(t, {{"auto", MqttVersion::automatic},
+                                                      {"5", MqttVersion::v5},
+                                                      {"3.1.1", MqttVersion::v3_1_1}}),
+                          c.mqtt.version);
+           }},
+      {.name = "MQTT_QOS",
+       .default_text = "1",
+       .allowed = "0, 1 or 2",
+       .help = "QoS of the subscriptions. 0: the broker may lose messages. 2: not with MQTT 3.1.1.",
+       .apply = [](Config& c, Text t) { return store(config::parse_number(t, 0, 2), c.mqtt.qos); }},
+      {.name = "MQTT_CLIENT_ID",
+       .default_note = "made once and kept in the spool",
+       .allowed = "at most 65535 bytes of UTF-8 without control characters",
+       .help = "Client identifier. The broker keeps the session under it: no two clients with one.",
+       .apply = [](Config& c,
+                   Text t) { return store(config::parse_mqtt_text(t), c.mqtt.client_id); }},
+      {.name = "MQTT_USERNAME",
+       .default_text = "MQTT_TO_BLOB",
+       .allowed = "at most 65535 bytes of UTF-8 without control characters",
+       .help = "User name at the broker; set but empty: none.",
+       .empty_is_a_value = true,
+       .apply = [](Config& c,
+                   Text t) { return store(config::parse_mqtt_text(t), c.mqtt.username); }},
+      {.name = "MQTT_PASSWORD",
+       .default_note = "none",
+       .allowed = "at most 65535 bytes",
+       .help = "Password at the broker.",
+       .secret = true,
+       .apply = config::apply_password},
+      {.name = "MQTT_KEEPALIVE",
+       .default_text = "60s",
+       .allowed = "a duration of whole seconds from 5s to 65535s",
+       .help = "How often the broker hears from us at least; after half as much again without it "
+               "the broker drops the connection.",
+       .apply =
+           [](Config& c, Text t) {
+             return store(config::parse_seconds(t, 5s, 65'535s), c.mqtt.keep_alive);
+           }},
+      {.name = "MQTT_SESSION_EXPIRY",
+       .default_text = "30d",
+       .allowed = "a duration of whole seconds from 1s to 49710d, or never",
+       .help =
+           "How long the broker keeps messages for us while we are away (MQTT 5; with 3.1.1 the "
+           "broker decides).",
+       .apply = config::apply_session_expiry},
+      {.name = "MQTT_CONNECT_TIMEOUT",
+       .default_text = "10s",
+       .allowed = "a duration of whole seconds from 1s to 10m",
+       .help = "How long one attempt to connect to the broker may take.",
+       .apply =
+           [](Config& c, Text t) {
+             return store(config::parse_seconds(t, 1s, 10min), c.mqtt.connect_timeout);
+           }},
+  };
+}
+
+std::vector<Setting> pipeline_settings() {
+  return {
+      {.name = "SPOOL_DIR",
+       .default_text = "/var/lib/mqtt-to-blob",
+       .allowed = "the path of a directory",
+       .help = "Where messages wait on disk until the store has them; one process at a time.",
+       .apply = [](Config& c, Text t) { return store(std::optional<Text>(t), c.spool.directory); }},
+      {.name = "SPOOL_MAX_BYTES",
+       .default_text = "0",
+       .allowed = "a size such as 1048576, 512MiB or 20GB; 0: as much as is free",
+       .help = "Bytes that waiting messages may take; then the broker has to keep the rest.",
+       .apply =
+           [](Config& c, Text t) {
+             return store(config::parse_size(t, 0, kNoLimit), c.spool.max_bytes);
+           }},
+      {.name = "SPOOL_MIN_FREE_BYTES",
+       .default_note = "256MiB, at most 5% of the disk",
+       .allowed = "a size such as 1048576, 512MiB or 20GB",
+       .help = "Free space that the spool leaves on its file system.",
+       .apply =
+           [](Config& c, Text t) {
+             return store(config::parse_size(t, 0, kNoLimit), c.spool.min_free_bytes);
+           }},
+      {.name = "MAX_MESSAGE_BYTES",
+       .default_text = "64MiB",
+       .allowed = "a size from 1 to 268435455, the most that MQTT carries",
+       .help = "A longer message is set aside in the spool's dead letters.",
+       .apply =
+           [](Config& c, Text t) {
+             return store(config::parse_size(t, 1, kMaxMqttPayload), c.pipeline.max_message_bytes);
+           }},
+      {.name = "DECODER_THREADS",
+       .default_text = "1",
+       .allowed = "a number from 1 to 64",
+       .help = "Threads that decode messages.",
+       .apply = [](Config& c,
+                   Text t) { return store(config::parse_number(t, 1, 64), c.pipeline.decoders); }},
+      {.name = "UPLOADER_THREADS",
+       .default_text = "4",
+       .allowed = "a number from 1 to 256",
+       .help = "Threads that upload, each with a connection of its own.",
+       .apply =
+           [](Config& c, Text t) {
+             return store(config::parse_number(t, 1, 256), c.pipeline.uploaders);
+           }},
+      {.name = "IN_FLIGHT_BYTES",
+       .default_text = "32MiB",
+       .allowed = "a size of at least 1MiB",
+       .help = "Bytes of messages between spool and store at a time; memory grows with it.",
+       .apply =
+           [](Config& c, Text t) {
+             return store(config::parse_size(t, std::uint64_t{1} << 20, kMaxSizeT),
+                          c.pipeline.in_flight_bytes);
+           }},
+  };
+}
+
+std::vector<Setting> store_and_life_settings() {
+  return {
+      {.name = "S3_REGION",
+       .default_text = "us-east-1",
+       .allowed = "a region: a letter, then letters, digits, hyphens and underscores",
+       .help = "Region that requests are signed for.",
+       .apply = config::apply_region},
+      {.name = "STORE_CONNECT_TIMEOUT",
+       .default_text = "5s",
+       .allowed = "a duration from 100ms to 10m",
+       .help = "How long one attempt to connect to the store may take.",
+       .apply =
+           [](Config& c, Text t) {
+             return store(config::parse_duration(t, 100ms, 10min), c.store.connect_timeout);
+           }},
+      {.name = "STORE_STALL_TIMEOUT",
+       .default_text = "30s",
+       .allowed = "a duration of whole seconds from 1s to 1h",
+       .help = "A transfer on which nothing moves for so long is given up and tried again.",
+       .apply =
+           [](Config& c, Text t) {
+             return store(config::parse_seconds(t, 1s, 1h), c.store.stall_timeout);
+           }},
+      {.name = "RETRY_MAX_DELAY",
+       .default_text = "8s",
+       .allowed = "a duration from 100ms to 1h",
+       .help = "The longest pause between two attempts to reach the broker or the store.",
+       .apply = config::apply_retry_max_delay},
+      {.name = "SHUTDOWN_TIMEOUT",
+       .default_text = "8s",
+       .allowed = "a duration from 0s to 1h",
+       .help = "How long uploads may go on after SIGTERM; what is left waits in the spool.",
+       .apply =
+           [](Config& c, Text t) {
+             return store(config::parse_duration(t, 0s, 1h), c.shutdown_timeout);
+           }},
+      {.name = "STATUS_ADDRESS",
+       .default_text = "127.0.0.1:9797",
+       .allowed = "host:port with IPv6 in brackets, or off",
+       .help = "Where /livez, /readyz and /metrics are served over HTTP.",
+       .apply = config::apply_status_address},
+  };
+}
+
+}  // namespace
+
+std::span<const Setting> settings() {
+  static const std::vector<Setting> table = [] {
+    std::vector<Setting> all;
+    for (auto* part :
+         {original_settings, mqtt_settings, pipeline_settings, store_and_life_settings}) {
+      std::ranges::move(part(), std::back_inserter(all));
+    }
+    return all;
+  }();
+  return table;
+}
+
+std::string flag_of(std::string_view setting_name) {
+  std::string flag = "--" + config::ascii_lower(setting_name);
+  std::ranges::replace(flag, '_', '-');
+  return flag;
+}
+
+}  // namespace m2b

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+/// Texts to values, without the environment and without state. A text that is not wholly the value
+/// (blanks around it, a sign, a fraction) is refused.
+namespace m2b::config {
+
+/// What is wrong with a text, to follow its name: "must be …".
+struct Fault {
+  std::string text;
+};
+
+template <class T>
+using Parsed = std::variant<T, Fault>;
+
+/// True/False, yes/no, on/off, 1/0, in any case.
+[[nodiscard]] std::optional<bool> parse_bool(std::string_view text);
+
+/// Decimal digits only, from `min` to `max`.
+[[nodiscard]] std::optional<std::uint64_t> parse_number(std::string_view text, std::uint64_t min,
+                                                        std::uint64_t max);
+
+/// `500ms`, `8s`, `5m`, `12h`, `30d`; a bare number is seconds.
+[[nodiscard]] std::optional<std::chrono::milliseconds> parse_duration(
+    std::string_view text, std::chrono::milliseconds min, std::chrono::milliseconds max);
+
+/// The same for what can only be set to the second.
+[[nodiscard]] std::optional<std::chrono::seconds> parse_seconds(std::string_view text,
+                                                                std::chrono::seconds min,
+                                                                std::chrono::seconds max);
+
+/// Bytes: `1048576`, binary `64KiB` `MiB` `GiB` `TiB`, decimal `64kB` `MB` `GB` `TB`.
+[[nodiscard]] std::optional<std::uint64_t> parse_size(std::string_view text, std::uint64_t min,
+                                                      std::uint64_t max);
+
+/// ASCII lower case; other bytes are kept.
+[[nodiscard]] std::string ascii_lower(std::string_view text);
+
+}  // namespace m2b::config

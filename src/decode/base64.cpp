@@ -1,0 +1,32 @@
+#include "decode/base64.hpp"
+
+#include <cstddef>
+#include <cstdint>
+
+#include <fmt/format.h>
+#include <modp_b64.h>
+
+namespace m2b {
+
+std::optional<std::string> decode_base64(std::string_view text) {
+  std::string bytes(modp_b64_decode_len(text.size()), '\0');
+  const std::size_t length = modp_b64_decode(bytes.data(), text.data(), text.size());
+  if (length == static_cast<std::size_t>(-1)) return std::nullopt;
+  bytes.resize(length);
+  return bytes;
+}
+
+std::string explain_bad_base64(std::string_view text) {
+  constexpr std::string_view kAlphabet =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  const std::size_t data_end = text.find_first_not_of(kAlphabet);
+  const std::size_t foreign = text.find_first_not_of('=', data_end);
+  if (data_end != std::string_view::npos && foreign != std::string_view::npos) {
+    if (foreign != data_end) return fmt::format("padding before the end, at byte {}", data_end);
+    return fmt::format("byte 0x{:02X} at {} is not of the alphabet",
+                       static_cast<std::uint8_t>(text[foreign]), foreign);
+  }
+  return fmt::format("wrong padding at the end of {} characters", text.size());
+}
+
+}  // namespace m2b

@@ -1,0 +1,158 @@
+#include <sysexits.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "m2b/cli/command_line.hpp"
+#include "m2b/config/config.hpp"
+#include "m2b/mqtt/receiver.hpp"
+#include "m2b/pipeline/pipeline.hpp"
+#include "m2b/spool/spool.hpp"
+#include "m2b/status/status_server.hpp"
+#include "m2b/upload/s3_store.hpp"
+#include "m2b/util/log.hpp"
+
+namespace m2b {
+namespace {
+
+constexpr const char* kArea = "main";
+
+std::optional<std::string> read_environment(const std::string& name) {
+  const char* const value =
+      std::getenv(name.c_str());  // NOLINT(concurrency-mt-unsafe): no threads yet
+  return value != nullptr ? std::optional<std::string>(value) : std::nullopt;
+}
+
+/// SIGTERM and SIGINT as a value. Blocked before the first thread, so that only main sees them.
+class StopSignals {
+ public:
+  StopSignals() {
+    sigemptyset(&set_);
+    sigaddset(&set_, SIGTERM);
+    sigaddset(&set_, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
+    std::signal(SIGPIPE, SIG_IGN);
+  }
+
+  [[nodiscard]] const char* wait() const {
+    int signal = 0;
+    sigwait(&set_, &signal);
+    return signal == SIGINT ? "SIGINT" : "SIGTERM";
+  }
+
+ private:
+  sigset_t set_{};
+};
+
+/// The rest of a time span, for steps that share it.
+class Deadline {
+ public:
+  explicit Deadline(std::chrono::milliseconds span) : at_(Clock::now() + span) {}
+
+  [[nodiscard]] std::chrono::milliseconds left() const {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(at_ - Clock::now());
+    return std::max(left, std::chrono::milliseconds(0));
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point at_;
+};
+
+/// Runs the daemon until a signal; the order of the lines is the order of start, and back to front
+/// of stop (docs/architecture.md).
+int run(const Config& config) {
+  const StopSignals signals;
+  log::set_level(config.log_level);
+  log::info(kArea, "starting", {{"version", M2B_VERSION}, {"pid", ::getpid()}});
+  const CurlGlobal curl;
+  std::optional<Spool> spool;
+  try {
+    spool.emplace(config.spool);
+  } catch (const SpoolError& error) {
+    log::write(log::Level::critical, kArea, error.what(), {});
+    return EX_IOERR;
+  }
+  if (config.mqtt.qos == 0) {
+    log::warn(kArea, "MQTT_QOS=0: what the broker sends while we are away or stop is lost");
+  }
+
+  ClockOffset clock_offset;
+  Pipeline pipeline(config.pipeline, *spool,
+                    [&] { return std::make_unique<S3Store>(config.store, clock_offset); });
+  Receiver receiver(config.mqtt, *spool);
+  StatusServer status(config.status, {*spool, receiver, pipeline});
+  pipeline.start();
+  receiver.start();
+  status.start();
+
+  const char* const signal = signals.wait();
+  log::info(kArea, "stopping", {{"signal", signal}});
+  const Deadline deadline(config.shutdown_timeout);
+  // The receiver and an aborted transfer may need a second each.
+  constexpr std::chrono::milliseconds kPatience{1000};
+  const bool receiver_ended = receiver.stop(std::min(kPatience, deadline.left()));
+  pipeline.stop(std::max(deadline.left() - kPatience, std::chrono::milliseconds(0)));
+  status.stop();
+  spool->close();
+  log::info(kArea, "stopped", {{"waiting", spool->totals().waiting()}});
+  if (!receiver_ended) {
+    // Paho still waits, for the disk or for a name server. Everything acknowledged is on disk.
+    ::_exit(EX_OK);
+  }
+  return EX_OK;
+}
+
+int print_mistakes(const std::vector<ConfigError>& mistakes) {
+  for (const ConfigError& mistake : mistakes) {
+    std::fprintf(stderr, "mqtt-to-blob: %s\n", mistake.c_str());
+  }
+  return EX_CONFIG;
+}
+
+int print_exit(const Exit& exit) {
+  std::fputs(exit.out.c_str(), stdout);
+  std::fputs(exit.err.c_str(), stderr);
+  return exit.code;
+}
+
+int print_health(const Config& config) {
+  const std::string trouble = check_health(config.status);
+  std::fprintf(trouble.empty() ? stdout : stderr, "%s\n",
+               trouble.empty() ? "ok" : ("mqtt-to-blob: " + trouble).c_str());
+  return trouble.empty() ? EX_OK : EXIT_FAILURE;
+}
+
+int act(const CommandLine& command_line) {
+  const auto loaded = load_config(read_environment, command_line.flags);
+  if (const auto* const mistakes = std::get_if<std::vector<ConfigError>>(&loaded)) {
+    return print_mistakes(*mistakes);
+  }
+  const Config& config = std::get<Config>(loaded);
+  switch (command_line.action) {
+    case CommandLine::Action::check:
+      std::puts("the configuration is valid");
+      return EX_OK;
+    case CommandLine::Action::health:
+      return print_health(config);
+    case CommandLine::Action::run:
+      return run(config);
+  }
+  return EX_SOFTWARE;
+}
+
+}  // namespace
+}  // namespace m2b
+
+int main(int argc, char** argv) {
+  const auto parsed = m2b::parse_command_line(argc, argv);
+  if (const auto* const exit = std::get_if<m2b::Exit>(&parsed)) {
+    return m2b::print_exit(*exit);
+  }
+  return m2b::act(std::get<m2b::CommandLine>(parsed));
+}

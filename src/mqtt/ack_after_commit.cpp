@@ -1,0 +1,30 @@
+#include "mqtt/ack_after_commit.hpp"
+
+#include <unistd.h>
+
+#include "m2b/util/log.hpp"
+
+namespace m2b {
+namespace {
+
+[[noreturn]] void never_return() noexcept {
+  while (true) {
+    ::pause();
+  }
+}
+
+}  // namespace
+
+void AckAfterCommit::hand_over(const MessageView& message) noexcept {
+  stats_.received[message.qos <= 2 ? message.qos : 2].fetch_add(1, std::memory_order_relaxed);
+  const Durability durability = spool_.append(message).get();
+  if (durability == Durability::closed && message.qos > 0) {
+    log::info("mqtt", "a message stays unacknowledged: the spool closed before it was on disk");
+    never_return();
+  }
+  if (message.qos > 0) {
+    stats_.acknowledged.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
+}  // namespace m2b

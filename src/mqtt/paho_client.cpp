@@ -1,0 +1,211 @@
+#include "mqtt/paho_client.hpp"
+
+#include <fmt/format.h>
+
+#include <cstring>
+#include <limits>
+#include <utility>
+
+namespace m2b::paho {
+namespace {
+
+void check(int code, const char* function) {
+  if (code != MQTTASYNC_SUCCESS) {
+    throw Error(function, code);
+  }
+}
+
+struct Properties {
+  MQTTProperties list = MQTTProperties_initializer;
+
+  Properties() = default;
+  Properties(const Properties&) = delete;
+  Properties& operator=(const Properties&) = delete;
+  ~Properties() { MQTTProperties_free(&list); }
+
+  void add_integer4(MQTTPropertyCodes code, unsigned value) {
+    MQTTProperty property{};
+    property.identifier = code;
+    property.value.integer4 = value;
+    check(MQTTProperties_add(&list, &property), "MQTTProperties_add");
+  }
+};
+
+/// Paho wants arrays of char* but does not write through them.
+std::vector<char*> to_c_strings(const std::vector<std::string>& texts) {
+  std::vector<char*> pointers;
+  pointers.reserve(texts.size());
+  for (const std::string& text : texts) {
+    pointers.push_back(const_cast<char*>(text.c_str()));
+  }
+  return pointers;
+}
+
+/// Paho's words for "the socket was there and ended before CONNACK"; its code is the same -1 as
+/// when nobody listens. Seen in 1.3.12; should the words change, only the automatic choice of the
+/// version suffers where a broker closes instead of answering.
+bool was_dropped(int code, const char* message) noexcept {
+  return code < 0 && message != nullptr &&
+         std::strcmp(message, "TCP connect completion failure") == 0;
+}
+
+}  // namespace
+
+/// Paho calls these; each does nothing but turn its context into the object.
+struct Client::Callbacks {
+  static Events& events(void* context) noexcept { return static_cast<Client*>(context)->events_; }
+
+  static void connected(void* context, MQTTAsync_successData* data) noexcept {
+    events(context).on_connected(data->alt.connect.sessionPresent != 0);
+  }
+  static void connected5(void* context, MQTTAsync_successData5* data) noexcept {
+    events(context).on_connected(data->alt.connect.sessionPresent != 0);
+  }
+  static void connect_failed(void* context, MQTTAsync_failureData* data) noexcept {
+    const int code = data != nullptr ? data->code : -1;
+    events(context).on_connect_failed(code, data != nullptr && was_dropped(code, data->message));
+  }
+  static void connect_failed5(void* context, MQTTAsync_failureData5* data) noexcept {
+    // Until Paho 1.3.15 the reason stands in `code` and reasonCode is 0.
+    const int code = data == nullptr ? -1 : data->code != 0 ? data->code : data->reasonCode;
+    events(context).on_connect_failed(code, data != nullptr && was_dropped(code, data->message));
+  }
+  static void connection_lost(void* context, char*) noexcept {
+    events(context).on_connection_lost();
+  }
+  static void server_disconnect(void* context, MQTTProperties*,
+                                enum MQTTReasonCodes reason) noexcept {
+    events(context).on_server_disconnect(reason);
+  }
+  static void disconnected(void* context, MQTTAsync_successData*) noexcept {
+    events(context).on_disconnected();
+  }
+  static void disconnected5(void* context, MQTTAsync_successData5*) noexcept {
+    events(context).on_disconnected();
+  }
+
+  static void subscribed(void* context, MQTTAsync_successData* data) noexcept {
+    const auto* const self = static_cast<Client*>(context);
+    const std::size_t count = self->options_.filters.size();
+    self->events_.on_subscribed(
+        count == 1 ? std::vector<int>{data->alt.qos}
+                   : std::vector<int>(data->alt.qosList, data->alt.qosList + count));
+  }
+  static void subscribed5(void* context, MQTTAsync_successData5* data) noexcept {
+    const auto& sub = data->alt.sub;
+    events(context).on_subscribed(
+        sub.reasonCodeCount > 1
+            ? std::vector<int>(sub.reasonCodes, sub.reasonCodes + sub.reasonCodeCount)
+            : std::vector<int>{data->reasonCode});
+  }
+  static void subscribe_failed(void* context, MQTTAsync_failureData* data) noexcept {
+    events(context).on_subscribe_failed(data != nullptr ? data->code : -1);
+  }
+  static void subscribe_failed5(void* context, MQTTAsync_failureData5* data) noexcept {
+    const int code = data == nullptr ? -1 : data->reasonCode != 0 ? data->reasonCode : data->code;
+    events(context).on_subscribe_failed(code);
+  }
+
+  static int message_arrived(void* context, char* topic, int topic_bytes,
+                             MQTTAsync_message* message) noexcept {
+    // topic_bytes is 0 unless the topic holds a NUL.
+    const std::string_view topic_view(
+        topic, topic_bytes > 0 ? static_cast<std::size_t>(topic_bytes) : std::strlen(topic));
+    events(context).on_message({.topic = topic_view,
+                                .payload = {static_cast<const char*>(message->payload),
+                                            static_cast<std::size_t>(message->payloadlen)},
+                                .received_at = wall_now(),
+                                .qos = static_cast<std::uint8_t>(message->qos),
+                                .retained = message->retained != 0,
+                                .duplicate = message->dup != 0});
+    MQTTAsync_freeMessage(&message);
+    MQTTAsync_free(topic);
+    return 1;  // never 0: Paho would acknowledge all the same and keep the message in memory
+  }
+};
+
+Client::Client(const MqttOptions& options, std::string client_id, MqttVersion version,
+               Events& events)
+    : options_(options), client_id_(std::move(client_id)), version_(version), events_(events) {
+  MQTTAsync_createOptions create = MQTTAsync_createOptions_initializer;
+  create.MQTTVersion = version == MqttVersion::v5 ? MQTTVERSION_5 : MQTTVERSION_3_1_1;
+  const std::string uri = fmt::format("tcp://{}:{}", options.host, options.port);
+  MQTTAsync handle = nullptr;
+  check(MQTTAsync_createWithOptions(&handle, uri.c_str(), client_id_.c_str(),
+                                    MQTTCLIENT_PERSISTENCE_NONE, nullptr, &create),
+        "MQTTAsync_createWithOptions");
+  handle_.reset(handle);
+  check(MQTTAsync_setCallbacks(handle, this, &Callbacks::connection_lost,
+                               &Callbacks::message_arrived, nullptr),
+        "MQTTAsync_setCallbacks");
+  if (version == MqttVersion::v5) {
+    check(MQTTAsync_setDisconnected(handle, this, &Callbacks::server_disconnect),
+          "MQTTAsync_setDisconnected");
+  }
+}
+
+void Client::connect() {
+  const bool v5 = version_ == MqttVersion::v5;
+  MQTTAsync_connectOptions connect = MQTTAsync_connectOptions_initializer;
+  Properties properties;
+  if (v5) {
+    connect = MQTTAsync_connectOptions_initializer5;
+    connect.cleanstart = 0;
+    properties.add_integer4(MQTTPROPERTY_CODE_SESSION_EXPIRY_INTERVAL,
+                            static_cast<unsigned>(options_.session_expiry.count()));
+    connect.connectProperties = &properties.list;
+    connect.onSuccess5 = &Callbacks::connected5;
+    connect.onFailure5 = &Callbacks::connect_failed5;
+  } else {
+    connect.MQTTVersion = MQTTVERSION_3_1_1;
+    connect.cleansession = 0;
+    connect.onSuccess = &Callbacks::connected;
+    connect.onFailure = &Callbacks::connect_failed;
+  }
+  connect.keepAliveInterval = static_cast<int>(options_.keep_alive.count());
+  connect.connectTimeout = static_cast<int>(options_.connect_timeout.count());
+  connect.automaticReconnect = 0;  // it does not subscribe again and hides the session-present flag
+  connect.username = options_.username.empty() ? nullptr : options_.username.c_str();
+  connect.password = options_.password.empty() ? nullptr : options_.password.reveal().c_str();
+  connect.context = this;
+  check(MQTTAsync_connect(handle_.get(), &connect), "MQTTAsync_connect");
+}
+
+void Client::subscribe(const std::vector<std::string>& filters, int qos) {
+  const std::vector<char*> names = to_c_strings(filters);
+  std::vector<int> levels(filters.size(), qos);
+  MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
+  response.context = this;
+  if (version_ == MqttVersion::v5) {
+    response.onSuccess5 = &Callbacks::subscribed5;
+    response.onFailure5 = &Callbacks::subscribe_failed5;
+  } else {
+    response.onSuccess = &Callbacks::subscribed;
+    response.onFailure = &Callbacks::subscribe_failed;
+  }
+  check(MQTTAsync_subscribeMany(handle_.get(), static_cast<int>(names.size()), names.data(),
+                                levels.data(), &response),
+        "MQTTAsync_subscribeMany");
+}
+
+void Client::unsubscribe(const std::vector<std::string>& filters) {
+  const std::vector<char*> names = to_c_strings(filters);
+  MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
+  check(MQTTAsync_unsubscribeMany(handle_.get(), static_cast<int>(names.size()), names.data(),
+                                  &response),
+        "MQTTAsync_unsubscribeMany");
+}
+
+void Client::disconnect() {
+  MQTTAsync_disconnectOptions disconnect = MQTTAsync_disconnectOptions_initializer;
+  if (version_ == MqttVersion::v5) {
+    disconnect = MQTTAsync_disconnectOptions_initializer5;
+    disconnect.onSuccess5 = &Callbacks::disconnected5;
+  } else {
+    disconnect.onSuccess = &Callbacks::disconnected;
+  }
+  disconnect.context = this;
+  check(MQTTAsync_disconnect(handle_.get(), &disconnect), "MQTTAsync_disconnect");
+}
+
+}  // namespace m2b::paho

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <string_view>
+
+namespace m2b {
+
+/// What a CONNACK code means: 1 to 5 are MQTT 3.1.1's return codes (section 3.2.2.3), from 0x80 on
+/// MQTT 5's reason codes (section 2.4), which DISCONNECT and SUBACK use too; negative ones are
+/// Paho's, when there was no answer.
+[[nodiscard]] std::string_view describe_reason_code(int code) noexcept;
+
+/// Whether only a person can mend it (credentials, authorisation, client id), so that it is an
+/// error and not just a broker that is away.
+[[nodiscard]] bool needs_a_person(int code) noexcept;
+
+/// Whether the broker says that it does not know our MQTT version.
+[[nodiscard]] bool is_unsupported_version(int code) noexcept;
+
+}  // namespace m2b

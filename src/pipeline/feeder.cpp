@@ -1,0 +1,90 @@
+#include "pipeline/feeder.hpp"
+
+#include <utility>
+
+namespace m2b {
+namespace {
+
+constexpr std::size_t kListed = 256;  // ids looked up at a time
+constexpr std::size_t kMaxPostponed = 1024;
+constexpr std::chrono::seconds kReadPause{1};
+constexpr BackoffPolicy kPostponement{.base = std::chrono::seconds(2),
+                                      .cap = std::chrono::minutes(5)};
+
+}  // namespace
+
+Feeder::Feeder(Spool& spool, Flow& flow) : spool_(spool), flow_(flow) {
+  flow_.set_readmit_listener([this] { wake(); });
+  spool_.set_append_listener([this] { wake(); });
+}
+
+Feeder::~Feeder() { spool_.set_append_listener(nullptr); }
+
+void Feeder::run(const std::stop_token& stop) {
+  while (!stop.stop_requested()) {
+    readmit_due();
+    if (!has_room_for_more()) {
+      wait(stop, std::nullopt);
+      continue;
+    }
+    const auto entries = spool_.list(cursor_, kListed);
+    if (!entries) {
+      wait(stop, kReadPause);
+    } else if (entries->empty()) {
+      wait(stop, std::nullopt);
+    } else {
+      for (const SpoolEntry& entry : *entries) {
+        if (!flow_.admit(entry, stop)) {
+          return;
+        }
+        cursor_ = entry.id;
+      }
+    }
+  }
+}
+
+void Feeder::postpone(DecodeJob job) {
+  const auto pause = Backoff::ceiling(kPostponement, job.postponements);
+  ++job.postponements;
+  const std::lock_guard lock(mutex_);
+  postponed_.push({Clock::now() + pause, job});
+  news_ = true;
+  woken_.notify_all();
+}
+
+void Feeder::wake() {
+  const std::lock_guard lock(mutex_);
+  news_ = true;
+  woken_.notify_all();
+}
+
+void Feeder::wait(const std::stop_token& stop, std::optional<Clock::duration> limit) {
+  std::unique_lock lock(mutex_);
+  auto until = limit ? Clock::now() + *limit : Clock::time_point::max();
+  if (!postponed_.empty() && flow_.may_readmit()) {
+    until = std::min(until, postponed_.top().due);
+  }
+  woken_.wait_until(lock, stop, until, [this] { return news_; });
+  news_ = false;
+}
+
+void Feeder::readmit_due() {
+  std::optional<DecodeJob> job;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!postponed_.empty() && postponed_.top().due <= Clock::now() && flow_.may_readmit()) {
+      job = postponed_.top().job;
+      postponed_.pop();
+    }
+  }
+  if (job) {
+    flow_.readmit(*job);
+  }
+}
+
+bool Feeder::has_room_for_more() {
+  const std::lock_guard lock(mutex_);
+  return postponed_.size() < kMaxPostponed;
+}
+
+}  // namespace m2b

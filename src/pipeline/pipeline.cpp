@@ -1,0 +1,122 @@
+#include "m2b/pipeline/pipeline.hpp"
+
+#include <fmt/format.h>
+
+#include <condition_variable>
+#include <stop_token>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "m2b/util/thread.hpp"
+#include "pipeline/decode_worker.hpp"
+#include "pipeline/feeder.hpp"
+#include "pipeline/flow.hpp"
+#include "pipeline/upload_worker.hpp"
+
+namespace m2b {
+
+const char* to_string(StoreState state) noexcept {
+  switch (state) {
+    case StoreState::unknown:
+      return "unknown";
+    case StoreState::reachable:
+      return "reachable";
+    case StoreState::away:
+      return "away";
+    case StoreState::held:
+      return "held";
+  }
+  return "unknown";
+}
+
+void PipelineStats::count_retry(const std::string& code) {
+  const std::lock_guard lock(mutex_);
+  ++retries_[code];
+}
+
+std::map<std::string, std::uint64_t> PipelineStats::retries() const {
+  const std::lock_guard lock(mutex_);
+  return retries_;
+}
+
+class Pipeline::Impl {
+ public:
+  Impl(const PipelineOptions& options, Spool& spool, StoreFactory make_store)
+      : options_(options),
+        spool_(spool),
+        make_store_(std::move(make_store)),
+        flow_(options, spool),
+        feeder_(spool, flow_) {}
+
+  ~Impl() { stop(std::chrono::milliseconds(0)); }
+
+  /// From the sink to the source, so that nobody pushes before somebody pops.
+  void start() {
+    uploaders_running_ = options_.uploaders;
+    for (std::size_t i = 0; i < options_.uploaders; ++i) {
+      threads_.push_back(start_thread(fmt::format("upload-{}", i),
+                                      [this, i](const std::stop_token&) { run_uploader(i); }));
+    }
+    for (std::size_t i = 0; i < options_.decoders; ++i) {
+      threads_.push_back(start_thread(fmt::format("decode-{}", i), [this](const std::stop_token&) {
+        DecodeWorker(options_, spool_, flow_).run(begin_nothing_.get_token());
+      }));
+    }
+    threads_.push_back(start_thread(
+        "feeder", [this](const std::stop_token&) { feeder_.run(begin_nothing_.get_token()); }));
+  }
+
+  void stop(std::chrono::milliseconds finish_within) {
+    begin_nothing_.request_stop();
+    flow_.close();
+    {
+      std::unique_lock lock(mutex_);
+      uploader_ended_.wait_for(lock, finish_within, [this] { return uploaders_running_ == 0; });
+    }
+    abort_.request_stop();
+    threads_.clear();  // joins
+  }
+
+  [[nodiscard]] Flow& flow() noexcept { return flow_; }
+
+ private:
+  void run_uploader(std::size_t index) {
+    UploadWorker worker(flow_, feeder_, make_store_(),
+                        {begin_nothing_.get_token(), abort_.get_token()});
+    if (index == 0) {
+      worker.prepare_bucket();
+    }
+    worker.run();
+    const std::lock_guard lock(mutex_);
+    --uploaders_running_;
+    uploader_ended_.notify_all();
+  }
+
+  const PipelineOptions& options_;
+  Spool& spool_;
+  const StoreFactory make_store_;
+  Flow flow_;
+  Feeder feeder_;
+  std::stop_source begin_nothing_;
+  std::stop_source abort_;
+  std::mutex mutex_;  // guards uploaders_running_
+  std::condition_variable uploader_ended_;
+  std::size_t uploaders_running_ = 0;
+  std::vector<std::jthread> threads_;
+};
+
+Pipeline::Pipeline(const PipelineOptions& options, Spool& spool, StoreFactory make_store)
+    : impl_(std::make_unique<Impl>(options, spool, std::move(make_store))) {}
+
+Pipeline::~Pipeline() = default;
+
+void Pipeline::start() { impl_->start(); }
+
+void Pipeline::stop(std::chrono::milliseconds finish_within) { impl_->stop(finish_within); }
+
+const PipelineStats& Pipeline::stats() const noexcept { return impl_->flow().stats(); }
+
+StoreState Pipeline::store_state() const { return impl_->flow().gate().state(); }
+
+}  // namespace m2b

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <memory>
+#include <stop_token>
+
+#include "m2b/upload/object_store.hpp"
+#include "pipeline/feeder.hpp"
+#include "pipeline/flow.hpp"
+
+namespace m2b {
+
+/// When uploads end: `begin_nothing` first, `abort` when the patience is over.
+struct UploadStop {
+  std::stop_token begin_nothing;
+  std::stop_token abort;
+};
+
+/// One uploader thread: object in, outcome out. Fits one store connection.
+class UploadWorker {
+ public:
+  /// The references outlive the worker.
+  UploadWorker(Flow& flow, Feeder& feeder, std::unique_ptr<ObjectStore> store, UploadStop stop)
+      : flow_(flow), feeder_(feeder), store_(std::move(store)), stop_(std::move(stop)) {}
+
+  /// Makes sure that the bucket is there, before the first picture comes; ends early when another
+  /// upload has found the store well.
+  void prepare_bucket();
+
+  /// Until the flow is closed.
+  void run();
+
+ private:
+  void deliver(const UploadJob& job);
+  [[nodiscard]] PutResult put(const UploadJob& job);
+
+  Flow& flow_;
+  Feeder& feeder_;
+  std::unique_ptr<ObjectStore> store_;
+  UploadStop stop_;
+};
+
+}  // namespace m2b

@@ -1,0 +1,27 @@
+#include "spool/capacity.hpp"
+
+#include <algorithm>
+
+namespace m2b {
+
+Intake admit(const CapacityLimits& limits, const CapacityUsage& usage,
+             std::uint64_t need) noexcept {
+  if (limits.max_bytes != 0 && !usage.empty && usage.live_bytes + need > limits.max_bytes) {
+    return Intake::at_cap;
+  }
+  const std::uint64_t kept = usage.live_bytes + kDeletionHeadroomBytes;
+  const std::uint64_t reusable = usage.file_bytes > kept ? usage.file_bytes - kept : 0;
+  if (need <= reusable) {
+    return Intake::open;  // needs nothing of the disk, so the floor does not matter
+  }
+  return usage.disk_free_bytes < limits.min_free_bytes + (need - reusable) ? Intake::at_floor
+                                                                           : Intake::open;
+}
+
+std::uint64_t default_min_free_bytes(std::uint64_t file_system_bytes) noexcept {
+  constexpr std::uint64_t kUsualFloor = std::uint64_t{256} << 20;
+  constexpr std::uint64_t kShare = 20;
+  return std::min(kUsualFloor, file_system_bytes / kShare);
+}
+
+}  // namespace m2b

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstdint>
+
+#include "m2b/spool/spool.hpp"
+
+namespace m2b {
+
+/// The limits of SpoolOptions with defaults filled in; bytes.
+struct CapacityLimits {
+  std::uint64_t max_bytes = 0;  // 0: no cap
+  std::uint64_t min_free_bytes = 0;
+};
+
+/// What is taken at the moment; bytes.
+struct CapacityUsage {
+  std::uint64_t live_bytes = 0;  // pages that hold waiting records, their tree included
+  std::uint64_t file_bytes =
+      0;  // of the spool's file: it never shrinks, freed pages are used again
+  std::uint64_t disk_free_bytes = 0;
+  bool empty = true;  // no record waits
+};
+
+/// Pages of the file that appends leave alone when the disk has nothing more to give, so that
+/// deleting still works: LMDB copies the pages that a deletion changes.
+inline constexpr std::uint64_t kDeletionHeadroomBytes = std::uint64_t{1} << 20;
+
+/// Whether a message of `need` bytes may be appended. A message above the cap still passes an empty
+/// spool, or it could never pass.
+[[nodiscard]] Intake admit(const CapacityLimits& limits, const CapacityUsage& usage,
+                           std::uint64_t need) noexcept;
+
+/// The floor where none is configured: 256 MiB, or a twentieth of the file system if that is less.
+[[nodiscard]] std::uint64_t default_min_free_bytes(std::uint64_t file_system_bytes) noexcept;
+
+}  // namespace m2b

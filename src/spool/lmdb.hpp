@@ -1,0 +1,132 @@
+#pragma once
+
+#include <lmdb.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+
+/// The only place that knows LMDB's handles. Every return code is checked; what the caller has to
+/// expect (not found) is a value, everything else an lmdb::Error.
+namespace m2b::lmdb {
+
+/// A failed call, with the C function's name and LMDB's code or errno.
+class Error : public std::runtime_error {
+ public:
+  Error(const char* function, int code)
+      : std::runtime_error(std::string(function) + ": " + mdb_strerror(code)), code_(code) {}
+  [[nodiscard]] int code() const noexcept { return code_; }
+
+ private:
+  int code_;
+};
+
+inline void check(int code, const char* function) {
+  if (code != MDB_SUCCESS) {
+    throw Error(function, code);
+  }
+}
+
+[[nodiscard]] inline MDB_val to_val(std::string_view bytes) noexcept {
+  // LMDB's interface has no const; it does not write through keys and values that it is given.
+  return {bytes.size(), const_cast<char*>(bytes.data())};
+}
+[[nodiscard]] inline std::string_view to_view(const MDB_val& val) noexcept {
+  return {static_cast<const char*>(val.mv_data), val.mv_size};
+}
+
+struct EnvDeleter {
+  void operator()(MDB_env* env) const noexcept { mdb_env_close(env); }
+};
+using EnvHandle = std::unique_ptr<MDB_env, EnvDeleter>;
+
+/// Opens the environment in `directory` for durable commits: none of LMDB's unsafe flags.
+[[nodiscard]] inline EnvHandle open_env(const std::filesystem::path& directory,
+                                        std::uint64_t map_bytes) {
+  constexpr unsigned kMaxDatabases = 4;
+  constexpr unsigned kMaxReaders = 256;
+  MDB_env* raw = nullptr;
+  check(mdb_env_create(&raw), "mdb_env_create");
+  EnvHandle env(raw);
+  check(mdb_env_set_mapsize(raw, map_bytes), "mdb_env_set_mapsize");
+  check(mdb_env_set_maxdbs(raw, kMaxDatabases), "mdb_env_set_maxdbs");
+  check(mdb_env_set_maxreaders(raw, kMaxReaders), "mdb_env_set_maxreaders");
+  check(mdb_env_open(raw, directory.c_str(), MDB_NOTLS | MDB_NOMEMINIT, 0600), "mdb_env_open");
+  return env;
+}
+
+struct TxnDeleter {
+  void operator()(MDB_txn* txn) const noexcept { mdb_txn_abort(txn); }
+};
+
+/// A transaction; aborted unless it is committed.
+class Txn {
+ public:
+  [[nodiscard]] static Txn read(MDB_env* env) { return Txn(env, MDB_RDONLY); }
+  [[nodiscard]] static Txn write(MDB_env* env) { return Txn(env, 0); }
+
+  [[nodiscard]] MDB_txn* get() const noexcept { return txn_.get(); }
+  /// Returns after the data is on disk. The transaction is over, whatever happens.
+  void commit() && { check(mdb_txn_commit(txn_.release()), "mdb_txn_commit"); }
+
+ private:
+  Txn(MDB_env* env, unsigned flags) {
+    MDB_txn* raw = nullptr;
+    check(mdb_txn_begin(env, nullptr, flags, &raw), "mdb_txn_begin");
+    txn_.reset(raw);
+  }
+
+  std::unique_ptr<MDB_txn, TxnDeleter> txn_;
+};
+
+[[nodiscard]] inline MDB_dbi open_database(const Txn& txn, const char* name, unsigned flags) {
+  MDB_dbi dbi = 0;
+  check(mdb_dbi_open(txn.get(), name, flags, &dbi), "mdb_dbi_open");
+  return dbi;
+}
+
+struct CursorDeleter {
+  void operator()(MDB_cursor* cursor) const noexcept { mdb_cursor_close(cursor); }
+};
+using CursorHandle = std::unique_ptr<MDB_cursor, CursorDeleter>;
+
+/// A cursor; must not outlive its transaction.
+[[nodiscard]] inline CursorHandle open_cursor(const Txn& txn, MDB_dbi dbi) {
+  MDB_cursor* raw = nullptr;
+  check(mdb_cursor_open(txn.get(), dbi, &raw), "mdb_cursor_open");
+  return CursorHandle(raw);
+}
+
+/// The value of a key, valid until the transaction ends or writes.
+[[nodiscard]] inline std::optional<std::string_view> get(const Txn& txn, MDB_dbi dbi,
+                                                         std::string_view key) {
+  MDB_val key_val = to_val(key);
+  MDB_val value{};
+  const int code = mdb_get(txn.get(), dbi, &key_val, &value);
+  if (code == MDB_NOTFOUND) {
+    return std::nullopt;
+  }
+  check(code, "mdb_get");
+  return to_view(value);
+}
+
+inline void put(const Txn& txn, MDB_dbi dbi, std::string_view key, std::string_view value) {
+  MDB_val key_val = to_val(key);
+  MDB_val value_val = to_val(value);
+  check(mdb_put(txn.get(), dbi, &key_val, &value_val, 0), "mdb_put");
+}
+
+/// Pages in use by the database, in bytes.
+[[nodiscard]] inline std::uint64_t used_bytes(const Txn& txn, MDB_dbi dbi) {
+  MDB_stat stat{};
+  check(mdb_stat(txn.get(), dbi, &stat), "mdb_stat");
+  return (stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages) *
+         std::uint64_t{stat.ms_psize};
+}
+
+}  // namespace m2b::lmdb

@@ -1,0 +1,162 @@
+#include "spool/piece_store.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace m2b {
+namespace {
+
+/// MDB_INTEGERKEY: a native 64-bit integer, the id in the upper 48 bits and the piece's number
+/// below.
+constexpr unsigned kPieceBits = 16;
+constexpr std::uint64_t kMaxPieces = std::uint64_t{1} << kPieceBits;
+
+std::uint64_t key_of(SpoolId id, std::uint64_t piece = 0) noexcept {
+  return (to_number(id) << kPieceBits) | piece;
+}
+
+MDB_val to_val(std::uint64_t& key) noexcept { return {sizeof key, &key}; }
+
+std::optional<std::uint64_t> key_at(const MDB_val& key) noexcept {
+  std::uint64_t number = 0;
+  if (key.mv_size != sizeof number) {
+    return std::nullopt;  // only damage can make such a key
+  }
+  std::memcpy(&number, key.mv_data, sizeof number);
+  return number;
+}
+
+/// Copies a list of parts piece by piece.
+class Gather {
+ public:
+  explicit Gather(std::initializer_list<std::string_view> parts) : parts_(parts) {
+    for (const std::string_view part : parts_) {
+      left_ += part.size();
+    }
+  }
+
+  [[nodiscard]] std::size_t left() const noexcept { return left_; }
+
+  void copy(char* to, std::size_t bytes) {
+    left_ -= bytes;
+    while (bytes > 0) {
+      std::string_view& part = parts_[at_];
+      const std::size_t now = std::min(bytes, part.size());
+      if (now > 0) {
+        std::memcpy(to, part.data(), now);
+      }
+      to += now;
+      bytes -= now;
+      part.remove_prefix(now);
+      at_ += part.empty() ? 1 : 0;
+    }
+  }
+
+ private:
+  std::vector<std::string_view> parts_;
+  std::size_t at_ = 0;
+  std::size_t left_ = 0;
+};
+
+void write_pieces(const lmdb::Txn& txn, MDB_dbi dbi, SpoolId id, Gather source, unsigned flags) {
+  std::uint64_t piece = 0;
+  do {
+    std::uint64_t key = key_of(id, piece++);
+    MDB_val key_val = to_val(key);
+    MDB_val value{std::min(source.left(), PieceStore::kPieceBytes), nullptr};
+    lmdb::check(mdb_put(txn.get(), dbi, &key_val, &value, flags | MDB_RESERVE), "mdb_put");
+    source.copy(static_cast<char*>(value.mv_data), value.mv_size);
+  } while (source.left() > 0);
+}
+
+/// Calls `visit` with each piece of the value in order, until it returns false.
+template <class Visit>
+void for_each_piece(const lmdb::Txn& txn, MDB_dbi dbi, SpoolId id, Visit visit) {
+  const lmdb::CursorHandle cursor = lmdb::open_cursor(txn, dbi);
+  std::uint64_t first = key_of(id);
+  MDB_val key = to_val(first);
+  MDB_val value{};
+  int code = mdb_cursor_get(cursor.get(), &key, &value, MDB_SET_RANGE);
+  while (code == MDB_SUCCESS) {
+    const std::optional<std::uint64_t> number = key_at(key);
+    if (!number || *number >> kPieceBits != to_number(id) ||
+        !visit(cursor.get(), lmdb::to_view(value))) {
+      return;
+    }
+    code = mdb_cursor_get(cursor.get(), &key, &value, MDB_NEXT);
+  }
+  if (code != MDB_NOTFOUND) {
+    lmdb::check(code, "mdb_cursor_get");
+  }
+}
+
+}  // namespace
+
+static_assert(PieceStore::kPieceBytes * kMaxPieces > (std::uint64_t{1} << 28),
+              "the largest MQTT message fits");
+
+PieceStore::PieceStore(const lmdb::Txn& txn, const char* name)
+    : dbi_(lmdb::open_database(txn, name, MDB_CREATE | MDB_INTEGERKEY)) {}
+
+void PieceStore::append(const lmdb::Txn& txn, SpoolId id,
+                        std::initializer_list<std::string_view> parts) const {
+  write_pieces(txn, dbi_, id, Gather(parts), MDB_APPEND);
+}
+
+void PieceStore::replace(const lmdb::Txn& txn, SpoolId id, std::string_view value) const {
+  erase(txn, id);
+  write_pieces(txn, dbi_, id, Gather({value}), 0);
+}
+
+bool PieceStore::erase(const lmdb::Txn& txn, SpoolId id) const {
+  bool erased = false;
+  for_each_piece(txn, dbi_, id, [&](MDB_cursor* cursor, std::string_view) {
+    lmdb::check(mdb_cursor_del(cursor, 0), "mdb_cursor_del");
+    erased = true;
+    return true;
+  });
+  return erased;
+}
+
+std::optional<std::string_view> PieceStore::first_piece(const lmdb::Txn& txn, SpoolId id) const {
+  std::uint64_t key = key_of(id);
+  return lmdb::get(txn, dbi_, lmdb::to_view(to_val(key)));
+}
+
+std::optional<PieceStore::Value> PieceStore::read(const lmdb::Txn& txn, SpoolId id,
+                                                  std::size_t max_bytes,
+                                                  std::size_t padding) const {
+  std::vector<std::string_view> pieces;
+  std::size_t bytes = 0;
+  for_each_piece(txn, dbi_, id, [&](MDB_cursor*, std::string_view piece) {
+    pieces.push_back(piece.substr(0, max_bytes - bytes));
+    bytes += pieces.back().size();
+    return bytes < max_bytes;
+  });
+  if (pieces.empty()) {
+    return std::nullopt;
+  }
+  Value value{std::make_unique_for_overwrite<char[]>(bytes + padding), bytes};
+  char* to = value.buffer.get();
+  for (const std::string_view piece : pieces) {
+    to = std::copy(piece.begin(), piece.end(), to);
+  }
+  std::fill_n(to, padding, '\0');
+  return value;
+}
+
+std::optional<SpoolId> PieceStore::lower_bound(const lmdb::Txn& txn, SpoolId from) const {
+  const lmdb::CursorHandle cursor = lmdb::open_cursor(txn, dbi_);
+  std::uint64_t first = key_of(from);
+  MDB_val key = to_val(first);
+  MDB_val value{};
+  const int code = mdb_cursor_get(cursor.get(), &key, &value, MDB_SET_RANGE);
+  if (code == MDB_NOTFOUND) {
+    return std::nullopt;
+  }
+  lmdb::check(code, "mdb_cursor_get");
+  const std::optional<std::uint64_t> number = key_at(key);
+  return number ? std::optional(SpoolId{*number >> kPieceBits}) : std::nullopt;
+}
+
+}  // namespace m2b

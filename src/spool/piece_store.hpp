@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "m2b/spool/message.hpp"
+#include "spool/lmdb.hpp"
+
+namespace m2b {
+
+/// One LMDB database of byte strings by SpoolId, each cut into pieces of one size: contiguous
+/// values of many sizes fragment LMDB's free list until every put takes half a second, pieces
+/// cannot (docs/decisions/0004). Knows nothing of what the bytes mean. All calls belong to a
+/// transaction of the caller.
+class PieceStore {
+ public:
+  /// Fills 16 pages of 4 KiB exactly: LMDB puts a header of 16 bytes before such a value.
+  static constexpr std::size_t kPieceBytes = 65'520;
+
+  /// Opens, or creates in a write transaction, the database of this name.
+  PieceStore(const lmdb::Txn& txn, const char* name);
+
+  /// Writes the parts one after the other as one value. The id must be above all ids in the store.
+  void append(const lmdb::Txn& txn, SpoolId id,
+              std::initializer_list<std::string_view> parts) const;
+
+  /// Writes a value under any id, replacing one that is there.
+  void replace(const lmdb::Txn& txn, SpoolId id, std::string_view value) const;
+
+  /// Removes the value; false when there was none.
+  bool erase(const lmdb::Txn& txn, SpoolId id) const;
+
+  /// The first piece, valid as long as the transaction: the whole value when it is short.
+  [[nodiscard]] std::optional<std::string_view> first_piece(const lmdb::Txn& txn, SpoolId id) const;
+
+  /// The pieces that are there, put together: no more than `max_bytes`. What is missing in between
+  /// is not noticed here.
+  struct Value {
+    std::unique_ptr<char[]> buffer;  // `padding` zero bytes follow the value
+    std::size_t bytes = 0;
+  };
+  [[nodiscard]] std::optional<Value> read(const lmdb::Txn& txn, SpoolId id, std::size_t max_bytes,
+                                          std::size_t padding) const;
+
+  /// The first id at or above `from`.
+  [[nodiscard]] std::optional<SpoolId> lower_bound(const lmdb::Txn& txn, SpoolId from) const;
+
+  [[nodiscard]] MDB_dbi dbi() const noexcept { return dbi_; }
+
+ private:
+  MDB_dbi dbi_;
+};
+
+}  // namespace m2b

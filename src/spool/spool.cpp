@@ -1,0 +1,151 @@
+#include "m2b/spool/spool.hpp"
+
+#include <mutex>
+#include <utility>
+
+#include "m2b/util/log.hpp"
+#include "m2b/util/repetition.hpp"
+#include "spool/capacity.hpp"
+#include "spool/dead_letters.hpp"
+#include "spool/record_env.hpp"
+#include "spool/spool_directory.hpp"
+#include "spool/spool_writer.hpp"
+
+namespace m2b {
+namespace {
+
+/// Address space only: the file grows as it is used. Growing the map later would need every reader
+/// to stop, so it is large from the start.
+std::uint64_t map_bytes(const CapacityLimits& limits, std::uint64_t file_system_bytes) {
+  constexpr std::uint64_t kPage = 4096;
+  constexpr std::uint64_t kSlack = std::uint64_t{1} << 30;
+  // Twice the cap: free pages inside the file come on top of the live ones.
+  const std::uint64_t bytes =
+      (limits.max_bytes != 0 ? 2 * limits.max_bytes : file_system_bytes) + kSlack;
+  return bytes / kPage * kPage;
+}
+
+CapacityLimits limits_of(const SpoolOptions& options, std::uint64_t file_system_bytes) {
+  return {options.max_bytes,
+          options.min_free_bytes.value_or(default_min_free_bytes(file_system_bytes))};
+}
+
+}  // namespace
+
+class Spool::Impl {
+ public:
+  explicit Impl(const SpoolOptions& options)
+      : directory_(options.directory),
+        limits_(limits_of(options, directory_.space().total_bytes)),
+        map_bytes_(map_bytes(limits_, directory_.space().total_bytes)),
+        records_(directory_.subdirectory("records"), map_bytes_),
+        dead_letters_(directory_.subdirectory("dead-letters"), map_bytes_),
+        writer_(directory_, limits_, records_, dead_letters_) {
+    SpoolDirectory::sync(directory_.subdirectory("records"));
+    SpoolDirectory::sync(directory_.subdirectory("dead-letters"));
+    const SpoolTotals totals = writer_.totals();
+    log::info("spool", "opened",
+              {{"directory", options.directory.native()},
+               {"waiting", totals.waiting()},
+               {"waiting_bytes", totals.waiting_bytes},
+               {"dead_letters", writer_.dead_letters_kept()},
+               {"max_bytes", limits_.max_bytes},
+               {"min_free_bytes", limits_.min_free_bytes}});
+  }
+
+  [[nodiscard]] const RecordEnv& records() const noexcept { return records_; }
+  [[nodiscard]] SpoolWriter& writer() noexcept { return writer_; }
+
+  void on_read_failed(const lmdb::Error& error) {
+    if (const auto held_back = read_failures_.admit(error.what())) {
+      log::error("spool", "cannot be read", {{"cause", error.what()}, {"repeated", *held_back}});
+    }
+  }
+
+ private:
+  SpoolDirectory directory_;
+  CapacityLimits limits_;
+  std::uint64_t map_bytes_;
+  RecordEnv records_;
+  DeadLetters dead_letters_;
+  Repetition read_failures_;
+  SpoolWriter writer_;
+};
+
+Spool::Spool(const SpoolOptions& options) {
+  try {
+    impl_ = std::make_unique<Impl>(options);
+  } catch (const lmdb::Error& error) {
+    throw SpoolError("cannot open the spool in " + options.directory.string() + ": " +
+                     error.what());
+  }
+}
+
+Spool::~Spool() { close(); }
+
+std::future<Durability> Spool::append(const MessageView& message) {
+  return impl_->writer().append(message);
+}
+
+bool Spool::settle(Settlement settlement) { return impl_->writer().settle(std::move(settlement)); }
+
+std::optional<std::vector<SpoolEntry>> Spool::list(SpoolId after, std::size_t max) const {
+  try {
+    return impl_->records().list(after, max);
+  } catch (const lmdb::Error& error) {
+    impl_->on_read_failed(error);
+    return std::nullopt;
+  }
+}
+
+ReadResult Spool::read(SpoolId id) const {
+  try {
+    return std::visit(
+        [](auto&& result) { return ReadResult(std::forward<decltype(result)>(result)); },
+        impl_->records().read(id));
+  } catch (const lmdb::Error& error) {
+    impl_->on_read_failed(error);
+    const bool damaged = error.code() == MDB_CORRUPTED || error.code() == MDB_PAGE_NOTFOUND;
+    return damaged ? ReadResult(DamagedRecord{}) : ReadResult(ReadFailed{});
+  }
+}
+
+void Spool::set_append_listener(std::function<void()> listener) {
+  impl_->writer().set_append_listener(std::move(listener));
+}
+
+std::future<Durability> Spool::write_note(std::string name, std::string text) {
+  return impl_->writer().write_note(std::move(name), std::move(text));
+}
+
+std::optional<std::string> Spool::read_note(const std::string& name) const {
+  try {
+    return impl_->records().note(name);
+  } catch (const lmdb::Error& error) {
+    impl_->on_read_failed(error);
+    return std::nullopt;
+  }
+}
+
+SpoolTotals Spool::totals() const { return impl_->writer().totals(); }
+
+Intake Spool::intake() const { return impl_->writer().intake(); }
+
+std::optional<WallTime> Spool::oldest_received_at() const {
+  try {
+    return impl_->records().oldest_received_at();
+  } catch (const lmdb::Error& error) {
+    impl_->on_read_failed(error);
+    return std::nullopt;
+  }
+}
+
+const DurationHistogram& Spool::commit_time() const noexcept {
+  return impl_->writer().commit_time();
+}
+
+std::uint64_t Spool::dead_letters_kept() const { return impl_->writer().dead_letters_kept(); }
+
+void Spool::close() { impl_->writer().close(); }
+
+}  // namespace m2b

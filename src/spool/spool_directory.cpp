@@ -1,0 +1,115 @@
+#include "spool/spool_directory.hpp"
+
+#include <fcntl.h>
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <string>
+#include <system_error>
+
+#include "m2b/spool/spool.hpp"
+
+namespace m2b {
+namespace {
+
+constexpr mode_t kPrivateFile = 0600;
+constexpr auto kPrivateDirectory = std::filesystem::perms::owner_all;
+
+[[noreturn]] void fail(const std::filesystem::path& path, const char* what, int error) {
+  throw SpoolError(fmt::format(
+      "{} {}: {}. SPOOL_DIR must be a folder on a local disk that this user (uid {}) may write to",
+      what, path.string(), std::generic_category().message(error), ::geteuid()));
+}
+
+void make_directory(const std::filesystem::path& path) {
+  std::error_code error;
+  const bool made = std::filesystem::create_directories(path, error);
+  if (error) {
+    fail(path, "cannot make the folder", error.value());
+  }
+  if (made) {
+    std::filesystem::permissions(path, kPrivateDirectory, error);
+    SpoolDirectory::sync(path.parent_path().empty() ? "." : path.parent_path());
+  }
+}
+
+std::string read_holder(int fd) {
+  std::array<char, 256> text{};
+  const ssize_t bytes = ::pread(fd, text.data(), text.size(), 0);
+  std::string holder(text.data(), bytes > 0 ? static_cast<std::size_t>(bytes) : 0);
+  while (!holder.empty() && holder.back() == '\n') {
+    holder.pop_back();
+  }
+  return holder.empty() ? "another process" : holder;
+}
+
+void write_holder(int fd) {
+  std::array<char, 256> host{};
+  ::gethostname(host.data(), host.size() - 1);
+  const std::string text = fmt::format("process {} on host {}, started {:%Y-%m-%dT%H:%M:%SZ}\n",
+                                       ::getpid(), host.data(), fmt::gmtime(std::time(nullptr)));
+  // Only information for the next one: whether it could be written does not matter.
+  if (::ftruncate(fd, 0) == 0) {
+    [[maybe_unused]] const ssize_t written = ::pwrite(fd, text.data(), text.size(), 0);
+  }
+}
+
+Fd take_lock(const std::filesystem::path& directory) {
+  const std::filesystem::path path = directory / "lock";
+  Fd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, kPrivateFile));
+  if (!lock) {
+    fail(path, "cannot open", errno);
+  }
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) {
+      fail(path, "cannot lock", errno);
+    }
+    throw SpoolError(
+        fmt::format("the spool {} is in use by {}. Two bridges need two folders: set SPOOL_DIR, or "
+                    "stop the other",
+                    directory.string(), read_holder(lock.get())));
+  }
+  write_holder(lock.get());
+  return lock;
+}
+
+}  // namespace
+
+SpoolDirectory::SpoolDirectory(std::filesystem::path path) : path_(std::move(path)) {
+  make_directory(path_);
+  lock_ = take_lock(path_);
+}
+
+std::filesystem::path SpoolDirectory::subdirectory(const char* name) const {
+  std::filesystem::path path = path_ / name;
+  make_directory(path);
+  return path;
+}
+
+void SpoolDirectory::sync(const std::filesystem::path& directory) {
+  const Fd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) {
+    return;  // a parent that we may enter but not read; its entry then is the system's to keep
+  }
+  if (::fsync(fd.get()) != 0 && errno != EINVAL) {
+    fail(directory, "cannot sync", errno);
+  }
+}
+
+SpoolDirectory::Space SpoolDirectory::space() const noexcept {
+  struct statvfs stat {};
+  if (::statvfs(path_.c_str(), &stat) != 0) {
+    return {};
+  }
+  return {.free_bytes = std::uint64_t{stat.f_bavail} * stat.f_frsize,
+          .total_bytes = std::uint64_t{stat.f_blocks} * stat.f_frsize};
+}
+
+}  // namespace m2b

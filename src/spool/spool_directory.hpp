@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+
+#include "m2b/util/fd.hpp"
+
+namespace m2b {
+
+/// The folder of the spool: made (0700), locked against a second process, measured. The lock is
+/// flock's and goes with the process, however it ends. Throws SpoolError.
+class SpoolDirectory {
+ public:
+  explicit SpoolDirectory(std::filesystem::path path);
+
+  /// A folder inside, made if it is missing, its entry on disk.
+  [[nodiscard]] std::filesystem::path subdirectory(const char* name) const;
+
+  /// Makes the entries of a folder durable, so that a new file is found after a power cut.
+  static void sync(const std::filesystem::path& directory);
+
+  struct Space {
+    std::uint64_t free_bytes;  // for unprivileged users, as df shows it
+    std::uint64_t total_bytes;
+  };
+  /// Of the file system; zeroes when it cannot be told.
+  [[nodiscard]] Space space() const noexcept;
+
+ private:
+  std::filesystem::path path_;
+  Fd lock_;
+};
+
+}  // namespace m2b

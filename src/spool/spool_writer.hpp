@@ -1,0 +1,113 @@
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <future>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "m2b/spool/spool.hpp"
+#include "m2b/util/backoff.hpp"
+#include "m2b/util/histogram.hpp"
+#include "m2b/util/repetition.hpp"
+#include "spool/capacity.hpp"
+#include "spool/dead_letters.hpp"
+#include "spool/record_env.hpp"
+#include "spool/spool_directory.hpp"
+
+namespace m2b {
+
+/// The one thread that writes the spool. It takes everything that waits into one transaction, keeps
+/// what the disk does not take, and tries again for ever.
+class SpoolWriter {
+ public:
+  /// The references outlive the writer.
+  SpoolWriter(const SpoolDirectory& directory, const CapacityLimits& limits, RecordEnv& records,
+              DeadLetters& dead_letters);
+  ~SpoolWriter() { close(); }
+
+  [[nodiscard]] std::future<Durability> append(const MessageView& message);
+  [[nodiscard]] std::future<Durability> write_note(std::string name, std::string text);
+  bool settle(Settlement settlement);
+  void set_append_listener(std::function<void()> listener);
+  void close();
+
+  [[nodiscard]] SpoolTotals totals() const;
+  [[nodiscard]] Intake intake() const;
+  [[nodiscard]] std::uint64_t dead_letters_kept() const;
+  [[nodiscard]] const DurationHistogram& commit_time() const noexcept { return commit_time_; }
+
+ private:
+  struct PendingAppend {
+    MessageView message;
+    std::promise<Durability> ticket;
+  };
+  struct PendingNote {
+    std::string name;
+    std::string text;
+    std::promise<Durability> ticket;
+  };
+  /// What waits for a commit, oldest first.
+  struct Pending {
+    std::deque<PendingAppend> appends;
+    std::deque<PendingNote> notes;
+    std::deque<Settlement> settlements;
+
+    [[nodiscard]] bool empty() const noexcept {
+      return appends.empty() && notes.empty() && settlements.empty();
+    }
+    /// Takes everything of `other` behind its own.
+    void take(Pending& other);
+  };
+  using Clock = std::chrono::steady_clock;
+
+  void run(const std::stop_token& stop);
+  void take_arrived();
+  void collect(const std::stop_token& stop);
+  void write_batch(bool take_appends);
+  void bury(std::deque<Settlement>& settled);
+  [[nodiscard]] std::size_t admitted_appends();
+  SpoolTotals commit(const std::deque<Settlement>& settled, std::size_t appends);
+  void on_committed(const SpoolTotals& totals, std::size_t settled, std::size_t appends);
+  void on_commit_failed(const lmdb::Error& error);
+  void on_bury_failed(const lmdb::Error& error);
+  void set_intake(Intake intake);
+  void end_tickets();
+
+  const SpoolDirectory& directory_;
+  const CapacityLimits limits_;
+  RecordEnv& records_;
+  DeadLetters& dead_letters_;
+  DurationHistogram commit_time_;
+
+  // Only the writer thread touches these.
+  Pending in_hand_;
+  std::deque<Settlement> put_off_;    // dead letters that could not be written
+  Clock::time_point paused_until_{};  // nothing is tried before, after a failed commit
+  Clock::time_point recheck_at_{};    // when appends without room look again
+  Clock::time_point bury_at_{};       // when put_off_ is tried again
+  bool skip_appends_once_ = false;    // the disk was full: deletions alone may succeed
+  Backoff backoff_;
+  Repetition failures_;
+
+  mutable std::mutex mutex_;  // guards the fields below
+  std::condition_variable_any work_arrived_;
+  std::condition_variable settled_;
+  Pending arrived_;
+  std::size_t unsettled_ = 0;  // settlements given to us and not committed
+  bool closed_ = false;
+  SpoolTotals totals_;
+  std::uint64_t dead_letters_kept_ = 0;
+  Intake intake_ = Intake::open;
+  std::function<void()> append_listener_;
+
+  std::jthread thread_;
+};
+
+}  // namespace m2b

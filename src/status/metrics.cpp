@@ -1,0 +1,165 @@
+#include "status/metrics.hpp"
+
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+
+#include <limits>
+#include <sstream>
+#include <utility>
+#include <vector>
+
+namespace m2b {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+using Labels = std::vector<ClientMetric::Label>;
+
+/// Builds the list of families; one call a metric.
+class Families {
+ public:
+  /// A metric with several label sets: samples follow by add().
+  Families& family(const char* name, const char* help, MetricType type) {
+    families_.push_back({std::string("mqtt_to_blob_") + name, help, type, {}});
+    return *this;
+  }
+
+  Families& add(double value, Labels labels = {}) {
+    ClientMetric metric;
+    metric.label = std::move(labels);
+    if (families_.back().type == MetricType::Counter) {
+      metric.counter.value = value;
+    } else {
+      metric.gauge.value = value;
+    }
+    families_.back().metric.push_back(std::move(metric));
+    return *this;
+  }
+  Families& add(std::uint64_t value, Labels labels = {}) {
+    return add(static_cast<double>(value), std::move(labels));
+  }
+
+  void counter(const char* name, const char* help, std::uint64_t value) {
+    family(name, help, MetricType::Counter).add(value);
+  }
+  void gauge(const char* name, const char* help, double value) {
+    family(name, help, MetricType::Gauge).add(value);
+  }
+
+  void histogram(const char* name, const char* help, const DurationHistogram& durations) {
+    family(name, help, MetricType::Histogram);
+    const DurationHistogram::Snapshot snapshot = durations.snapshot();
+    ClientMetric metric;
+    std::uint64_t cumulative = 0;
+    for (std::size_t i = 0; i < snapshot.counts.size(); ++i) {
+      cumulative += snapshot.counts[i];
+      const double bound = i < DurationHistogram::kBounds.size()
+                               ? DurationHistogram::kBounds[i]
+                               : std::numeric_limits<double>::infinity();
+      metric.histogram.bucket.push_back({cumulative, bound});
+    }
+    metric.histogram.sample_count = cumulative;
+    metric.histogram.sample_sum = snapshot.sum_seconds;
+    families_.back().metric.push_back(std::move(metric));
+  }
+
+  [[nodiscard]] std::string text() const {
+    std::ostringstream out;
+    prometheus::TextSerializer().Serialize(out, families_);
+    return out.str();
+  }
+
+ private:
+  std::vector<MetricFamily> families_;
+};
+
+void add_receiver(Families& families, const ReceiverStats& stats) {
+  families.family("messages_received_total",
+                  "Messages received from the broker, redeliveries included.", MetricType::Counter);
+  for (std::size_t qos = 0; qos < stats.received.size(); ++qos) {
+    families.add(stats.received[qos].load(), {{"qos", std::to_string(qos)}});
+  }
+  families.counter("messages_acknowledged_total",
+                   "QoS 1 and 2 messages acknowledged to the broker after their commit.",
+                   stats.acknowledged);
+  families.gauge("broker_connected", "1 while there is a session with the broker.",
+                 stats.connected ? 1 : 0);
+  families.gauge("broker_subscribed", "1 while the broker has granted every topic filter.",
+                 stats.subscribed ? 1 : 0);
+  families.counter("broker_connects_total", "Connections that the broker accepted.",
+                   stats.connects);
+  families.counter("broker_connect_failures_total", "Connections that failed or were refused.",
+                   stats.connect_failures);
+  families.counter("broker_connections_lost_total", "Connections that ended unasked.",
+                   stats.connections_lost);
+  families.counter(
+      "broker_sessions_lost_total",
+      "Times the broker had forgotten a session that it should have kept: messages may "
+      "be lost there.",
+      stats.sessions_lost);
+}
+
+void add_spool(Families& families, const Spool& spool) {
+  const SpoolTotals totals = spool.totals();
+  families.gauge("spool_messages", "Messages that wait in the spool.",
+                 static_cast<double>(totals.waiting()));
+  families.gauge("spool_bytes", "Bytes of the messages that wait in the spool.",
+                 static_cast<double>(totals.waiting_bytes));
+  const auto oldest = spool.oldest_received_at();
+  families.gauge("spool_oldest_age_seconds",
+                 "Age of the oldest waiting message, 0 when none waits.",
+                 oldest ? std::chrono::duration<double>(wall_now() - *oldest).count() : 0);
+  families.gauge("spool_intake_open",
+                 "1 while the spool takes messages, 0 while it is full or broken.",
+                 spool.intake() == Intake::open ? 1 : 0);
+  families.histogram("spool_commit_seconds", "Time of a commit to disk.", spool.commit_time());
+  families.gauge("dead_letters", "Messages kept in the dead-letter store.",
+                 static_cast<double>(spool.dead_letters_kept()));
+  families
+      .family("spool_account_messages_total",
+              "Accounts of the spool since it was made, restarts included: received = stored + "
+              "dead_lettered + spool_messages.",
+              MetricType::Counter)
+      .add(totals.received, {{"account", "received"}})
+      .add(totals.stored, {{"account", "stored"}})
+      .add(totals.dead_lettered, {{"account", "dead_lettered"}});
+}
+
+void add_pipeline(Families& families, const Pipeline& pipeline) {
+  const PipelineStats& stats = pipeline.stats();
+  families.family("uploads_total", "Upload attempts by result.", MetricType::Counter);
+  for (const PutOutcome outcome : {PutOutcome::stored, PutOutcome::retry_later, PutOutcome::hold,
+                                   PutOutcome::doubtful, PutOutcome::rejected}) {
+    families.add(stats.uploads(outcome), {{"result", std::string(to_string(outcome))}});
+  }
+  families.histogram("upload_seconds", "Time of an upload that was stored.", stats.upload_time);
+  families.counter("uploaded_bytes_total", "Bytes of the objects that were stored.",
+                   stats.uploaded_bytes);
+  families.family("upload_retries_total",
+                  "Upload attempts that failed and are repeated, by reason.", MetricType::Counter);
+  for (const auto& [reason, count] : stats.retries()) {
+    families.add(count, {{"reason", reason}});
+  }
+  families.family("dead_letters_total", "Messages moved to the dead letters, by reason.",
+                  MetricType::Counter);
+  for (const DeadLetterReason reason : kDeadLetterReasons) {
+    families.add(stats.dead_letters(reason), {{"reason", std::string(to_string(reason))}});
+  }
+  families.gauge("store_reachable", "1 when the store took the last upload or check.",
+                 pipeline.store_state() == StoreState::reachable ? 1 : 0);
+}
+
+}  // namespace
+
+std::string metrics_text(const StatusSources& sources) {
+  Families families;
+  families.family("build_info", "The version of the program.", MetricType::Gauge)
+      .add(1.0, {{"version", M2B_VERSION}});
+  add_receiver(families, sources.receiver.stats());
+  add_spool(families, sources.spool);
+  add_pipeline(families, sources.pipeline);
+  return families.text();
+}
+
+}  // namespace m2b

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <memory>
+
+#include <curl/curl.h>
+
+/// The thinnest cover over libcurl: handles that free themselves, calls whose result is checked.
+namespace m2b::curl {
+
+struct EasyDeleter {
+  void operator()(CURL* handle) const noexcept { curl_easy_cleanup(handle); }
+};
+using EasyHandle = std::unique_ptr<CURL, EasyDeleter>;
+
+struct SlistDeleter {
+  void operator()(curl_slist* list) const noexcept { curl_slist_free_all(list); }
+};
+using Slist = std::unique_ptr<curl_slist, SlistDeleter>;
+
+/// Throws std::bad_alloc when curl_easy_init fails.
+[[nodiscard]] EasyHandle make_easy();
+
+/// Appends a copy of the line.
+void append(Slist& list, const char* line);
+
+/// Nothing when OK; std::bad_alloc when memory ran out; otherwise std::logic_error: an option that
+/// libcurl refuses is a bug of ours or a libcurl too old.
+void check(CURLcode code, const char* function);
+
+template <class Value>
+void set(const EasyHandle& handle, CURLoption option, Value value) {
+  check(curl_easy_setopt(handle.get(), option, value), "curl_easy_setopt");
+}
+
+/// The first header of that name in the last answer; null if there is none. The text lives until
+/// the handle is used again.
+[[nodiscard]] const char* response_header(const EasyHandle& handle, const char* name) noexcept;
+
+}  // namespace m2b::curl

@@ -1,0 +1,146 @@
+#include "upload/http_connection.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+
+#include <fmt/format.h>
+
+namespace m2b {
+namespace {
+
+constexpr std::size_t kMaxResponseBytes = std::size_t{64} << 10U;
+constexpr long kUploadBufferBytes = 256L << 10U;  // a picture in one to a few writes
+constexpr long kKeepAliveIdleSeconds = 30;
+constexpr long kKeepAliveIntervalSeconds = 10;
+
+}  // namespace
+
+HttpConnection::HttpConnection(const StoreOptions& options) : easy_(curl::make_easy()) {
+  response_body_.reserve(kMaxResponseBytes);  // so that write_response() never allocates
+  set_fixed_options(options);
+}
+
+void HttpConnection::set_fixed_options(const StoreOptions& options) {
+  curl::set(easy_, CURLOPT_USERAGENT, "mqtt-to-blob/" M2B_VERSION);
+  curl::set(easy_, CURLOPT_PROTOCOLS_STR, "http,https");
+  // One request at a time: HTTP/2 would only add a layer.
+  curl::set(easy_, CURLOPT_HTTP_VERSION, long{CURL_HTTP_VERSION_1_1});
+  curl::set(easy_, CURLOPT_FOLLOWLOCATION, 0L);  // the signature is for this host and path
+  curl::set(easy_, CURLOPT_PATH_AS_IS, 1L);
+  curl::set(easy_, CURLOPT_SSL_VERIFYPEER, 1L);
+  curl::set(easy_, CURLOPT_SSL_VERIFYHOST, 2L);
+  curl::set(easy_, CURLOPT_UPLOAD_BUFFERSIZE, kUploadBufferBytes);
+
+  // Without these a dead name server blocks the abort for tens of seconds.
+  curl::set(easy_, CURLOPT_NOSIGNAL, 1L);
+  curl::set(easy_, CURLOPT_QUICK_EXIT, 1L);
+  curl::set(easy_, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options.connect_timeout.count()));
+  curl::set(easy_, CURLOPT_LOW_SPEED_LIMIT, 1L);  // bytes a second
+  curl::set(easy_, CURLOPT_LOW_SPEED_TIME, static_cast<long>(options.stall_timeout.count()));
+  curl::set(easy_, CURLOPT_TCP_KEEPALIVE, 1L);
+  curl::set(easy_, CURLOPT_TCP_KEEPIDLE, kKeepAliveIdleSeconds);
+  curl::set(easy_, CURLOPT_TCP_KEEPINTVL, kKeepAliveIntervalSeconds);
+
+  curl::set(easy_, CURLOPT_ERRORBUFFER, error_text_.data());
+  curl::set(easy_, CURLOPT_READFUNCTION, &HttpConnection::read_body);
+  curl::set(easy_, CURLOPT_READDATA, this);
+  // Lets libcurl send the body again when a kept-alive connection turns out to be dead.
+  curl::set(easy_, CURLOPT_SEEKFUNCTION, &HttpConnection::seek_body);
+  curl::set(easy_, CURLOPT_SEEKDATA, this);
+  curl::set(easy_, CURLOPT_WRITEFUNCTION, &HttpConnection::write_response);
+  curl::set(easy_, CURLOPT_WRITEDATA, this);
+  curl::set(easy_, CURLOPT_NOPROGRESS, 0L);
+  curl::set(easy_, CURLOPT_XFERINFOFUNCTION, &HttpConnection::on_progress);
+  curl::set(easy_, CURLOPT_XFERINFODATA, this);
+}
+
+HttpResponse HttpConnection::perform(const HttpRequest& request, const std::stop_token& abort) {
+  body_ = request.body;
+  body_offset_ = 0;
+  response_body_.clear();
+  response_overflow_ = false;
+  abort_ = abort;
+  error_text_.front() = '\0';
+
+  curl::Slist headers;
+  // libcurl would wait for "100 Continue" before bodies above 1 MiB.
+  curl::append(headers, "Expect:");
+  for (const auto& [name, value] : request.headers) {
+    curl::append(headers, fmt::format("{}: {}", name, value).c_str());
+  }
+  curl::set(easy_, CURLOPT_HTTPHEADER, headers.get());
+  curl::set(easy_, CURLOPT_URL, request.url.c_str());
+  switch (request.method) {
+    case HttpMethod::get:
+      curl::set(easy_, CURLOPT_HTTPGET, 1L);
+      break;
+    case HttpMethod::put:
+      curl::set(easy_, CURLOPT_UPLOAD, 1L);
+      curl::set(easy_, CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
+      break;
+  }
+  const CURLcode code = curl_easy_perform(easy_.get());
+  HttpResponse response = collect(code);
+  curl::set(easy_, CURLOPT_HTTPHEADER, nullptr);  // before the list goes
+  return response;
+}
+
+HttpResponse HttpConnection::collect(CURLcode code) const {
+  HttpResponse response;
+  // An answer longer than we care to read is an answer all the same.
+  response.transport = response_overflow_ && code == CURLE_WRITE_ERROR ? CURLE_OK : code;
+  if (response.transport != CURLE_OK) {
+    response.transport_text = error_text_.data();
+    return response;
+  }
+  long status = 0;
+  curl::check(curl_easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &status), "curl_easy_getinfo");
+  response.status = static_cast<int>(status);
+  response.body = response_body_;
+  const char* const etag = curl::response_header(easy_, "ETag");
+  response.has_etag = etag != nullptr && *etag != '\0';
+  if (const char* const date = curl::response_header(easy_, "Date")) {
+    if (const std::time_t time = curl_getdate(date, nullptr); time != -1) {
+      response.date = std::chrono::sys_seconds(std::chrono::seconds(time));
+    }
+  }
+  return response;
+}
+
+std::size_t HttpConnection::read_body(char* buffer, std::size_t size, std::size_t count,
+                                      void* self) noexcept {
+  auto& connection = *static_cast<HttpConnection*>(self);
+  const std::string_view rest = connection.body_.substr(connection.body_offset_);
+  const std::size_t length = std::min(size * count, rest.size());
+  std::memcpy(buffer, rest.data(), length);
+  connection.body_offset_ += length;
+  return length;
+}
+
+int HttpConnection::seek_body(void* self, curl_off_t offset, int origin) noexcept {
+  auto& connection = *static_cast<HttpConnection*>(self);
+  const bool possible = origin == SEEK_SET && offset >= 0 &&
+                        static_cast<std::size_t>(offset) <= connection.body_.size();
+  if (!possible) return CURL_SEEKFUNC_FAIL;
+  connection.body_offset_ = static_cast<std::size_t>(offset);
+  return CURL_SEEKFUNC_OK;
+}
+
+std::size_t HttpConnection::write_response(char* data, std::size_t size, std::size_t count,
+                                           void* self) noexcept {
+  auto& connection = *static_cast<HttpConnection*>(self);
+  const std::size_t length = size * count;
+  const std::size_t room = kMaxResponseBytes - connection.response_body_.size();
+  connection.response_body_.append(data, std::min(length, room));
+  if (length <= room) return length;
+  connection.response_overflow_ = true;
+  return 0;  // ends the transfer: nothing an S3 store says is that long
+}
+
+int HttpConnection::on_progress(void* self, curl_off_t, curl_off_t, curl_off_t,
+                                curl_off_t) noexcept {
+  return static_cast<const HttpConnection*>(self)->abort_.stop_requested() ? 1 : 0;
+}
+
+}  // namespace m2b

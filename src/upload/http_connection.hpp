@@ -1,0 +1,71 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "m2b/upload/options.hpp"
+#include "upload/curl.hpp"
+#include "upload/http_header.hpp"
+
+namespace m2b {
+
+enum class HttpMethod { get, put };
+
+struct HttpRequest {
+  HttpMethod method = HttpMethod::get;
+  std::string url;  // path and query already encoded; goes out as it is
+  /// Sent as they are, `Host` among them; libcurl adds Accept, User-Agent and Content-Length.
+  std::vector<HttpHeader> headers;
+  std::string_view body;  // of a PUT; borrowed until perform() returns
+};
+
+struct HttpResponse {
+  CURLcode transport = CURLE_OK;  // anything else: there was no whole answer
+  std::string transport_text;
+  int status = 0;
+  std::string body;  // at most its first 64 KiB
+  bool has_etag = false;
+  std::optional<std::chrono::sys_seconds> date;  // the store's clock
+};
+
+/// One kept-alive HTTP/1.1 connection through a libcurl easy handle. Belongs to one thread.
+class HttpConnection final {
+ public:
+  explicit HttpConnection(const StoreOptions& options);
+  HttpConnection(const HttpConnection&) = delete;
+  HttpConnection& operator=(const HttpConnection&) = delete;
+
+  /// Blocks until there is an answer, the connection fails or `abort` is requested (noticed within
+  /// about a second). A kept-alive connection that turns out dead is replaced once by libcurl.
+  [[nodiscard]] HttpResponse perform(const HttpRequest& request, const std::stop_token& abort);
+
+ private:
+  static std::size_t read_body(char* buffer, std::size_t size, std::size_t count,
+                               void* self) noexcept;
+  static int seek_body(void* self, curl_off_t offset, int origin) noexcept;
+  static std::size_t write_response(char* data, std::size_t size, std::size_t count,
+                                    void* self) noexcept;
+  static int on_progress(void* self, curl_off_t download_total, curl_off_t downloaded,
+                         curl_off_t upload_total, curl_off_t uploaded) noexcept;
+
+  void set_fixed_options(const StoreOptions& options);
+  [[nodiscard]] HttpResponse collect(CURLcode code) const;
+
+  // What the callbacks work on, for the request under way.
+  std::string_view body_;
+  std::size_t body_offset_ = 0;
+  std::string response_body_;
+  bool response_overflow_ = false;
+  std::stop_token abort_;
+
+  std::array<char, CURL_ERROR_SIZE> error_text_{};
+  curl::EasyHandle easy_;  // last: its callbacks use the members above
+};
+
+}  // namespace m2b

@@ -1,0 +1,753 @@
+#include "m2b/config/config.hpp"
+
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <limits>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "config/address.hpp"
+#include "config/bucket_name.hpp"
+#include "config/text.hpp"
+#include "config/topic_filters.hpp"
+#include "config/values.hpp"
+
+namespace m2b {
+namespace {
+
+using namespace std::chrono_literals;
+using Texts = std::map<std::string, std::string>;
+
+constexpr const char* kCanary = "canary-9f27";
+
+/// What users of the original service set, and nothing else.
+Texts original_environment() {
+  return {{"BROKER_URL", "127.0.0.1"},
+          {"BROKER_PORT", "1883"},
+          {"TOPIC", "ia/rawImage/#"},
+          {"MINIO_URL", "play.min.io"},
+          {"MINIO_SECURE", "True"},
+          {"MINIO_ACCESS_KEY", "access"},
+          {"MINIO_SECRET_KEY", "secret of many"},
+          {"BUCKET_NAME", "umh-images"},
+          {"LOGGING_LEVEL", "DEBUG"}};
+}
+
+Texts with(Texts texts, const std::string& name, const std::string& value) {
+  texts[name] = value;
+  return texts;
+}
+
+Texts without(Texts texts, const std::string& name) {
+  texts.erase(name);
+  return texts;
+}
+
+std::variant<Config, std::vector<ConfigError>> load(const Texts& environment,
+                                                    const Texts& flags = {}) {
+  return load_config(
+      [&](const std::string& name) {
+        const auto found = environment.find(name);
+        return found == environment.end() ? std::nullopt : std::optional(found->second);
+      },
+      flags);
+}
+
+std::vector<ConfigError> errors_of(const Texts& environment, const Texts& flags = {}) {
+  const auto loaded = load(environment, flags);
+  const auto* errors = std::get_if<std::vector<ConfigError>>(&loaded);
+  return errors == nullptr ? std::vector<ConfigError>{} : *errors;
+}
+
+Config config_of(const Texts& environment, const Texts& flags = {}) {
+  auto loaded = load(environment, flags);
+  for (const auto& error : errors_of(environment, flags)) {
+    FAIL_CHECK(error);
+  }
+  auto* config = std::get_if<Config>(&loaded);
+  return config == nullptr ? Config{} : std::move(*config);
+}
+
+/// The only error of the original's environment with this one value changed.
+std::string error_of(const std::string& name, const std::string& value) {
+  const auto errors = errors_of(with(original_environment(), name, value));
+  CAPTURE(name);
+  CAPTURE(value);
+  CHECK(errors.size() == 1);
+  return errors.empty() ? "" : errors.front();
+}
+
+std::string joined(const std::vector<std::string>& texts) {
+  std::string all;
+  for (const auto& text : texts) {
+    all += "[" + text + "]";
+  }
+  return all;
+}
+
+/// Every field as text, by name.
+Texts fields_of(const Config& config) {
+  const auto text = [](auto number) { return std::to_string(number); };
+  return {
+      {"mqtt.host", config.mqtt.host},
+      {"mqtt.port", text(config.mqtt.port)},
+      {"mqtt.version", text(static_cast<int>(config.mqtt.version))},
+      {"mqtt.filters", joined(config.mqtt.filters)},
+      {"mqtt.qos", text(config.mqtt.qos)},
+      {"mqtt.client_id", config.mqtt.client_id},
+      {"mqtt.username", config.mqtt.username},
+      {"mqtt.password", config.mqtt.password.reveal()},
+      {"mqtt.keep_alive", text(config.mqtt.keep_alive.count())},
+      {"mqtt.session_expiry", text(config.mqtt.session_expiry.count())},
+      {"mqtt.connect_timeout", text(config.mqtt.connect_timeout.count())},
+      {"mqtt.backoff.cap", text(config.mqtt.backoff.cap.count())},
+      {"spool.directory", config.spool.directory.string()},
+      {"spool.max_bytes", text(config.spool.max_bytes)},
+      {"spool.min_free_bytes",
+       config.spool.min_free_bytes ? text(*config.spool.min_free_bytes) : "unset"},
+      {"pipeline.decoders", text(config.pipeline.decoders)},
+      {"pipeline.uploaders", text(config.pipeline.uploaders)},
+      {"pipeline.in_flight_bytes", text(config.pipeline.in_flight_bytes)},
+      {"pipeline.max_message_bytes", text(config.pipeline.max_message_bytes)},
+      {"pipeline.backoff.cap", text(config.pipeline.backoff.cap.count())},
+      {"store.host", config.store.host},
+      {"store.port", text(config.store.port)},
+      {"store.secure", text(config.store.secure)},
+      {"store.access_key", config.store.access_key},
+      {"store.secret_key", config.store.secret_key.reveal()},
+      {"store.bucket", config.store.bucket},
+      {"store.region", config.store.region},
+      {"store.connect_timeout", text(config.store.connect_timeout.count())},
+      {"store.stall_timeout", text(config.store.stall_timeout.count())},
+      {"status.enabled", text(config.status.enabled)},
+      {"status.host", config.status.host},
+      {"status.port", text(config.status.port)},
+      {"log_level", text(static_cast<int>(config.log_level))},
+      {"shutdown_timeout", text(config.shutdown_timeout.count())},
+  };
+}
+
+/// The fields in which the two differ, as the second has them.
+Texts changes(const Config& before, const Config& after) {
+  const Texts old_fields = fields_of(before);
+  Texts changed;
+  for (const auto& [name, value] : fields_of(after)) {
+    if (old_fields.at(name) != value) {
+      changed[name] = value;
+    }
+  }
+  return changed;
+}
+
+struct SettingCase {
+  std::string name;
+  std::string value;  // valid, and not what original_environment() gives
+  Texts changed;
+};
+
+const std::vector<SettingCase>& setting_cases() {
+  static const std::vector<SettingCase> cases = {
+      {"BROKER_URL", "broker.lan", {{"mqtt.host", "broker.lan"}}},
+      {"BROKER_PORT", "2883", {{"mqtt.port", "2883"}}},
+      {"TOPIC", "a/+/b,c\\,d,$share/g/#", {{"mqtt.filters", "[a/+/b][c,d][$share/g/#]"}}},
+      {"MINIO_URL", "10.0.0.5:9000", {{"store.host", "10.0.0.5"}, {"store.port", "9000"}}},
+      {"MINIO_SECURE", "False", {{"store.secure", "0"}, {"store.port", "80"}}},
+      {"MINIO_ACCESS_KEY", "AKIA/+=", {{"store.access_key", "AKIA/+="}}},
+      {"MINIO_SECRET_KEY", "other", {{"store.secret_key", "other"}}},
+      {"BUCKET_NAME", "my.pictures-2", {{"store.bucket", "my.pictures-2"}}},
+      {"LOGGING_LEVEL", "critical", {{"log_level", "4"}}},
+      {"MQTT_VERSION", "3.1.1", {{"mqtt.version", "1"}}},
+      {"MQTT_QOS", "2", {{"mqtt.qos", "2"}}},
+      {"MQTT_CLIENT_ID", "line-4 größe", {{"mqtt.client_id", "line-4 größe"}}},
+      {"MQTT_USERNAME", "camera", {{"mqtt.username", "camera"}}},
+      {"MQTT_PASSWORD", "p,w", {{"mqtt.password", "p,w"}}},
+      {"MQTT_KEEPALIVE", "2m", {{"mqtt.keep_alive", "120"}}},
+      {"MQTT_SESSION_EXPIRY", "never", {{"mqtt.session_expiry", "4294967295"}}},
+      {"MQTT_CONNECT_TIMEOUT", "3", {{"mqtt.connect_timeout", "3"}}},
+      {"SPOOL_DIR", "/spool", {{"spool.directory", "/spool"}}},
+      {"SPOOL_MAX_BYTES", "20GB", {{"spool.max_bytes", "20000000000"}}},
+      {"SPOOL_MIN_FREE_BYTES", "0", {{"spool.min_free_bytes", "0"}}},
+      {"MAX_MESSAGE_BYTES", "1MiB", {{"pipeline.max_message_bytes", "1048576"}}},
+      {"DECODER_THREADS", "2", {{"pipeline.decoders", "2"}}},
+      {"UPLOADER_THREADS", "256", {{"pipeline.uploaders", "256"}}},
+      {"IN_FLIGHT_BYTES", "1GiB", {{"pipeline.in_flight_bytes", "1073741824"}}},
+      {"S3_REGION", "eu-central-1", {{"store.region", "eu-central-1"}}},
+      {"STORE_CONNECT_TIMEOUT", "500ms", {{"store.connect_timeout", "500"}}},
+      {"STORE_STALL_TIMEOUT", "5m", {{"store.stall_timeout", "300"}}},
+      {"RETRY_MAX_DELAY",
+       "60s",
+       {{"mqtt.backoff.cap", "60000"}, {"pipeline.backoff.cap", "60000"}}},
+      {"SHUTDOWN_TIMEOUT", "0", {{"shutdown_timeout", "0"}}},
+      {"STATUS_ADDRESS", "[::]:8080", {{"status.host", "[::]"}, {"status.port", "8080"}}},
+  };
+  return cases;
+}
+
+/// A file that is gone with the test.
+class TempFile {
+ public:
+  explicit TempFile(const std::string& content) {
+    std::string name = (std::filesystem::temp_directory_path() / "m2b-config-XXXXXX").string();
+    const int descriptor = mkstemp(name.data());
+    REQUIRE(descriptor >= 0);
+    close(descriptor);
+    path_ = name;
+    std::ofstream(path_, std::ios::binary) << content;
+  }
+  TempFile(const TempFile&) = delete;
+  TempFile& operator=(const TempFile&) = delete;
+  ~TempFile() { std::filesystem::remove(path_); }
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+/// The variables of the original, the access key and secret key aside, and this file for the key.
+Texts with_secret_file(const std::string& path) {
+  return with(without(original_environment(), "MINIO_SECRET_KEY"), "MINIO_SECRET_KEY_FILE", path);
+}
+
+std::string fault_of_topic(const std::string& text) {
+  const auto parsed = config::parse_topic_filters(text);
+  const auto* fault = std::get_if<config::Fault>(&parsed);
+  return fault == nullptr ? "" : fault->text;
+}
+
+std::string filters_of(const std::string& text) {
+  const auto parsed = config::parse_topic_filters(text);
+  const auto* filters = std::get_if<std::vector<std::string>>(&parsed);
+  return filters == nullptr ? "refused" : joined(*filters);
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_SUITE("config") {
+  TEST_CASE("the original's variables are enough") {
+    const Config config = config_of(original_environment());
+    CHECK(config.mqtt.host == "127.0.0.1");
+    CHECK(config.mqtt.port == 1883);
+    CHECK(config.mqtt.filters == std::vector<std::string>{"ia/rawImage/#"});
+    CHECK(config.mqtt.username == "MQTT_TO_BLOB");
+    CHECK(config.mqtt.password.empty());
+    CHECK(config.mqtt.qos == 1);
+    CHECK(config.mqtt.version == MqttVersion::automatic);
+    CHECK(config.store.host == "play.min.io");
+    CHECK(config.store.port == 443);
+    CHECK(config.store.secure);
+    CHECK(config.store.access_key == "access");
+    CHECK(config.store.secret_key.reveal() == "secret of many");
+    CHECK(config.store.bucket == "umh-images");
+    CHECK(config.log_level == log::Level::debug);
+    CHECK(config.spool.directory == "/var/lib/mqtt-to-blob");
+    CHECK_FALSE(config.spool.min_free_bytes);
+  }
+
+  TEST_CASE("MINIO_SECURE=False is HTTP, which the original got wrong") {
+    for (const char* no : {"False", "false", "0", "no", "off", "OFF"}) {
+      CAPTURE(no);
+      const Config config = config_of(with(original_environment(), "MINIO_SECURE", no));
+      CHECK_FALSE(config.store.secure);
+      CHECK(config.store.port == 80);
+    }
+    for (const char* yes : {"True", "true", "1", "yes", "on", "TRUE"}) {
+      CAPTURE(yes);
+      const Config config = config_of(with(original_environment(), "MINIO_SECURE", yes));
+      CHECK(config.store.secure);
+      CHECK(config.store.port == 443);
+    }
+  }
+
+  TEST_CASE("every setting changes its field, by the environment and by its flag") {
+    const Config before = config_of(original_environment());
+    for (const auto& setting : setting_cases()) {
+      CAPTURE(setting.name);
+      CAPTURE(setting.value);
+      const auto environment = with(original_environment(), setting.name, setting.value);
+      CHECK(changes(before, config_of(environment)) == setting.changed);
+      CHECK(changes(before, config_of(original_environment(), {{setting.name, setting.value}})) ==
+            setting.changed);
+    }
+  }
+
+  TEST_CASE("no setting is missing from the table above") {
+    std::vector<std::string> tested;
+    for (const auto& setting : setting_cases()) {
+      tested.push_back(setting.name);
+    }
+    std::vector<std::string> known;
+    for (const auto& setting : settings()) {
+      known.emplace_back(setting.name);
+    }
+    CHECK(tested == known);
+  }
+
+  TEST_CASE("the default that is shown is the one that holds") {
+    const Config defaults = config_of(without(original_environment(), "LOGGING_LEVEL"));
+    for (const auto& setting : settings()) {
+      CAPTURE(setting.name);
+      CHECK((setting.required ? 1 : 0) + (setting.default_text.empty() ? 0 : 1) +
+                (setting.default_note.empty() ? 0 : 1) ==
+            1);
+      if (!setting.default_text.empty()) {
+        Config config = defaults;
+        CHECK_FALSE(setting.apply(config, setting.default_text));
+        CHECK(changes(defaults, config).empty());
+      }
+    }
+  }
+
+  TEST_CASE("a flag hides the environment, which hides the default") {
+    const auto environment = with(original_environment(), "DECODER_THREADS", "3");
+    CHECK(config_of(original_environment()).pipeline.decoders == 1);
+    CHECK(config_of(environment).pipeline.decoders == 3);
+    CHECK(config_of(environment, {{"DECODER_THREADS", "5"}}).pipeline.decoders == 5);
+    CHECK(config_of(environment, {{"DECODER_THREADS", ""}}).pipeline.decoders == 3);
+  }
+
+  TEST_CASE("a broken variable does not matter behind a flag") {
+    const auto environment = with(original_environment(), "BROKER_PORT", "many");
+    CHECK(config_of(environment, {{"BROKER_PORT", "1884"}}).mqtt.port == 1884);
+  }
+
+  TEST_CASE("an error names the variable, its value and what is allowed") {
+    CHECK(error_of("BROKER_PORT", "70000") ==
+          "BROKER_PORT=\"70000\": must be a port number from 1 to 65535");
+    CHECK(errors_of(original_environment(), {{"BROKER_PORT", "x"}}) ==
+          std::vector<ConfigError>{
+              "BROKER_PORT=\"x\" (--broker-port): must be a port number from 1 to 65535"});
+    CHECK(errors_of(without(original_environment(), "BUCKET_NAME")) ==
+          std::vector<ConfigError>{"BUCKET_NAME is not set: must be a bucket name: 3 to 63 lower "
+                                   "case letters, digits, dots and hyphens"});
+    CHECK(errors_of({}, {{"NO_SUCH", "1"}}).front() == "NO_SUCH is not a setting");
+  }
+
+  TEST_CASE("every mistake is reported at once") {
+    CHECK(errors_of({}).size() == 6);
+    CHECK(errors_of({{"BROKER_PORT", "0"},
+                     {"TOPIC", "a/#/b"},
+                     {"MINIO_SECURE", "maybe"},
+                     {"LOGGING_LEVEL", "LOUD"},
+                     {"MQTT_QOS", "3"}})
+              .size() == 5 + 5);
+    Texts all;
+    for (const auto& setting : settings()) {
+      all[std::string(setting.name)] = "\x01";
+    }
+    // This text can be a topic, a directory and a password.
+    CHECK(errors_of(all).size() == settings().size() - 3);
+  }
+
+  TEST_CASE("values that are not allowed are refused") {
+    const std::vector<std::pair<std::string, std::vector<std::string>>> wrong = {
+        {"BROKER_PORT", {"0", "65536", "-1", "+1", "1883 ", " 1883", "0x75", "1e3", "18.83", "s"}},
+        {"MINIO_SECURE", {"maybe", "2", "Tru", "True ", "y"}},
+        {"MINIO_ACCESS_KEY", {"a b", "a,b", "a\nb", "ä"}},
+        {"MINIO_SECRET_KEY", {"a\nb", "a\tb"}},
+        {"LOGGING_LEVEL", {"WARN", "TRACE", "10"}},
+        {"MQTT_VERSION", {"4", "3.1", "v5", "latest"}},
+        {"MQTT_QOS", {"3", "-1", "one"}},
+        {"MQTT_CLIENT_ID", {"a\tb", "\xff", std::string(65'536, 'a'), "a\xc2\x85"}},
+        {"MQTT_USERNAME", {"a\nb", "\xc0\xaf", std::string(65'536, 'a')}},
+        {"MQTT_PASSWORD", {std::string(65'536, 'a')}},
+        {"MQTT_KEEPALIVE", {"4s", "65536s", "0", "5500ms", "1d", "never"}},
+        {"MQTT_SESSION_EXPIRY", {"0", "999ms", "4294967295", "49711d", "ever"}},
+        {"MQTT_CONNECT_TIMEOUT", {"0", "11m", "1500ms"}},
+        {"SPOOL_MAX_BYTES", {"-1", "20 GB", "1.5GiB", "64K", "18446744073709551616", "20gb"}},
+        {"SPOOL_MIN_FREE_BYTES", {"5%", "16777216TiB"}},
+        {"MAX_MESSAGE_BYTES", {"0", "268435456", "256MiB"}},
+        {"DECODER_THREADS", {"0", "65"}},
+        {"UPLOADER_THREADS", {"0", "257"}},
+        {"IN_FLIGHT_BYTES", {"0", "1MB", "1048575"}},
+        {"S3_REGION", {"us east", "1a", "a/b", "-"}},
+        {"STORE_CONNECT_TIMEOUT", {"99ms", "601s"}},
+        {"STORE_STALL_TIMEOUT", {"0", "1500ms", "2h"}},
+        {"RETRY_MAX_DELAY", {"0", "61m"}},
+        {"SHUTDOWN_TIMEOUT", {"-1s", "61m"}},
+        {"STATUS_ADDRESS", {"127.0.0.1", "127.0.0.1:0", "localhost:", "9797", "::1:80", "*:9797"}},
+    };
+    for (const auto& [name, values] : wrong) {
+      for (const auto& value : values) {
+        const auto error = error_of(name, value);
+        CAPTURE(error);
+        CHECK(error.starts_with(name + "="));
+        CHECK(contains(error, ": must be "));
+      }
+    }
+  }
+
+  TEST_CASE("an empty variable counts as not set") {
+    Texts environment = original_environment();
+    for (const auto& setting : settings()) {
+      environment.try_emplace(std::string(setting.name));
+      environment.try_emplace(std::string(setting.name) + "_FILE");
+    }
+    environment.erase("MQTT_USERNAME");
+    CHECK(changes(config_of(original_environment()), config_of(environment)).empty());
+    CHECK(contains(error_of("TOPIC", ""), "TOPIC is not set"));
+    CHECK(contains(error_of("MINIO_SECRET_KEY", ""),
+                   "MINIO_SECRET_KEY is not set, nor is MINIO_SECRET_KEY_FILE"));
+  }
+
+  TEST_CASE("an empty MQTT_USERNAME means none") {
+    auto environment = with(original_environment(), "MQTT_USERNAME", "");
+    CHECK(config_of(environment).mqtt.username.empty());
+    environment["MQTT_PASSWORD"] = "";
+    CHECK(config_of(environment).mqtt.username.empty());
+    CHECK(config_of(original_environment(), {{"MQTT_USERNAME", ""}}).mqtt.username.empty());
+  }
+
+  TEST_CASE("a password needs a user name") {
+    auto environment = with(original_environment(), "MQTT_PASSWORD", kCanary);
+    CHECK(config_of(environment).mqtt.password.reveal() == kCanary);
+    environment["MQTT_USERNAME"] = "";
+    const auto errors = errors_of(environment);
+    REQUIRE(errors.size() == 1);
+    CHECK(contains(errors.front(), "MQTT_PASSWORD=***: needs MQTT_USERNAME"));
+  }
+
+  TEST_CASE("QoS 2 is refused with MQTT 3.1.1 alone") {
+    auto environment = with(original_environment(), "MQTT_QOS", "2");
+    CHECK(config_of(environment).mqtt.qos == 2);
+    environment["MQTT_VERSION"] = "5";
+    CHECK(config_of(environment).mqtt.qos == 2);
+    environment["MQTT_VERSION"] = "3.1.1";
+    const auto errors = errors_of(environment);
+    REQUIRE(errors.size() == 1);
+    CHECK(contains(errors.front(), "MQTT_QOS=\"2\": "));
+    CHECK(contains(errors.front(), "write MQTT_QOS=1 or MQTT_VERSION=5"));
+  }
+
+  TEST_CASE("a secret can come from a file, without the line ends after it") {
+    for (const char* content : {"from a file", "from a file\n", "from a file\r\n\n"}) {
+      const TempFile file(content);
+      const auto environment = with_secret_file(file.path());
+      CHECK(config_of(environment).store.secret_key.reveal() == "from a file");
+      CHECK(config_of(without(original_environment(), "MINIO_SECRET_KEY"),
+                      {{"MINIO_SECRET_KEY_FILE", file.path()}})
+                .store.secret_key.reveal() == "from a file");
+    }
+    const TempFile lines("two\nlines");
+    CHECK(errors_of(with_secret_file(lines.path())) ==
+          std::vector<ConfigError>{"MINIO_SECRET_KEY_FILE=\"" + lines.path() +
+                                   "\": what it holds must be text without control characters"});
+  }
+
+  TEST_CASE("every secret can come from a file, and nothing else can") {
+    const TempFile file("held");
+    for (const auto& setting : settings()) {
+      const std::string name(setting.name);
+      CAPTURE(name);
+      Texts environment = without(original_environment(), name);
+      environment[name + "_FILE"] = file.path();
+      const auto loaded = load(environment);
+      CHECK(std::holds_alternative<Config>(loaded) == (setting.secret || !setting.required));
+      CHECK(errors_of(original_environment(), {{name + "_FILE", file.path()}}).empty() ==
+            setting.secret);
+    }
+  }
+
+  TEST_CASE("a secret's file that cannot serve is named") {
+    const TempFile empty("\n");
+    CHECK(errors_of(with_secret_file(empty.path())) ==
+          std::vector<ConfigError>{"MINIO_SECRET_KEY_FILE=\"" + empty.path() +
+                                   "\": is an empty file"});
+    CHECK(
+        errors_of(with_secret_file("/no/such/file")) ==
+        std::vector<ConfigError>{
+            "MINIO_SECRET_KEY_FILE=\"/no/such/file\": cannot be read: No such file or directory"});
+    CHECK(errors_of(with_secret_file("/")) ==
+          std::vector<ConfigError>{"MINIO_SECRET_KEY_FILE=\"/\": cannot be read: Is a directory"});
+    CHECK(contains(errors_of(with_secret_file("/dev/zero")).at(0), "is too long"));
+  }
+
+  TEST_CASE("a secret given twice is refused, but a flag hides the environment") {
+    const TempFile file("held");
+    const auto both = with(original_environment(), "MINIO_SECRET_KEY_FILE", file.path());
+    CHECK(errors_of(both) ==
+          std::vector<ConfigError>{"MINIO_SECRET_KEY and MINIO_SECRET_KEY_FILE are both set: set "
+                                   "one of them"});
+    CHECK(config_of(both, {{"MINIO_SECRET_KEY", "flag"}}).store.secret_key.reveal() == "flag");
+    CHECK(config_of(original_environment(), {{"MINIO_SECRET_KEY_FILE", file.path()}})
+              .store.secret_key.reveal() == "held");
+  }
+
+  TEST_CASE("no error ever shows a secret") {
+    const std::string canary(kCanary);
+    const TempFile file(canary + "\x01," + std::string(70'000, 'x'));
+    for (const auto& setting : settings()) {
+      if (!setting.secret) {
+        continue;
+      }
+      const std::string name(setting.name);
+      CAPTURE(name);
+      for (const auto& text :
+           {canary + "\x01,", canary + std::string(70'000, '\x01'), "\"" + canary + "\n\""}) {
+        for (const auto& error : errors_of(with(original_environment(), name, text))) {
+          CHECK_FALSE(contains(error, canary));
+          CHECK(error.starts_with(name + "=***: must be "));
+        }
+        for (const auto& error : errors_of(original_environment(), {{name, text}})) {
+          CHECK_FALSE(contains(error, canary));
+        }
+      }
+      const auto environment =
+          with(without(original_environment(), name), name + "_FILE", file.path());
+      const auto errors = errors_of(environment);
+      CHECK(errors.size() == 1);
+      for (const auto& error : errors) {
+        CHECK_FALSE(contains(error, canary));
+      }
+    }
+    CHECK_FALSE(contains(error_of("MINIO_URL", "https://key:" + canary + "@store:9000"), canary));
+    CHECK_FALSE(contains(error_of("BROKER_URL", "tcp://user:" + canary + "@broker"), canary));
+  }
+
+  TEST_CASE("a broker's host is a name or an address and nothing more") {
+    const auto host = [](const std::string& text) {
+      return config_of(with(original_environment(), "BROKER_URL", text)).mqtt.host;
+    };
+    for (const char* good : {"localhost", "my_broker", "broker.example.org.", "10.0.0.5", "1a.b-c",
+                             "xn--mller-kva.example"}) {
+      CHECK(host(good) == good);
+    }
+    CHECK(host("::1") == "[::1]");
+    CHECK(host("[fe80::1]") == "[fe80::1]");
+    for (const char* wrong :
+         {" ",         "a b",   "-a",         "a-",     "a..b",      ".",  "10.0.0.256",
+          "10.0.0",    "1883",  "[10.0.0.1]", "[::1",   "::g",       "[]", "müller",
+          "user@host", "host:", "host:port",  "host:0", "a/b/c:1:2", "*"}) {
+      CHECK_FALSE(config::parse_host(wrong));
+      CHECK(contains(error_of("BROKER_URL", wrong), "must be a DNS name or an IP address"));
+    }
+    CHECK_FALSE(config::parse_host(std::string(64, 'a')));
+    CHECK_FALSE(config::parse_host(std::string("::1\0", 4)));
+  }
+
+  TEST_CASE("a URL for the broker is answered with what to write") {
+    CHECK(error_of("BROKER_URL", "tcp://host:1883") ==
+          "BROKER_URL=\"tcp://host:1883\": must be a DNS name or an IP address alone: write "
+          "BROKER_URL=host and BROKER_PORT=1883");
+    CHECK(contains(error_of("BROKER_URL", "host:1883"),
+                   "write BROKER_URL=host and BROKER_PORT=1883"));
+    CHECK(contains(error_of("BROKER_URL", "[::1]:1883"), "BROKER_URL=[::1] and BROKER_PORT=1883"));
+    CHECK(error_of("BROKER_URL", "mqtt://host/").ends_with("write BROKER_URL=host"));
+    CHECK(contains(error_of("BROKER_URL", "mqtts://host:8883"), "only plain MQTT over TCP"));
+    CHECK(contains(error_of("BROKER_PORT", "tcp://10.43.0.7:1883"), "enableServiceLinks"));
+    CHECK(
+        contains(error_of("BROKER_URL", "\"host\""), "the quotes around it are part of the value"));
+  }
+
+  TEST_CASE("a store's address gets its port from MINIO_SECURE, an IP address needs one") {
+    const auto place = [](const std::string& text) {
+      const Config config = config_of(with(original_environment(), "MINIO_URL", text));
+      return config.store.host + " " + std::to_string(config.store.port);
+    };
+    CHECK(place("play.min.io") == "play.min.io 443");
+    CHECK(place("minio:9000") == "minio 9000");
+    CHECK(place("10.0.0.5:80") == "10.0.0.5 80");
+    CHECK(place("[::1]:9000") == "[::1] 9000");
+    CHECK(contains(error_of("MINIO_URL", "10.0.0.5"), "write for example MINIO_URL=10.0.0.5:9000"));
+    CHECK(contains(error_of("MINIO_URL", "[::1]"), "needs its port"));
+    CHECK(contains(error_of("MINIO_URL", "::1"), "write for example MINIO_URL=[::1]:9000"));
+    for (const char* wrong :
+         {"minio:0", "minio:65536", "minio:", ":9000", "a b:9000", "a:b@c:9000"}) {
+      CHECK(contains(error_of("MINIO_URL", wrong), "must be host or host:port"));
+    }
+  }
+
+  TEST_CASE("a URL for the store is answered with what to write") {
+    CHECK(error_of("MINIO_URL", "http://minio:9000") ==
+          "MINIO_URL=\"http://minio:9000\": must be host or host:port without scheme and path: "
+          "write MINIO_URL=minio:9000 and MINIO_SECURE=False");
+    CHECK(error_of("MINIO_URL", "https://play.min.io/console")
+              .ends_with("write MINIO_URL=play.min.io and MINIO_SECURE=True"));
+    CHECK(error_of("MINIO_URL", "http://10.0.0.5")
+              .ends_with("write MINIO_URL=10.0.0.5:80 and MINIO_SECURE=False"));
+    CHECK(error_of("MINIO_URL", "minio:9000/").ends_with("write MINIO_URL=minio:9000"));
+  }
+
+  TEST_CASE("the status listener can be switched off and wants both host and port") {
+    const auto off = config_of(with(original_environment(), "STATUS_ADDRESS", "Off"));
+    CHECK_FALSE(off.status.enabled);
+    CHECK(contains(error_of("STATUS_ADDRESS", ":9797"), "write for example 0.0.0.0:9797"));
+  }
+
+  TEST_CASE("topic filters are split at commas and otherwise taken as they stand") {
+    CHECK(filters_of("a") == "[a]");
+    CHECK(filters_of("#") == "[#]");
+    CHECK(filters_of("+/b/+,/,a//b/") == "[+/b/+][/][a//b/]");
+    CHECK(filters_of("a\\,b,c\\d") == "[a,b][c\\d]");
+    CHECK(filters_of(" a b ") == "[ a b ]");
+    CHECK(filters_of("$SYS/#,$share/g/a/#,größe") == "[$SYS/#][$share/g/a/#][größe]");
+    CHECK(filters_of("$shared/x,$share/g//") == "[$shared/x][$share/g//]");
+    CHECK(filters_of(std::string(65'535, 'a')) == "[" + std::string(65'535, 'a') + "]");
+  }
+
+  TEST_CASE("topic filters that MQTT does not allow are refused with the reason") {
+    for (const char* text : {"a/#/b", "#/a", "a#", "a/b#", "##", "$share/g/a#"}) {
+      CAPTURE(text);
+      CHECK(fault_of_topic(text) == "may have # only as the whole last level");
+    }
+    for (const char* text : {"a+", "a/+b/c", "++", "$share/g/+a"}) {
+      CAPTURE(text);
+      CHECK(fault_of_topic(text) == "may have + only as a whole level");
+    }
+    for (const char* text : {"$share", "$share/", "$share/g", "$share/g/", "$share//a"}) {
+      CAPTURE(text);
+      CHECK(fault_of_topic(text) == "must have the form $share/<group>/<filter>");
+    }
+    for (const char* text : {"$share/+/a", "$share/g#/a"}) {
+      CAPTURE(text);
+      CHECK(contains(fault_of_topic(text), "a group without + and #"));
+    }
+    for (const std::string& text : {std::string("\xff"), std::string("a\0b", 3),
+                                    std::string("\xed\xa0\x80"), std::string(65'536, 'a')}) {
+      CHECK(contains(fault_of_topic(text), "valid UTF-8"));
+    }
+    for (const char* text : {",", "a,", ",a", "a,,b"}) {
+      CAPTURE(text);
+      CHECK(fault_of_topic(text) == "its filter \"\" is empty");
+    }
+    CHECK(fault_of_topic("a,b#") == "its filter \"b#\" may have # only as the whole last level");
+    CHECK(contains(fault_of_topic("a, b"), "its filter \" b\" has a blank beside the comma"));
+    CHECK(contains(fault_of_topic("a ,b"), "its filter \"a \" has a blank beside the comma"));
+  }
+
+  TEST_CASE("bucket names follow the rules of S3 and MinIO") {
+    for (const char* name : {"abc", "a.b.c", "1a2", "umh-images", "a--b"}) {
+      CAPTURE(name);
+      CHECK_FALSE(config::bucket_name_fault(name));
+    }
+    CHECK_FALSE(config::bucket_name_fault(std::string(63, 'a')));
+    for (const char* name : {"ab", "Abc", "a_b", "a b", "-ab", "ab-", ".ab", "ab.", "a..b", "a.-b",
+                             "a-.b", "10.0.0.5", "xn--abc", "abc-s3alias", "ä-b", "a/b"}) {
+      CAPTURE(name);
+      CHECK(config::bucket_name_fault(name));
+      CHECK(contains(error_of("BUCKET_NAME", name), ": must "));
+    }
+    CHECK(config::bucket_name_fault(std::string(64, 'a')));
+  }
+
+  TEST_CASE("durations have a unit or are seconds") {
+    const auto parse = [](std::string_view text) { return config::parse_duration(text, 0ms, 24h); };
+    CHECK(parse("500ms") == 500ms);
+    CHECK(parse("8") == 8s);
+    CHECK(parse("8s") == 8s);
+    CHECK(parse("5m") == 5min);
+    CHECK(parse("24h") == 24h);
+    CHECK(parse("1d") == 24h);
+    for (const char* text : {"", "s", "-1s", "+1s", "1.5s", "1 s", "1S", "1w", "25h", "86400001ms",
+                             "18446744073709551615d", "99999999999999999999s"}) {
+      CAPTURE(text);
+      CHECK_FALSE(parse(text));
+    }
+    CHECK_FALSE(config::parse_duration("1s", 2s, 3s));
+    CHECK_FALSE(config::parse_seconds("1001ms", 1s, 3s));
+    CHECK(config::parse_seconds("2000ms", 1s, 3s) == 2s);
+  }
+
+  TEST_CASE("sizes are bytes or have a binary or decimal unit") {
+    constexpr auto kMax = std::numeric_limits<std::uint64_t>::max();
+    const auto parse = [](std::string_view text) { return config::parse_size(text, 0, kMax); };
+    CHECK(parse("0") == 0U);
+    CHECK(parse("1048576") == 1'048'576U);
+    CHECK(parse("64KiB") == 65'536U);
+    CHECK(parse("64MiB") == std::uint64_t{64} << 20);
+    CHECK(parse("2GiB") == std::uint64_t{2} << 30);
+    CHECK(parse("3TiB") == std::uint64_t{3} << 40);
+    CHECK(parse("1kB") == 1'000U);
+    CHECK(parse("1MB") == 1'000'000U);
+    CHECK(parse("1GB") == 1'000'000'000U);
+    CHECK(parse("1TB") == 1'000'000'000'000U);
+    CHECK(parse("18446744073709551615") == kMax);
+    CHECK(parse("16777215TiB") == std::uint64_t{16'777'215} << 40);
+    for (const char* text : {"", "B", "1B", "1K", "1k", "1mib", "-1", "1.5MiB", "16777216TiB",
+                             "18446744073709551616"}) {
+      CAPTURE(text);
+      CHECK_FALSE(parse(text));
+    }
+  }
+
+  TEST_CASE("a value is shown on one line, escaped and cut") {
+    CHECK(config::shown("a b") == "\"a b\"");
+    CHECK(config::shown("a\"\\\n\x7f") == "\"a\\\"\\\\\\x0a\\x7f\"");
+    CHECK(config::shown("gr\xc3\xb6\xc3\x9f\x65 \xff \xc2\x85") == "\"größe \\xff \\xc2\\x85\"");
+    CHECK(config::shown(std::string(100, 'a')) == "\"" + std::string(100, 'a') + "\"");
+    CHECK(config::shown(std::string(101, 'a')) ==
+          "\"" + std::string(100, 'a') + "\"... (101 bytes)");
+    CHECK(config::shown(std::string(99, 'a') + "öb") ==
+          "\"" + std::string(99, 'a') + "ö\"... (102 bytes)");
+    CHECK(config::shown("http://me:pw@host") == "\"http://***@host\"");
+    CHECK(config::shown("me:p@w@host:9000") == "\"***@host:9000\"");
+    CHECK(config::shown("me@host:9000") == "\"me@host:9000\"");
+  }
+
+  TEST_CASE("UTF-8 is checked as MQTT wants it") {
+    for (const char* good :
+         {"", "a", "ö", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xf4\x8f\xbf\xbf"}) {
+      CHECK(config::is_mqtt_string(good));
+    }
+    for (const char* bad :
+         {"\x80", "\xc0\x80", "\xc1\xbf", "\xe0\x80\x80", "\xed\xa0\x80", "\xf0\x80\x80\x80",
+          "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xe2\x82", "a\xc3", "\xe2\x28\xa1"}) {
+      CHECK_FALSE(config::is_mqtt_string(bad));
+    }
+  }
+
+  TEST_CASE("a flag is made from the name of the setting") {
+    CHECK(flag_of("BROKER_URL") == "--broker-url");
+    CHECK(flag_of("S3_REGION") == "--s3-region");
+  }
+
+  TEST_CASE("the table of settings has a line of four columns for each") {
+    const std::string table = settings_table();
+    CHECK(static_cast<std::size_t>(std::ranges::count(table, '\n')) == settings().size() + 2);
+    CHECK(contains(table, "| `BROKER_PORT` | `1883` | a port number from 1 to 65535 |"));
+    CHECK(contains(table, "| `MINIO_SECRET_KEY` or `MINIO_SECRET_KEY_FILE` | **required** |"));
+    std::size_t pipes = 0;
+    for (const char byte : table) {
+      pipes += byte == '|' ? 1 : 0;
+    }
+    CHECK(pipes == 5 * (settings().size() + 2));
+  }
+
+  TEST_CASE("README.md holds exactly the table that --settings prints") {
+    const std::string begin = "<!-- settings: generated by mqtt-to-blob --settings -->\n";
+    std::ifstream file(M2B_SOURCE_DIR "/README.md", std::ios::binary);
+    REQUIRE(file);
+    const std::string readme{std::istreambuf_iterator<char>(file), {}};
+    const auto start = readme.find(begin);
+    const auto end = readme.find("<!-- /settings -->");
+    REQUIRE(start != std::string::npos);
+    REQUIRE(end != std::string::npos);
+    const auto table = readme.substr(start + begin.size(), end - start - begin.size());
+    const auto trimmed = [](std::string text) {
+      text.erase(0, text.find_first_not_of('\n'));
+      text.erase(text.find_last_not_of('\n') + 1);
+      return text;
+    };
+    CHECK(trimmed(table) == trimmed(settings_table()));
+  }
+}
+
+}  // namespace m2b

@@ -1,0 +1,525 @@
+#include "m2b/upload/s3_store.hpp"
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <future>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include "support/scripted_http_server.hpp"
+#include "upload/sigv4.hpp"
+
+namespace {
+
+using namespace std::chrono_literals;
+using m2b::ClockOffset;
+using m2b::Metadata;
+using m2b::Object;
+using m2b::ObjectKey;
+using m2b::PutOutcome;
+using m2b::PutResult;
+using m2b::S3Store;
+using m2b::StoreOptions;
+using m2b::test::ScriptedHttpServer;
+using Request = ScriptedHttpServer::Request;
+using Headers = ScriptedHttpServer::Headers;
+
+const Headers kETag{{"ETag", "\"9dd4e461268c8034f5c8564e155c67a6\""}};
+
+std::string s3_error(std::string_view code) {
+  return fmt::format(
+      "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code><Message>Because."
+      "</Message><RequestId>R1</RequestId></Error>",
+      code);
+}
+
+Object object(std::string_view image_id, std::string body = "picture", Metadata metadata = {}) {
+  return {std::get<ObjectKey>(ObjectKey::from_image_id(image_id)), std::move(body), "image/jpeg",
+          std::move(metadata)};
+}
+
+std::string http_date(std::chrono::sys_seconds time) {
+  return fmt::format("{:%a, %d %b %Y %H:%M:%S} GMT",
+                     fmt::gmtime(std::chrono::system_clock::to_time_t(time)));
+}
+
+std::chrono::sys_seconds now() {
+  return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+}
+
+/// The time with which a request was signed.
+std::chrono::sys_seconds signing_time(const Request& request) {
+  const std::string text = request.header("x-amz-date");  // 20130524T000000Z
+  REQUIRE(text.size() == 16);
+  const auto number = [&text](std::size_t at, std::size_t digits) {
+    return std::stoi(text.substr(at, digits));
+  };
+  const std::chrono::year_month_day date{std::chrono::year{number(0, 4)},
+                                         std::chrono::month{static_cast<unsigned>(number(4, 2))},
+                                         std::chrono::day{static_cast<unsigned>(number(6, 2))}};
+  return std::chrono::sys_days{date} + std::chrono::hours{number(9, 2)} +
+         std::chrono::minutes{number(11, 2)} + std::chrono::seconds{number(13, 2)};
+}
+
+/// A store client against a scripted server.
+class Fixture {
+ public:
+  PutResult put(const Object& what) { return store_.put(what, stop_.get_token()); }
+  PutResult ensure_bucket() { return store_.ensure_bucket(stop_.get_token()); }
+
+  /// What a server with the same secret would expect as the request's Authorization.
+  [[nodiscard]] std::string expected_authorization(const Request& request) const {
+    const std::size_t query = request.target.find('?');
+    const std::string path = request.target.substr(0, query);
+    const std::string parameters =
+        query == std::string::npos ? "" : request.target.substr(query + 1);
+    const std::string hash = m2b::sha256_hex(request.body);
+    m2b::SigningRequest signing{request.method, path, parameters, {}, hash};
+    for (const auto& [name, value] : request.headers) {
+      if (name == "Host" || name == "Content-Type" || name.starts_with("x-amz-meta-")) {
+        signing.headers.emplace_back(name, value);
+      }
+    }
+    const auto added =
+        m2b::sign_request(signing, {"key-id", "secret", options_.region}, signing_time(request));
+    return added.back().second;
+  }
+
+  ScriptedHttpServer server_;
+  StoreOptions options_ = [this] {
+    StoreOptions options;
+    options.host = "127.0.0.1";
+    options.port = server_.port();
+    options.secure = false;
+    options.access_key = "key-id";
+    options.secret_key = m2b::Secret("secret");
+    options.bucket = "pictures";
+    return options;
+  }();
+  m2b::CurlGlobal curl_;
+  ClockOffset clock_offset_;
+  S3Store store_{options_, clock_offset_};
+  std::stop_source stop_;
+};
+
+TEST_SUITE("S3 store") {
+  TEST_CASE_FIXTURE(Fixture, "an object goes out as one signed PUT with its headers") {
+    server_.answer(200, kETag);
+    const PutResult result =
+        put(object("cam_1", "bytes of a picture", {{"timestamp_ms", "5"}, {"image_id", "cam_1"}}));
+    CHECK(result.outcome == PutOutcome::stored);
+    CHECK(result.http_status == 200);
+    CHECK(result.code.empty());
+
+    const Request request = server_.request(0);
+    CHECK(request.method == "PUT");
+    CHECK(request.target == "/pictures/cam_1.jpg");
+    CHECK(request.body == "bytes of a picture");
+    CHECK(request.header("Host") == fmt::format("127.0.0.1:{}", server_.port()));
+    CHECK(request.header("Content-Type") == "image/jpeg");
+    CHECK(request.header("Content-Length") == "18");
+    CHECK(request.header("x-amz-meta-timestamp_ms") == "5");
+    CHECK(request.header("x-amz-meta-image_id") == "cam_1");
+    CHECK(request.header("x-amz-content-sha256") == m2b::sha256_hex("bytes of a picture"));
+    CHECK(request.header("User-Agent").starts_with("mqtt-to-blob/"));
+    CHECK(request.header("Expect").empty());
+    CHECK(request.header("Transfer-Encoding").empty());
+    CHECK(request.header("Authorization") == expected_authorization(request));
+    CHECK(request.header("Authorization")
+              .find("SignedHeaders=content-type;host;x-amz-content-sha256;x-amz-date;"
+                    "x-amz-meta-image_id;x-amz-meta-timestamp_ms,") != std::string::npos);
+    CHECK(signing_time(request) >= now() - 60s);
+    CHECK(signing_time(request) <= now());
+    CHECK(server_.request_count() == 1);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "an empty object is stored") {
+    server_.answer(200, kETag);
+    CHECK(put(object("empty", "")).outcome == PutOutcome::stored);
+    const Request request = server_.request(0);
+    CHECK(request.header("Content-Length") == "0");
+    CHECK(request.body.empty());
+    CHECK(request.header("x-amz-content-sha256") == m2b::sha256_hex(""));
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a large object arrives whole and without a pause for Expect") {
+    server_.answer(200, kETag);
+    std::string body;
+    for (std::size_t i = 0; i < 5'000'000; ++i) body += static_cast<char>(i * 7 % 251);
+    CHECK(put(object("large", body)).outcome == PutOutcome::stored);
+    const Request request = server_.request(0);
+    const bool same = request.body == body;  // no dump of 5 MB should it fail
+    CHECK(same);
+    CHECK(request.header("Expect").empty());
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "keys are encoded on the wire as they are signed") {
+    const std::string id = "a b+c=d%e&f?g\\h#i/Größe/..x";
+    CHECK(put(object(id)).outcome == PutOutcome::stored);
+    const Request request = server_.request(0);
+    CHECK(request.target == "/pictures/a%20b%2Bc%3Dd%25e%26f%3Fg%5Ch%23i/Gr%C3%B6%C3%9Fe/..x.jpg");
+    CHECK(request.header("Authorization") == expected_authorization(request));
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "the connection is kept for the next object") {
+    CHECK(put(object("1")).outcome == PutOutcome::stored);
+    CHECK(put(object("2", "")).outcome == PutOutcome::stored);
+    CHECK(ensure_bucket().code == "not_s3");  // a GET in between
+    CHECK(put(object("3")).outcome == PutOutcome::stored);
+    for (std::size_t i = 0; i < 4; ++i) CHECK(server_.request(i).connection == 0);
+    CHECK(server_.request(3).body == "picture");
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a connection closed between requests is replaced unnoticed") {
+    server_.answer_and_close(200, kETag);
+    CHECK(put(object("1")).outcome == PutOutcome::stored);
+    server_.wait_until_closed(0);
+    CHECK(put(object("2")).outcome == PutOutcome::stored);
+    CHECK(server_.request(1).connection == 1);
+    CHECK(server_.request(1).body == "picture");
+  }
+
+  TEST_CASE_FIXTURE(
+      Fixture, "a kept connection that dies under a request is replaced, the body sent again") {
+    server_.answer(200, kETag);
+    server_.drop();
+    server_.answer(200, kETag);
+    CHECK(put(object("1")).outcome == PutOutcome::stored);
+    CHECK(put(object("2", "the whole body")).outcome == PutOutcome::stored);
+    CHECK(server_.request(1).connection == 0);
+    CHECK(server_.request(2).connection == 1);
+    CHECK(server_.request(2).body == "the whole body");
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a success without an ETag is not believed") {
+    server_.answer(200, {{"Content-Type", "text/html"}},
+                   "<html>Please log in to this network</html>");
+    const PutResult result = put(object("1"));
+    CHECK(result.outcome == PutOutcome::hold);
+    CHECK(result.code == "not_s3");
+    CHECK(result.http_status == 200);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a missing bucket is created on the way and the object put again") {
+    server_.answer(404, {}, s3_error("NoSuchBucket"));
+    server_.answer(200);
+    server_.answer(200, kETag);
+    CHECK(put(object("1")).outcome == PutOutcome::stored);
+    CHECK(server_.request(1).method == "PUT");
+    CHECK(server_.request(1).target == "/pictures");
+    CHECK(server_.request(1).body.empty());
+    CHECK(server_.request(1).header("Authorization") == expected_authorization(server_.request(1)));
+    CHECK(server_.request(2).target == "/pictures/1.jpg");
+    CHECK(server_.request(2).body == "picture");
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a bucket that another connection created meanwhile is fine") {
+    server_.answer(404, {}, s3_error("NoSuchBucket"));
+    server_.answer(409, {}, s3_error("BucketAlreadyOwnedByYou"));
+    server_.answer(200, kETag);
+    CHECK(put(object("1")).outcome == PutOutcome::stored);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a missing bucket that may not be created holds everything") {
+    server_.answer(404, {}, s3_error("NoSuchBucket"));
+    server_.answer(403, {}, s3_error("AccessDenied"));
+    const PutResult result = put(object("1"));
+    CHECK(result.outcome == PutOutcome::hold);
+    CHECK(result.code == "AccessDenied");
+    CHECK(result.detail.find("cannot be created") != std::string::npos);
+    CHECK(server_.request_count() == 2);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a refusal to create the bucket is never the object's fault") {
+    server_.answer(404, {}, s3_error("NoSuchBucket"));
+    server_.answer(400, {}, s3_error("InvalidArgument"));
+    CHECK(put(object("1")).outcome == PutOutcome::hold);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a store that goes away while the bucket is created is tried again") {
+    server_.answer(404, {}, s3_error("NoSuchBucket"));
+    server_.answer(503, {}, s3_error("SlowDown"));
+    CHECK(put(object("1")).outcome == PutOutcome::retry_later);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a bucket that stays missing holds everything") {
+    server_.answer(404, {}, s3_error("NoSuchBucket"));
+    server_.answer(200);
+    server_.answer(404, {}, s3_error("NoSuchBucket"));
+    const PutResult result = put(object("1"));
+    CHECK(result.outcome == PutOutcome::hold);
+    CHECK(result.code == "NoSuchBucket");
+    CHECK(server_.request_count() == 3);
+  }
+
+  TEST_CASE_FIXTURE(Fixture,
+                    "a refused time is corrected from the store's Date and the object put again") {
+    const auto store_time = now() + 2h;
+    server_.answer(403, {{"Date", http_date(store_time)}}, s3_error("RequestTimeTooSkewed"));
+    server_.answer(200, kETag);
+    CHECK(put(object("1")).outcome == PutOutcome::stored);
+    CHECK(clock_offset_.get() > 2h - 60s);
+    CHECK(clock_offset_.get() <= 2h);
+    const Request again = server_.request(1);
+    CHECK(signing_time(again) >= store_time);
+    CHECK(signing_time(again) < store_time + 60s);
+    CHECK(again.header("Authorization") == expected_authorization(again));
+    CHECK(again.body == "picture");
+
+    CHECK(put(object("2")).outcome == PutOutcome::stored);  // stays corrected
+    CHECK(signing_time(server_.request(2)) >= store_time);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a correction that has become wrong is corrected again") {
+    clock_offset_.set(-24h * 365 * 50);
+    server_.answer(403, {{"Date", http_date(now())}}, s3_error("RequestTimeTooSkewed"));
+    CHECK(put(object("1")).outcome == PutOutcome::stored);
+    CHECK(signing_time(server_.request(0)) < now() - 24h * 365 * 49);
+    CHECK(clock_offset_.get() <= 0s);
+    CHECK(clock_offset_.get() > -60s);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a time that is refused twice is left for later") {
+    const Headers date{{"Date", http_date(now())}};
+    server_.answer(403, date, s3_error("RequestTimeTooSkewed"));
+    server_.answer(403, date, s3_error("RequestTimeTooSkewed"));
+    const PutResult result = put(object("1"));
+    CHECK(result.outcome == PutOutcome::retry_later);
+    CHECK(result.code == "RequestTimeTooSkewed");
+    CHECK(server_.request_count() == 2);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "without a readable Date the clock stays as it is") {
+    server_.answer(403, {}, s3_error("RequestTimeTooSkewed"));
+    server_.answer(403, {{"Date", "yesterday"}}, s3_error("RequestTimeTooSkewed"));
+    CHECK(put(object("1")).outcome == PutOutcome::retry_later);
+    CHECK(put(object("1")).outcome == PutOutcome::retry_later);
+    CHECK(server_.request_count() == 2);
+    CHECK(clock_offset_.get() == 0s);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a busy store is tried again") {
+    server_.answer(500, {}, s3_error("InternalError"));
+    server_.answer(503, {}, s3_error("SlowDownWrite"));
+    server_.answer(429);
+    CHECK(put(object("1")).code == "InternalError");
+    const PutResult busy = put(object("1"));
+    CHECK(busy.outcome == PutOutcome::retry_later);
+    CHECK(busy.code == "SlowDownWrite");
+    CHECK(busy.http_status == 503);
+    CHECK(busy.detail == "SlowDownWrite: Because. (request R1)");
+    const PutResult limited = put(object("1"));
+    CHECK(limited.outcome == PutOutcome::retry_later);
+    CHECK(limited.code == "http_429");
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "an object that the store refuses for itself is rejected") {
+    server_.answer(400, {}, s3_error("MetadataTooLarge"));
+    const PutResult result = put(object("1"));
+    CHECK(result.outcome == PutOutcome::rejected);
+    CHECK(result.code == "MetadataTooLarge");
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a redirect is not followed") {
+    server_.answer(307, {{"Location", "http://127.0.0.1:1/elsewhere"}},
+                   s3_error("TemporaryRedirect"));
+    CHECK(put(object("1")).outcome == PutOutcome::hold);
+    CHECK(server_.request_count() == 1);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "the page of a proxy is no S3 error") {
+    const std::string page = "<html><body><h1>502 Bad Gateway</h1></body></html>";
+    server_.answer(502, {{"Content-Type", "text/html"}}, page);
+    server_.answer(404, {{"Content-Type", "text/html"}}, page);
+    const PutResult result = put(object("1"));
+    CHECK(result.outcome == PutOutcome::retry_later);
+    CHECK(result.code == "http_502");
+    CHECK(result.detail == page);
+    CHECK(put(object("1")).outcome == PutOutcome::hold);
+    CHECK(server_.request_count() == 2);  // no bucket was created because of it
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "an endless answer is read no further than needed") {
+    server_.answer(503, {}, s3_error("SlowDown") + std::string(5'000'000, 'x'));
+    server_.answer(200, kETag);
+    const PutResult result = put(object("1"));
+    CHECK(result.outcome == PutOutcome::retry_later);
+    CHECK(result.code == "SlowDown");
+    CHECK(put(object("2")).outcome == PutOutcome::stored);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a connection reset in mid-body is tried again later") {
+    server_.reset_in_body(1000);
+    const PutResult result = put(object("1", std::string(20'000'000, 'x')));
+    CHECK(result.outcome == PutOutcome::retry_later);
+    CHECK(result.code == "connection_reset");
+    CHECK(result.http_status == 0);
+    CHECK_FALSE(result.detail.empty());
+    CHECK(put(object("1")).outcome == PutOutcome::stored);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a connection closed without an answer is tried again later") {
+    server_.drop();
+    const PutResult result = put(object("1"));
+    CHECK(result.outcome == PutOutcome::retry_later);
+    CHECK(result.code == "no_answer");
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "an answer cut short is tried again later") {
+    server_.answer_raw_and_close("HTTP/1.1 200 OK\r\nETag: \"x\"\r\nContent-Length: 10\r\n\r\n123");
+    const PutResult result = put(object("1"));
+    CHECK(result.outcome == PutOutcome::retry_later);
+    CHECK(result.code == "cut_answer");
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a server that speaks no HTTP holds everything") {
+    server_.answer_raw_and_close("SSH-2.0-OpenSSH_9.2p1\r\n");
+    const PutResult result = put(object("1"));
+    CHECK(result.outcome == PutOutcome::hold);
+    CHECK(result.code == "not_http");
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a stalled answer is given up after the stall timeout") {
+    options_.stall_timeout = 1s;
+    S3Store impatient(options_, clock_offset_);
+    server_.stay_silent();
+    const PutResult result = impatient.put(object("1", ""), {});
+    CHECK(result.outcome == PutOutcome::retry_later);
+    CHECK(result.code == "timeout");
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a request to stop ends a silent transfer soon, and is no failure") {
+    server_.stay_silent();
+    auto pending = std::async(std::launch::async, [this] { return put(object("1")); });
+    static_cast<void>(server_.request(0));  // it has our request and will never answer
+    const auto asked = std::chrono::steady_clock::now();
+    stop_.request_stop();
+    const PutResult result = pending.get();
+    CHECK(std::chrono::steady_clock::now() - asked < 5s);  // far below the stall timeout
+    CHECK(result.outcome == PutOutcome::stopped);
+    CHECK(result.code == "stopped");
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "nothing is sent once stopping was requested") {
+    stop_.request_stop();
+    CHECK(put(object("1")).outcome == PutOutcome::stopped);
+    CHECK(ensure_bucket().outcome == PutOutcome::stopped);
+    CHECK(server_.request_count() == 0);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a bucket that is there is not created") {
+    server_.answer(200, {},
+                   "<LocationConstraint xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"/>");
+    CHECK(ensure_bucket().outcome == PutOutcome::stored);
+    const Request request = server_.request(0);
+    CHECK(request.method == "GET");
+    CHECK(request.target == "/pictures?location=");
+    CHECK(request.header("Authorization") == expected_authorization(request));
+    CHECK(server_.request_count() == 1);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a bucket that is missing is created") {
+    server_.answer(404, {}, s3_error("NoSuchBucket"));
+    server_.answer(200);
+    CHECK(ensure_bucket().outcome == PutOutcome::stored);
+    CHECK(server_.request(1).method == "PUT");
+    CHECK(server_.request(1).target == "/pictures");
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "outside the default region the bucket's region is told") {
+    options_.region = "eu-central-1";
+    S3Store european(options_, clock_offset_);
+    server_.answer(404, {}, s3_error("NoSuchBucket"));
+    server_.answer(200);
+    CHECK(european.ensure_bucket({}).outcome == PutOutcome::stored);
+    const Request request = server_.request(1);
+    CHECK(request.body.find("<LocationConstraint>eu-central-1</LocationConstraint>") !=
+          std::string::npos);
+    CHECK(request.header("Authorization").find("/eu-central-1/s3/") != std::string::npos);
+    CHECK(request.header("Authorization") == expected_authorization(request));
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a bucket that somebody else took holds everything") {
+    server_.answer(404, {}, s3_error("NoSuchBucket"));
+    server_.answer(409, {}, s3_error("BucketAlreadyExists"));
+    const PutResult result = ensure_bucket();
+    CHECK(result.outcome == PutOutcome::hold);
+    CHECK(result.code == "BucketAlreadyExists");
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "wrong credentials are found out before any upload") {
+    server_.answer(403, {}, s3_error("SignatureDoesNotMatch"));
+    const PutResult result = ensure_bucket();
+    CHECK(result.outcome == PutOutcome::hold);
+    CHECK(result.code == "SignatureDoesNotMatch");
+    CHECK(server_.request_count() == 1);
+  }
+
+  TEST_CASE_FIXTURE(
+      Fixture, "credentials that may only write objects leave the answer to the first upload") {
+    for (const std::string_view refusal : {"AccessDenied", "BucketAlreadyExists"}) {
+      server_.answer(403, {}, s3_error("AccessDenied"));
+      server_.answer(refusal == "AccessDenied" ? 403 : 409, {}, s3_error(refusal));
+      const PutResult result = ensure_bucket();
+      CHECK(result.outcome == PutOutcome::doubtful);
+      CHECK(result.code == refusal);
+    }
+    server_.answer(200, kETag);
+    CHECK(put(object("1")).outcome == PutOutcome::stored);
+  }
+
+  TEST_CASE_FIXTURE(Fixture,
+                    "credentials that may create the bucket but not look at it are enough") {
+    server_.answer(403, {}, s3_error("AccessDenied"));
+    server_.answer(409, {}, s3_error("BucketAlreadyOwnedByYou"));
+    CHECK(ensure_bucket().outcome == PutOutcome::stored);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a web server in place of the store is found out") {
+    server_.answer(200, {}, "<html>It works!</html>");
+    const PutResult result = ensure_bucket();
+    CHECK(result.outcome == PutOutcome::hold);
+    CHECK(result.code == "not_s3");
+  }
+
+  TEST_CASE("a store that is not there is tried again later") {
+    StoreOptions options;
+    options.host = "127.0.0.1";
+    options.port = ScriptedHttpServer().port();  // closed again
+    options.secure = false;
+    options.bucket = "pictures";
+    const m2b::CurlGlobal curl;
+    ClockOffset clock_offset;
+    S3Store store(options, clock_offset);
+    const PutResult result = store.put(object("1"), {});
+    CHECK(result.outcome == PutOutcome::retry_later);
+    CHECK(result.code == "could_not_connect");
+    CHECK(result.http_status == 0);
+    CHECK(store.ensure_bucket({}).outcome == PutOutcome::retry_later);
+  }
+
+  TEST_CASE("a store whose name nobody knows is tried again later") {
+    StoreOptions options;
+    options.host = "no-such-host.invalid";  // RFC 6761: never resolves
+    options.port = 9000;
+    options.secure = false;
+    options.bucket = "pictures";
+    const m2b::CurlGlobal curl;
+    ClockOffset clock_offset;
+    S3Store store(options, clock_offset);
+    const PutResult result = store.put(object("1"), {});
+    CHECK(result.outcome == PutOutcome::retry_later);
+    // A name server that does not answer at all runs into the connect timeout.
+    const bool is_named = result.code == "dns" || result.code == "timeout";
+    CHECK(is_named);
+  }
+}
+
+}  // namespace
