@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 #include <httplib.h>
 
+#include <condition_variable>
 #include <mutex>
-#include <optional>
 #include <stop_token>
 #include <thread>
 
@@ -57,6 +57,15 @@ class StatusServer::Impl {
 
   void stop() {
     thread_.request_stop();
+    std::unique_lock lock(mutex_);
+    // httplib forgets a stop() that comes before it listens, hence again until the thread is
+    // through.
+    while (listening_ != nullptr) {
+      listening_->stop();
+      changed_.wait_for(lock, std::chrono::milliseconds(20),
+                        [this] { return listening_ == nullptr; });
+    }
+    lock.unlock();
     if (thread_.joinable()) {
       thread_.join();
     }
@@ -66,26 +75,35 @@ class StatusServer::Impl {
   void run(const std::stop_token& stop) {
     Repetition failures;
     while (!stop.stop_requested()) {
-      httplib::Server server;  // a server that was stopped cannot listen again
+      httplib::Server server;  // one that was stopped cannot listen again
       set_up(server);
-      if (!server.bind_to_port(bare_host(options_.host), options_.port)) {
-        if (const auto held_back = failures.admit("bind")) {
-          log::error("status", "cannot listen; another STATUS_ADDRESS, or `off`, mends it",
-                     {{"address", address()}, {"cause", std::strerror(errno)}});
-        }
-        if (!sleep_for(kBindRetry, stop)) {
-          return;
-        }
+      if (server.bind_to_port(bare_host(options_.host), options_.port)) {
+        log::info("status", "listening", {{"address", address()}});
+        listen(server, stop);
         continue;
       }
-      log::info("status", "listening", {{"address", address()}});
-      const std::stop_callback on_stop(stop, [&server] {
-        // stop() before the listening has begun is forgotten by httplib.
-        server.wait_until_ready();
-        server.stop();
-      });
-      server.listen_after_bind();
+      if (const auto held_back = failures.admit("bind")) {
+        log::error("status",
+                   "cannot listen, trying again; another STATUS_ADDRESS, or `off`, mends it",
+                   {{"address", address()}, {"repeated", *held_back}});
+      }
+      static_cast<void>(sleep_for(kBindRetry, stop));
     }
+  }
+
+  /// Serves until stop().
+  void listen(httplib::Server& server, const std::stop_token& stop) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (stop.stop_requested()) {
+        return;
+      }
+      listening_ = &server;
+    }
+    server.listen_after_bind();
+    const std::lock_guard lock(mutex_);
+    listening_ = nullptr;
+    changed_.notify_all();
   }
 
   void set_up(httplib::Server& server) {
@@ -115,6 +133,9 @@ class StatusServer::Impl {
 
   const StatusOptions& options_;
   const StatusSources sources_;
+  std::mutex mutex_;  // guards listening_
+  std::condition_variable changed_;
+  httplib::Server* listening_ = nullptr;  // while listen() serves
   std::jthread thread_;
 };
 
