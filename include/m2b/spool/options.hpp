@@ -14,7 +14,7 @@ struct SpoolOptions {
   std::uint64_t max_bytes = 0;
   /// Free space that stays on the file system; unset: 256 MiB, or a twentieth of the file system if
   /// that is less.
-  std::optional<std::uint64_t> min_free_bytes;
+  std::optional<std::uint64_t> min_free_bytes = std::nullopt;
 };
 
 }  // namespace m2b

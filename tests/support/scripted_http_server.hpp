@@ -1,0 +1,90 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace m2b::test {
+
+/// An HTTP server on a free loopback port that does what it was told, request by request, on raw
+/// sockets: it can also stay silent, reset a connection in mid-body or close it behind an answer.
+/// Requests beyond the script are answered with 200 and an ETag. Thread-safe.
+class ScriptedHttpServer {
+ public:
+  using Headers = std::vector<std::pair<std::string, std::string>>;
+
+  struct Request {
+    std::string method;
+    std::string target;  // as it stood in the request line
+    Headers headers;
+    std::string body;
+    std::size_t connection = 0;  // counted from 0
+
+    /// Empty if there is none; names without regard to case.
+    [[nodiscard]] std::string header(std::string_view name) const;
+  };
+
+  ScriptedHttpServer();
+  ~ScriptedHttpServer();
+  ScriptedHttpServer(const ScriptedHttpServer&) = delete;
+  ScriptedHttpServer& operator=(const ScriptedHttpServer&) = delete;
+
+  [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
+
+  // Each of these is for one request, in this order.
+  void answer(int status, const Headers& headers = {}, std::string_view body = {});
+  void answer_and_close(int status, const Headers& headers = {}, std::string_view body = {});
+  void answer_raw_and_close(std::string bytes);
+  /// Reads the request and says nothing until the client goes away.
+  void stay_silent();
+  /// Reads the request and closes without an answer.
+  void drop();
+  /// Resets the connection after so many bytes of the body.
+  void reset_in_body(std::size_t after_bytes);
+
+  /// Blocks until that request (from 0) has come; throws after 10 s.
+  [[nodiscard]] Request request(std::size_t index);
+  [[nodiscard]] std::size_t request_count();
+  /// Blocks until that connection is closed on our side; throws after 10 s.
+  void wait_until_closed(std::size_t connection);
+
+ private:
+  enum class Action { answer, stay_silent, drop, reset };
+  struct Step {
+    Action action = Action::answer;
+    std::string bytes;
+    bool close_after = false;
+    std::size_t body_bytes = 0;
+  };
+  class Socket;
+
+  void add(Step step);
+  [[nodiscard]] Step next_step();
+  void accept_loop();
+  void serve(std::size_t connection, int descriptor);
+  /// Whether the connection goes on.
+  bool serve_request(Socket& socket, std::size_t connection);
+  void close_connection(std::size_t connection);
+
+  int listener_ = -1;
+  std::uint16_t port_ = 0;
+
+  std::mutex mutex_;  // guards the fields below
+  std::condition_variable changed_;
+  bool stopping_ = false;
+  std::deque<Step> script_;
+  std::vector<Request> requests_;
+  std::vector<int> descriptors_;  // by connection; -1 once closed
+  std::vector<std::jthread> connection_threads_;
+
+  std::jthread accept_thread_;
+};
+
+}  // namespace m2b::test

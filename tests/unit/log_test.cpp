@@ -1,0 +1,42 @@
+#include "m2b/util/log.hpp"
+
+#include <doctest/doctest.h>
+
+namespace {
+
+TEST_SUITE("log") {
+  using m2b::log::format_line;
+  using m2b::log::Level;
+
+  TEST_CASE("a line has level, area, sentence and facts") {
+    CHECK(format_line(Level::warning, "mqtt", "connection lost",
+                      {{"broker", "b:1883"}, {"code", 5}, {"share", 0.5}, {"ok", true}}) ==
+          "WARNING  mqtt: connection lost broker=b:1883 code=5 share=0.5 ok=true");
+  }
+
+  TEST_CASE("text with blanks, quotes or nothing is quoted") {
+    CHECK(format_line(Level::info, "a", "s", {{"k", "two words"}}) ==
+          R"(INFO     a: s k="two words")");
+    CHECK(format_line(Level::info, "a", "s", {{"k", R"(a"b\c)"}}) ==
+          R"(INFO     a: s k="a\"b\\c")");
+    CHECK(format_line(Level::info, "a", "s", {{"k", ""}}) == R"(INFO     a: s k="")");
+    CHECK(format_line(Level::info, "a", "s", {{"k", "a=b"}}) == R"(INFO     a: s k="a=b")");
+  }
+
+  TEST_CASE("control characters cannot forge a line") {
+    const std::string topic("x\n2026 ERROR\0", 13);
+    const std::string line = format_line(Level::info, "a", "s", {{"topic", topic}});
+    CHECK(line == R"(INFO     a: s topic="x\x0a2026 ERROR\x00")");
+  }
+
+  TEST_CASE("levels below the chosen one are not written") {
+    m2b::log::set_level(Level::error);
+    CHECK_FALSE(m2b::log::enabled(Level::warning));
+    CHECK(m2b::log::enabled(Level::critical));
+    m2b::log::set_level(Level::info);
+    CHECK(m2b::log::enabled(Level::info));
+    CHECK_FALSE(m2b::log::enabled(Level::debug));
+  }
+}
+
+}  // namespace

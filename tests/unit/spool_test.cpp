@@ -1,0 +1,296 @@
+#include "m2b/spool/spool.hpp"
+
+#include <doctest/doctest.h>
+#include <lmdb.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <fstream>
+#include <future>
+#include <string>
+#include <thread>
+#include <variant>
+#include <vector>
+
+#include "spool/dead_letters.hpp"
+#include "support/eventually.hpp"
+#include "support/messages.hpp"
+#include "support/temp_dir.hpp"
+
+namespace {
+
+TEST_SUITE("spool") {
+  using namespace m2b;
+  using namespace std::chrono_literals;
+  using test::append_durably;
+  using test::eventually;
+  using test::message;
+
+  /// A spool that can be closed and opened again.
+  struct Fixture {
+    test::TempDir dir;
+    SpoolOptions options{
+        .directory = dir.path() / "spool", .max_bytes = 64 << 20, .min_free_bytes = 0};
+    std::optional<Spool> spool{std::in_place, options};
+
+    void reopen() {
+      spool.reset();
+      spool.emplace(options);
+    }
+    std::vector<std::uint64_t> ids() const {
+      const auto entries = spool->list(SpoolId{0}, 1000);
+      REQUIRE(entries);
+      std::vector<std::uint64_t> found;
+      for (const SpoolEntry& entry : *entries) {
+        found.push_back(to_number(entry.id));
+      }
+      return found;
+    }
+    std::string payload(std::uint64_t id) const {
+      const ReadResult result = spool->read(SpoolId{id});
+      const auto* const record = std::get_if<Record>(&result);
+      return record != nullptr ? std::string(record->message().payload) : "none";
+    }
+    bool settled(std::uint64_t stored) const {
+      return eventually([&] { return spool->totals().stored == stored; });
+    }
+  };
+
+  TEST_CASE_FIXTURE(Fixture, "a message is read back as it was appended") {
+    append_durably(*spool, "ia/rawImage/t/c", "picture");
+    const ReadResult result = spool->read(SpoolId{1});
+    REQUIRE(std::holds_alternative<Record>(result));
+    const Record& record = std::get<Record>(result);
+    CHECK(record.id() == SpoolId{1});
+    CHECK(record.message().topic == "ia/rawImage/t/c");
+    CHECK(record.message().payload == "picture");
+    CHECK(record.message().qos == 1);
+    const char* const behind = record.message().payload.data() + record.message().payload.size();
+    CHECK(std::string(behind, Record::kPaddingBytes) == std::string(Record::kPaddingBytes, '\0'));
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a message is there after a restart, with its account") {
+    append_durably(*spool, "t", "one");
+    append_durably(*spool, "t", std::string(300'000, 'x'));
+    reopen();
+    CHECK(ids() == std::vector<std::uint64_t>{1, 2});
+    CHECK(payload(2) == std::string(300'000, 'x'));
+    CHECK(spool->totals().received == 2);
+    CHECK(spool->totals().waiting() == 2);
+    CHECK(spool->totals().waiting_bytes > 300'000);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a stored record leaves, and its id is never given again") {
+    append_durably(*spool, "t", "one");
+    CHECK(spool->settle({SpoolId{1}, std::nullopt}));
+    CHECK(settled(1));
+    CHECK(ids().empty());
+    CHECK(std::holds_alternative<NoRecord>(spool->read(SpoolId{1})));
+    reopen();
+    append_durably(*spool, "t", "two");
+    CHECK(ids() == std::vector<std::uint64_t>{2});
+    CHECK(spool->totals().waiting() == 1);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a settlement that comes twice is counted once") {
+    append_durably(*spool, "t", "one");
+    append_durably(*spool, "t", "two");
+    CHECK(spool->settle({SpoolId{1}, std::nullopt}));
+    CHECK(spool->settle({SpoolId{1}, std::nullopt}));
+    CHECK(spool->settle({SpoolId{2}, std::nullopt}));
+    CHECK(settled(2));
+    CHECK(spool->totals().waiting() == 0);
+    CHECK(spool->totals().waiting_bytes == 0);
+  }
+
+  TEST_CASE_FIXTURE(Fixture,
+                    "a rejected record is in the dead letters with everything that was known") {
+    append_durably(*spool, "the/topic", "not json");
+    CHECK(spool->settle({SpoolId{1}, Rejection{DeadLetterReason::not_json, "at byte 0"}}));
+    CHECK(eventually([&] { return spool->totals().dead_lettered == 1; }));
+    CHECK(spool->dead_letters_kept() == 1);
+    CHECK(ids().empty());
+    spool.reset();
+
+    const DeadLetters letters(options.directory / "dead-letters", std::uint64_t{1} << 30);
+    const auto kept = letters.find(SpoolId{1});
+    REQUIRE(kept);
+    CHECK(kept->rejection.reason == DeadLetterReason::not_json);
+    CHECK(kept->rejection.detail == "at byte 0");
+    CHECK(kept->raw.find("the/topic") != std::string::npos);
+    CHECK(kept->raw.ends_with("not json"));
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "list pages through the records in order of arrival") {
+    for (int i = 0; i < 10; ++i) {
+      append_durably(*spool, "t", std::to_string(i));
+    }
+    const auto page = spool->list(SpoolId{4}, 3);
+    REQUIRE(page);
+    REQUIRE(page->size() == 3);
+    CHECK(page->front().id == SpoolId{5});
+    CHECK(page->back().id == SpoolId{7});
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "the listener hears of appends after they can be read") {
+    std::atomic<std::size_t> seen{0};
+    spool->set_append_listener([&] { seen = spool->list(SpoolId{0}, 100)->size(); });
+    append_durably(*spool, "t", "one");
+    CHECK(eventually([&] { return seen == 1; }));
+    spool->set_append_listener(nullptr);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "many threads append and settle at once") {
+    constexpr int kThreads = 4;
+    constexpr int kEach = 100;
+    {
+      std::vector<std::jthread> threads;
+      for (int thread = 0; thread < kThreads; ++thread) {
+        threads.emplace_back([&] {
+          for (int i = 0; i < kEach; ++i) {
+            append_durably(*spool, "t", "x");
+          }
+        });
+      }
+    }
+    CHECK(spool->totals().received == kThreads * kEach);
+    for (const std::uint64_t id : ids()) {
+      CHECK(spool->settle({SpoolId{id}, std::nullopt}));
+    }
+    CHECK(settled(kThreads * kEach));
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "notes are kept over restarts") {
+    CHECK_FALSE(spool->read_note("name"));
+    CHECK(spool->write_note("name", "first").get() == Durability::durable);
+    CHECK(spool->write_note("name", "second").get() == Durability::durable);
+    reopen();
+    CHECK(spool->read_note("name") == "second");
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "at the cap a ticket stays open until something has left") {
+    options.max_bytes = 1 << 20;
+    reopen();
+    const std::string picture(400'000, 'p');
+    append_durably(*spool, "t", picture);
+    append_durably(*spool, "t", picture);
+    auto ticket = spool->append(message("t", picture));
+    CHECK(eventually([&] { return spool->intake() == Intake::at_cap; }));
+    CHECK(ticket.wait_for(0s) == std::future_status::timeout);
+    CHECK(spool->totals().received == 2);
+
+    CHECK(spool->settle({SpoolId{1}, std::nullopt}));
+    CHECK(ticket.get() == Durability::durable);
+    CHECK(eventually([&] { return spool->intake() == Intake::open; }));
+    CHECK(ids() == std::vector<std::uint64_t>{2, 3});
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "below the floor nothing is taken") {
+    options.min_free_bytes = std::uint64_t{1} << 60;
+    reopen();
+    auto ticket = spool->append(message("t", std::string(5000, 'p')));
+    CHECK(eventually([&] { return spool->intake() == Intake::at_floor; }));
+    spool->close();
+    CHECK(ticket.get() == Durability::closed);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "closing commits the settlements that wait and takes nothing more") {
+    append_durably(*spool, "t", "one");
+    CHECK(spool->settle({SpoolId{1}, std::nullopt}));
+    spool->close();
+    CHECK(spool->totals().stored == 1);
+    CHECK(spool->append(message("t", "two")).get() == Durability::closed);
+    CHECK_FALSE(spool->settle({SpoolId{1}, std::nullopt}));
+    CHECK(spool->write_note("name", "text").get() == Durability::closed);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a flipped bit in the file never comes back as a good record") {
+    const std::string marker = "MARKER-" + std::string(5000, 'm');
+    append_durably(*spool, "t", marker);
+    append_durably(*spool, "t", "intact");
+    spool.reset();
+    const auto file = options.directory / "records" / "data.mdb";
+    std::string bytes;
+    {
+      std::ifstream in(file, std::ios::binary);
+      bytes.assign(std::istreambuf_iterator<char>(in), {});
+    }
+    const std::size_t at = bytes.find("MARKER-");
+    REQUIRE(at != std::string::npos);
+    bytes[at + 100] = static_cast<char>(bytes[at + 100] ^ 1);
+    std::ofstream(file, std::ios::binary) << bytes;
+
+    spool.emplace(options);
+    CHECK(std::holds_alternative<DamagedRecord>(spool->read(SpoolId{1})));
+    CHECK(payload(2) == "intact");
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "the file stays bounded by what waited at once") {
+    const std::string picture(200'000, 'p');
+    std::uintmax_t after_first_rounds = 0;
+    for (int round = 1; round <= 100; ++round) {
+      append_durably(*spool, "t", picture);
+      CHECK(spool->settle({SpoolId{static_cast<std::uint64_t>(round)}, std::nullopt}));
+      CHECK(settled(static_cast<std::uint64_t>(round)));
+      if (round == 20) {
+        after_first_rounds = std::filesystem::file_size(options.directory / "records" / "data.mdb");
+      }
+    }
+    CHECK(std::filesystem::file_size(options.directory / "records" / "data.mdb") <=
+          after_first_rounds + 1'000'000);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "the oldest record tells its age") {
+    CHECK_FALSE(spool->oldest_received_at());
+    const auto before = wall_now();
+    append_durably(*spool, "t", "one");
+    append_durably(*spool, "t", "two");
+    const auto oldest = spool->oldest_received_at();
+    REQUIRE(oldest);
+    CHECK(*oldest >= before);
+    CHECK(*oldest <= wall_now());
+  }
+
+  TEST_CASE("a folder that cannot be made is a clear error") {
+    test::TempDir dir;
+    std::ofstream(dir.path() / "file") << "x";
+    try {
+      const Spool spool({.directory = dir.path() / "file" / "spool"});
+      FAIL("opened");
+    } catch (const SpoolError& error) {
+      CHECK(std::string(error.what()).find((dir.path() / "file").string()) != std::string::npos);
+      CHECK(std::string(error.what()).find("SPOOL_DIR") != std::string::npos);
+    }
+  }
+
+  TEST_CASE("a file that is no spool is a clear error and stays as it is") {
+    test::TempDir dir;
+    std::filesystem::create_directories(dir.path() / "records");
+    std::ofstream(dir.path() / "records" / "data.mdb") << std::string(8192, 'g');
+    CHECK_THROWS_AS(Spool({.directory = dir.path()}), SpoolError);
+    CHECK(std::filesystem::file_size(dir.path() / "records" / "data.mdb") == 8192);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a second spool on the folder is told who holds it") {
+    try {
+      const Spool second(options);
+      FAIL("opened");
+    } catch (const SpoolError& error) {
+      const std::string text = error.what();
+      CHECK(text.find("process " + std::to_string(::getpid())) != std::string::npos);
+      CHECK(text.find(options.directory.string()) != std::string::npos);
+    }
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "the folder and its files are private") {
+    using std::filesystem::perms;
+    constexpr auto kOthers = perms::group_all | perms::others_all;
+    for (const auto& path : {options.directory, options.directory / "records",
+                             options.directory / "records" / "data.mdb",
+                             options.directory / "dead-letters" / "data.mdb"}) {
+      CHECK((std::filesystem::status(path).permissions() & kOthers) == perms::none);
+    }
+  }
+}
+
+}  // namespace
