@@ -38,7 +38,11 @@ void UploadWorker::prepare_bucket() {
     if (!pass) {
       return;
     }
-    flow_.gate().report(*pass, store_->ensure_bucket(stop_.abort));
+    const PutResult result = store_->ensure_bucket(stop_.abort);
+    flow_.gate().report(*pass, result);
+    if (result.outcome == PutOutcome::doubtful) {
+      return;  // credentials that may only write objects: the first upload will tell
+    }
   }
 }
 

@@ -107,6 +107,12 @@ class StatusServer::Impl {
   }
 
   void set_up(httplib::Server& server) {
+    // By default httplib shares its port (SO_REUSEPORT): the second bridge on a machine would get
+    // half of the first one's requests instead of an error.
+    server.set_socket_options([](socket_t socket) {
+      const int on = 1;
+      ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    });
     server.new_task_queue = [] { return new httplib::ThreadPool(kWorkers); };
     server.set_read_timeout(kIoTimeoutSeconds);
     server.set_write_timeout(kIoTimeoutSeconds);

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "m2b/util/fd.hpp"
+#include "support/loopback.hpp"
+
+namespace m2b::test {
+
+/// One end of an MQTT connection, driven step by step by a test: reads what the client sends,
+/// packet by packet, and answers exactly what the test says. Waits end after ten seconds with an
+/// exception. Knows just enough of MQTT 3.1.1 and 5 for this. One thread.
+class ScriptedBroker {
+ public:
+  [[nodiscard]] std::uint16_t port() const noexcept { return listener_.port; }
+
+  enum class Type : std::uint8_t {
+    connect = 1,
+    connack = 2,
+    publish = 3,
+    puback = 4,
+    pubrec = 5,
+    subscribe = 8,
+    suback = 9,
+    unsubscribe = 10,
+    unsuback = 11,
+    pingreq = 12,
+    disconnect = 14
+  };
+  struct Packet {
+    Type type{};
+    std::string body;  // behind the fixed header
+
+    /// CONNECT: protocol level, 4 is MQTT 3.1.1, 5 is MQTT 5.
+    [[nodiscard]] int protocol_level() const;
+    /// PUBACK, PUBREC, SUBSCRIBE: the packet identifier.
+    [[nodiscard]] std::uint16_t packet_id() const;
+  };
+
+  /// The next client; an open connection is closed before.
+  void accept();
+  [[nodiscard]] Packet read();
+  /// The next packet, or nothing when none comes within the time.
+  [[nodiscard]] std::optional<Packet> read_within(int milliseconds);
+  [[nodiscard]] Packet expect(Type type);
+
+  /// accept(), CONNECT, CONNACK with success, for the protocol that the client speaks. Returns
+  /// CONNECT.
+  Packet accept_session(bool session_present);
+  /// SUBSCRIBE, SUBACK that grants it. Returns SUBSCRIBE.
+  Packet grant_subscription(std::size_t filters = 1);
+  void publish(std::uint16_t packet_id, std::string_view topic, std::string_view payload, int qos);
+
+  void send(std::string_view bytes);
+  void close() { client_ = Fd(); }
+
+ private:
+  [[nodiscard]] bool readable_within(int milliseconds) const;
+  [[nodiscard]] std::string read_bytes(std::size_t count);
+
+  LoopbackListener listener_;
+  Fd client_;
+  bool v5_ = false;
+};
+
+}  // namespace m2b::test

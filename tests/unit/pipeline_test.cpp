@@ -1,0 +1,298 @@
+#include "m2b/pipeline/pipeline.hpp"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "support/eventually.hpp"
+#include "support/fake_object_store.hpp"
+#include "support/messages.hpp"
+#include "support/temp_dir.hpp"
+
+namespace {
+
+using namespace m2b;
+using namespace std::chrono_literals;
+using test::append_durably;
+using test::eventually;
+using test::FakeBucket;
+using test::image_json;
+
+TEST_SUITE("pipeline") {
+  struct Fixture {
+    test::TempDir dir;
+    SpoolOptions spool_options{
+        .directory = dir.path() / "spool", .max_bytes = 0, .min_free_bytes = 0};
+    PipelineOptions options;
+    FakeBucket bucket;
+    std::optional<Spool> spool{std::in_place, spool_options};
+    std::optional<Pipeline> pipeline;
+
+    Fixture() {
+      options.decoders = 3;
+      options.backoff = {.base = 1ms, .cap = 10ms};
+    }
+    ~Fixture() { stop(); }
+
+    void start() {
+      pipeline.emplace(options, *spool,
+                       [this] { return std::make_unique<test::FakeObjectStore>(bucket); });
+      pipeline->start();
+    }
+    void stop(std::chrono::milliseconds patience = 5s) {
+      if (pipeline) {
+        pipeline->stop(patience);
+        pipeline.reset();
+      }
+    }
+    void restart() {
+      stop();
+      spool.reset();
+      spool.emplace(spool_options);
+      start();
+    }
+    void append(const std::string& image_id, const std::string& base64 = "QUJD") {
+      append_durably(*spool, "ia/x", image_json(image_id, base64));
+    }
+    bool drained() {
+      return eventually([&] { return spool->totals().waiting() == 0; });
+    }
+  };
+
+  TEST_CASE_FIXTURE(Fixture, "a message becomes its object and leaves the spool") {
+    start();
+    append("a");
+    CHECK(drained());
+    CHECK(bucket.objects() == std::map<std::string, std::string>{{"a.jpg", "ABC"}});
+    CHECK(spool->totals().stored == 1);
+    CHECK(pipeline->stats().uploads(PutOutcome::stored) == 1);
+    CHECK(pipeline->store_state() == StoreState::reachable);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "what waited before the start is delivered as well") {
+    for (int i = 0; i < 500; ++i) {
+      append(std::to_string(i));
+    }
+    start();
+    CHECK(drained());
+    CHECK(bucket.objects().size() == 500);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a bad message goes to the dead letters, the others go on") {
+    start();
+    append("a");
+    append_durably(*spool, "ia/x", "not json");
+    append("..", "QUJD");
+    append("b");
+    CHECK(drained());
+    CHECK(bucket.objects().size() == 3);  // `..` with `.jpg` behind it is a key like any other
+    CHECK(spool->totals().dead_lettered == 1);
+    CHECK(pipeline->stats().dead_letters(DeadLetterReason::not_json) == 1);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "while the store is away one upload probes, nothing is lost") {
+    std::atomic<bool> away{true};
+    bucket.set_answer([&](const Object&) {
+      std::this_thread::sleep_for(1ms);
+      return away ? FakeBucket::away() : FakeBucket::stored();
+    });
+    start();
+    for (int i = 0; i < 50; ++i) {
+      append(std::to_string(i));
+    }
+    CHECK(eventually([&] { return bucket.attempts() > 20; }));
+    CHECK(pipeline->store_state() == StoreState::away);
+    static_cast<void>(bucket.take_most_at_once());
+    const int before = bucket.attempts();
+    CHECK(eventually([&] { return bucket.attempts() > before + 10; }));
+    CHECK(bucket.take_most_at_once() == 1);
+    CHECK(spool->totals().waiting() == 50);
+
+    away = false;
+    CHECK(drained());
+    CHECK(bucket.objects().size() == 50);
+    CHECK(pipeline->stats().retries().at("SlowDown") > 20);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "refused credentials hold everything and drop nothing") {
+    std::atomic<bool> refused{true};
+    bucket.set_answer([&](const Object&) {
+      return refused ? PutResult{PutOutcome::hold, 403, "InvalidAccessKeyId", ""}
+                     : FakeBucket::stored();
+    });
+    start();
+    for (int i = 0; i < 20; ++i) {
+      append(std::to_string(i));
+    }
+    CHECK(eventually([&] { return bucket.attempts() > 20; }));
+    CHECK(pipeline->store_state() == StoreState::held);
+    CHECK(spool->totals().waiting() == 20);
+    refused = false;
+    CHECK(drained());
+    CHECK(spool->totals().stored == 20);
+    CHECK(spool->totals().dead_lettered == 0);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "the later message of a key wins, also when uploads fail at random") {
+    std::atomic<unsigned> count{0};
+    bucket.set_answer([&](const Object&) {
+      return count++ % 3 == 0 ? FakeBucket::away() : FakeBucket::stored();
+    });
+    start();
+    for (int i = 0; i < 60; ++i) {
+      append("same", i % 2 == 0 ? "QUJD" : "REVG");
+      append("other" + std::to_string(i));
+    }
+    append("same", "TEFTVA==");
+    CHECK(drained());
+    CHECK(bucket.objects().at("same.jpg") == "LAST");
+    CHECK(bucket.parallel_same_key() == 0);
+    const auto history = bucket.history("same.jpg");
+    REQUIRE(history.size() == 61);
+    for (std::size_t i = 0; i < 60; ++i) {
+      CHECK(history[i] == (i % 2 == 0 ? "ABC" : "DEF"));
+    }
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "an object that the store refuses alone goes to the dead letters") {
+    bucket.set_answer([](const Object& object) {
+      return object.key.str() == "bad.jpg"
+                 ? PutResult{PutOutcome::rejected, 400, "KeyTooLongError", ""}
+                 : FakeBucket::stored();
+    });
+    start();
+    append("bad");
+    append("good");
+    CHECK(drained());
+    CHECK(pipeline->stats().dead_letters(DeadLetterReason::rejected_by_store) == 1);
+    CHECK(bucket.objects().size() == 1);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a doubtful refusal is final only while others are stored") {
+    std::atomic<bool> all_doubtful{true};
+    bucket.set_answer([&](const Object& object) {
+      return all_doubtful || object.key.str() == "bad.jpg"
+                 ? PutResult{PutOutcome::doubtful, 400, "InvalidArgument", ""}
+                 : FakeBucket::stored();
+    });
+    start();
+    append("bad");
+    append("good");
+    CHECK(eventually([&] { return bucket.attempts() > 20; }));
+    CHECK(spool->totals().waiting() == 2);  // perhaps the store is wrong, not the objects
+    all_doubtful = false;
+    for (int i = 0; i < 20; ++i) {
+      append(std::to_string(i));
+    }
+    CHECK(eventually([&] {
+      append("more");
+      return spool->totals().dead_lettered == 1;
+    }));
+    CHECK(drained());
+    CHECK(bucket.objects().contains("good.jpg"));
+    CHECK_FALSE(bucket.objects().contains("bad.jpg"));
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "an object that fails alone comes round again and holds nobody up") {
+    std::atomic<bool> mended{false};
+    bucket.set_answer([&](const Object& object) {
+      return object.key.str() == "ill.jpg" && !mended
+                 ? PutResult{PutOutcome::retry_later, 500, "InternalError", ""}
+                 : FakeBucket::stored();
+    });
+    start();
+    append("ill", "QUJD");
+    append("ill", "REVG");
+    for (int i = 0; i < 100; ++i) {
+      append(std::to_string(i));
+    }
+    CHECK(eventually([&] { return spool->totals().waiting() == 2; }));
+    mended = true;
+    CHECK(eventually([&] {
+      append("more");  // the store must be seen well in between
+      return bucket.objects().contains("ill.jpg") && bucket.history("ill.jpg").size() == 2;
+    }));
+    CHECK(bucket.objects().at("ill.jpg") == "DEF");
+    CHECK(drained());
+  }
+
+  TEST_CASE_FIXTURE(Fixture,
+                    "objects that wait behind a postponed one of their key do not starve it") {
+    options.in_flight_bytes = 1 << 20;
+    const std::string big(600'000, 'A');
+    std::atomic<bool> mended{false};
+    std::atomic<int> ill_attempts{0};
+    bucket.set_answer([&](const Object& object) {
+      if (object.key.str() == "ill.jpg" && !mended) {
+        ++ill_attempts;
+        return PutResult{PutOutcome::retry_later, 500, "InternalError", ""};
+      }
+      return FakeBucket::stored();
+    });
+    start();
+    append("ill", big);
+    CHECK(eventually([&] {
+      append("well");
+      return ill_attempts >= 3;  // and now it is postponed
+    }));
+    append("ill", big);
+    append("ill", big);
+    append("ill", "TEFTVA==");
+    mended = true;
+    CHECK(drained());
+    CHECK(bucket.objects().at("ill.jpg") == "LAST");
+  }
+
+  TEST_CASE_FIXTURE(Fixture,
+                    "what is abandoned by a stop is delivered after the restart, in order") {
+    std::atomic<bool> away{true};
+    bucket.set_answer(
+        [&](const Object&) { return away ? FakeBucket::away() : FakeBucket::stored(); });
+    start();
+    append("same", "QUJD");
+    append("same", "REVG");
+    for (int i = 0; i < 50; ++i) {
+      append(std::to_string(i));
+    }
+    CHECK(eventually([&] { return bucket.attempts() > 3; }));
+    const auto started = std::chrono::steady_clock::now();
+    stop();
+    CHECK(std::chrono::steady_clock::now() - started < 2s);
+    CHECK(spool->totals().waiting() == 52);
+    away = false;
+    restart();
+    CHECK(drained());
+    CHECK(bucket.objects().size() == 51);
+    CHECK(bucket.objects().at("same.jpg") == "DEF");
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "an upload that runs when the stop comes is given its time") {
+    std::atomic<bool> begun{false};
+    bucket.set_answer([&](const Object&) {
+      begun = true;
+      std::this_thread::sleep_for(200ms);
+      return FakeBucket::stored();
+    });
+    start();
+    append("a");
+    CHECK(eventually([&] { return begun.load(); }));
+    stop(5s);
+    CHECK(bucket.objects().contains("a.jpg"));
+    CHECK(drained());
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a message over the limit is a dead letter") {
+    options.max_message_bytes = 1000;
+    start();
+    append("big", std::string(2000, 'A'));
+    append("small");
+    CHECK(drained());
+    CHECK(pipeline->stats().dead_letters(DeadLetterReason::too_large) == 1);
+    CHECK(bucket.objects().size() == 1);
+  }
+}
+
+}  // namespace

@@ -1,0 +1,249 @@
+#include "m2b/mqtt/receiver.hpp"
+
+#include <doctest/doctest.h>
+
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "m2b/spool/spool.hpp"
+#include "support/eventually.hpp"
+#include "support/scripted_broker.hpp"
+#include "support/temp_dir.hpp"
+
+namespace {
+
+using namespace m2b;
+using namespace std::chrono_literals;
+using test::eventually;
+using test::ScriptedBroker;
+using Type = ScriptedBroker::Type;
+
+constexpr int kQuietMilliseconds = 300;
+
+TEST_SUITE("receiver") {
+  struct Fixture {
+    test::TempDir dir;
+    SpoolOptions spool_options{
+        .directory = dir.path() / "spool", .max_bytes = 0, .min_free_bytes = 0};
+    ScriptedBroker broker;
+    MqttOptions options;
+    std::optional<Spool> spool;
+    std::optional<Receiver> receiver;
+
+    Fixture() {
+      options.host = "127.0.0.1";
+      options.port = broker.port();
+      options.filters = {"ia/#"};
+      options.backoff = {.base = 1ms, .cap = 20ms};
+    }
+    ~Fixture() { stop(); }
+
+    void start() {
+      spool.emplace(spool_options);
+      receiver.emplace(options, *spool);
+      receiver->start();
+    }
+    void stop() {
+      if (receiver) {
+        CHECK(receiver->stop(5s));
+        receiver.reset();
+        spool.reset();
+      }
+    }
+    std::string payload(std::uint64_t id) const {
+      const ReadResult result = spool->read(SpoolId{id});
+      const auto* const record = std::get_if<Record>(&result);
+      return record != nullptr ? std::string(record->message().payload) : "none";
+    }
+    bool subscribed() const {
+      return eventually([&] { return receiver->stats().subscribed.load(); });
+    }
+  };
+
+  TEST_CASE_FIXTURE(Fixture, "it keeps its session and subscribes where there is none") {
+    start();
+    const auto connect = broker.accept_session(false);
+    CHECK(connect.protocol_level() == 5);
+    const auto flags = static_cast<unsigned char>(connect.body.at(7));
+    CHECK((flags & 0x02U) == 0);  // clean start
+    CHECK((flags & 0x80U) != 0);  // username
+    CHECK(connect.body.find("MQTT_TO_BLOB") != std::string::npos);
+    const auto subscribe = broker.grant_subscription();
+    CHECK(subscribe.body.find("ia/#") != std::string::npos);
+    CHECK((subscribe.body.back() & 0x03) == 1);
+    CHECK(subscribed());
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a message is acknowledged once it is in the spool") {
+    start();
+    broker.accept_session(false);
+    broker.grant_subscription();
+    broker.publish(11, "ia/x", "picture", 1);
+    CHECK(broker.expect(Type::puback).packet_id() == 11);
+    CHECK(payload(1) == "picture");
+    CHECK(receiver->stats().received[1] == 1);
+    CHECK(eventually([&] { return receiver->stats().acknowledged == 1; }));
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "no acknowledgement leaves while the message is not on disk") {
+    spool_options.max_bytes = 1 << 20;
+    start();
+    broker.accept_session(false);
+    broker.grant_subscription();
+    const std::string picture(600'000, 'p');
+    broker.publish(1, "ia/x", picture, 1);
+    CHECK(broker.expect(Type::puback).packet_id() == 1);
+
+    broker.publish(2, "ia/x", picture, 1);
+    CHECK(eventually([&] { return spool->intake() == Intake::at_cap; }));
+    CHECK_FALSE(broker.read_within(kQuietMilliseconds));
+
+    CHECK(spool->settle({SpoolId{1}, std::nullopt}));
+    CHECK(broker.expect(Type::puback).packet_id() == 2);
+    CHECK(payload(2) == picture);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "QoS 2 on MQTT 5 gets its PUBREC once it is in the spool") {
+    options.qos = 2;
+    start();
+    broker.accept_session(false);
+    CHECK((broker.grant_subscription().body.back() & 0x03) == 2);
+    broker.publish(5, "ia/x", "picture", 2);
+    CHECK(broker.expect(Type::pubrec).packet_id() == 5);
+    CHECK(payload(1) == "picture");
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "QoS 0 and an empty payload are messages as well") {
+    start();
+    broker.accept_session(false);
+    broker.grant_subscription();
+    broker.publish(0, "ia/x", "", 0);
+    CHECK(eventually([&] { return spool->totals().received == 1; }));
+    CHECK(payload(1).empty());
+    CHECK(receiver->stats().acknowledged == 0);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "it falls back to 3.1.1 where the version is refused") {
+    options.qos = 2;
+    start();
+    broker.accept();
+    CHECK(broker.expect(Type::connect).protocol_level() == 5);
+    broker.send(std::string_view("\x20\x02\x00\x01", 4));
+    CHECK(broker.accept_session(false).protocol_level() == 4);
+    // Paho answers QoS 2 on 3.1.1 before we have the message.
+    CHECK((broker.grant_subscription().body.back() & 0x03) == 1);
+    CHECK(subscribed());
+  }
+
+  TEST_CASE_FIXTURE(Fixture,
+                    "it falls back to 3.1.1 where the broker hangs up instead of answering") {
+    start();
+    broker.accept();
+    CHECK(broker.expect(Type::connect).protocol_level() == 5);
+    broker.close();
+    CHECK(broker.accept_session(false).protocol_level() == 4);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a fixed version is never changed") {
+    options.version = MqttVersion::v5;
+    start();
+    for (int attempt = 0; attempt < 3; ++attempt) {
+      broker.accept();
+      CHECK(broker.expect(Type::connect).protocol_level() == 5);
+      broker.send(std::string_view("\x20\x02\x00\x01", 4));
+    }
+    CHECK(eventually([&] { return receiver->stats().connect_failures >= 3; }));
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "refused logins are counted and tried again") {
+    start();
+    broker.accept();
+    CHECK(broker.expect(Type::connect).protocol_level() == 5);
+    broker.send(std::string_view("\x20\x03\x00\x86\x00", 5));  // bad username or password
+    CHECK(broker.accept_session(false).protocol_level() == 5);
+    broker.grant_subscription();
+    CHECK(subscribed());
+    CHECK(receiver->stats().connect_failures == 1);
+    CHECK(receiver->stats().connects == 1);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a refused subscription is asked for again") {
+    start();
+    broker.accept_session(false);
+    const auto subscribe = broker.expect(Type::subscribe);
+    const std::string id = subscribe.body.substr(0, 2);
+    broker.send(std::string("\x90\x04", 2) + id + std::string("\x00\x87", 2));  // not authorised
+    CHECK(broker.expect(Type::disconnect).type == Type::disconnect);
+    CHECK_FALSE(receiver->stats().subscribed);
+    broker.accept_session(true);
+    broker.grant_subscription();
+    CHECK(subscribed());
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "after a reconnect with its session it does not subscribe again") {
+    start();
+    broker.accept_session(false);
+    broker.grant_subscription();
+    CHECK(subscribed());
+    CHECK(eventually([&] { return spool->read_note("mqtt.subscription").has_value(); }));
+    broker.close();
+    broker.accept_session(true);
+    CHECK_FALSE(broker.read_within(kQuietMilliseconds));
+    CHECK(subscribed());
+    CHECK(receiver->stats().connections_lost == 1);
+    CHECK(receiver->stats().sessions_lost == 0);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a session that the broker lost is counted, and subscribed again") {
+    start();
+    broker.accept_session(false);
+    broker.grant_subscription();
+    CHECK(eventually([&] { return spool->read_note("mqtt.subscription").has_value(); }));
+    broker.close();
+    broker.accept_session(false);
+    broker.grant_subscription();
+    CHECK(subscribed());
+    CHECK(receiver->stats().sessions_lost == 1);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "the client id is the same after a restart, and so is the session") {
+    start();
+    const auto first = broker.accept_session(false);
+    broker.grant_subscription();
+    CHECK(eventually([&] { return spool->read_note("mqtt.subscription").has_value(); }));
+    stop();
+    CHECK(broker.expect(Type::disconnect).type == Type::disconnect);
+    start();
+    const auto second = broker.accept_session(true);
+    CHECK(first.body == second.body);
+    CHECK_FALSE(broker.read_within(kQuietMilliseconds));
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "filters of an earlier configuration are unsubscribed") {
+    start();
+    broker.accept_session(false);
+    broker.grant_subscription();
+    CHECK(eventually([&] { return spool->read_note("mqtt.subscription").has_value(); }));
+    stop();
+    options.filters = {"new/+/topic", "$share/g/other"};
+    start();
+    broker.accept_session(true);
+    CHECK(broker.expect(Type::unsubscribe).body.find("ia/#") != std::string::npos);
+    const auto subscribe = broker.grant_subscription(2);
+    CHECK(subscribe.body.find("new/+/topic") != std::string::npos);
+    CHECK(subscribe.body.find("$share/g/other") != std::string::npos);
+    CHECK(subscribed());
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "it ends quickly while nobody answers") {
+    options.connect_timeout = 60s;
+    start();
+    broker.accept();  // and never a CONNACK
+    const auto started = std::chrono::steady_clock::now();
+    stop();
+    CHECK(std::chrono::steady_clock::now() - started < 4s);
+  }
+}
+
+}  // namespace
