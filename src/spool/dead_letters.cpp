@@ -20,11 +20,17 @@ std::string encode_reason(const Rejection& rejection, WallTime added_at) {
   return bytes + rejection.detail;
 }
 
-std::string key_of(SpoolId id) {
-  std::string key(sizeof(std::uint64_t), '\0');
-  store_le(key.data(), to_number(id));
-  return key;
-}
+/// MDB_INTEGERKEY: a native integer, so that letters are listed in order of arrival.
+class Key {
+ public:
+  explicit Key(SpoolId id) : number_(to_number(id)) {}
+  [[nodiscard]] std::string_view bytes() const noexcept {
+    return {reinterpret_cast<const char*>(&number_), sizeof number_};
+  }
+
+ private:
+  std::uint64_t number_;
+};
 
 }  // namespace
 
@@ -38,7 +44,7 @@ DeadLetters::Opened DeadLetters::open(const std::filesystem::path& directory,
   lmdb::EnvHandle env = lmdb::open_env(directory, map_bytes);
   lmdb::Txn txn = lmdb::Txn::write(env.get());
   const PieceStore records(txn, "records");
-  const MDB_dbi reasons = lmdb::open_database(txn, "reasons", MDB_CREATE);
+  const MDB_dbi reasons = lmdb::open_database(txn, "reasons", MDB_CREATE | MDB_INTEGERKEY);
   std::move(txn).commit();
   return {std::move(env), records, reasons};
 }
@@ -59,7 +65,8 @@ void DeadLetters::add(const std::vector<DeadLetter>& letters) {
   lmdb::Txn txn = lmdb::Txn::write(env());
   for (const DeadLetter& letter : letters) {
     opened_.records.replace(txn, letter.id, letter.raw);
-    lmdb::put(txn, opened_.reasons, key_of(letter.id), encode_reason(letter.rejection, wall_now()));
+    lmdb::put(txn, opened_.reasons, Key(letter.id).bytes(),
+              encode_reason(letter.rejection, wall_now()));
   }
   std::move(txn).commit();
 }
@@ -73,7 +80,7 @@ std::uint64_t DeadLetters::count() const {
 
 std::optional<DeadLetters::Kept> DeadLetters::find(SpoolId id) const {
   const lmdb::Txn txn = lmdb::Txn::read(env());
-  const auto reason = lmdb::get(txn, opened_.reasons, key_of(id));
+  const auto reason = lmdb::get(txn, opened_.reasons, Key(id).bytes());
   constexpr std::size_t kMaxBytes =
       RecordHeader::kBytes + RecordHeader::kMaxTopicBytes + RecordHeader::kMaxPayloadBytes;
   const auto value = opened_.records.read(txn, id, kMaxBytes, 0);
