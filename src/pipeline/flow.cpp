@@ -75,7 +75,7 @@ void Flow::undecodable(const DecodeJob& job, std::string_view topic, Rejection r
   count_dead_letter(job.id, "topic", topic, rejection);
   if (job.postponements > 0) {
     finish(job.id, job.bytes, job.postponements, std::move(rejection));
-  } else if (spool_.settle({job.id, std::move(rejection)})) {
+  } else if (settle(job.id, std::move(rejection))) {
     vanished(job);
   }
 }
@@ -98,6 +98,7 @@ void Flow::left(std::size_t bytes, std::uint32_t postponements) {
 }
 
 void Flow::close() noexcept {
+  closed_.request_stop();
   decode_queue_.close();
   upload_queue_.close();
 }
@@ -114,7 +115,7 @@ void Flow::push(std::vector<UploadJob> jobs) {
 /// order, so after a crash the later one is never gone while the earlier one is offered again.
 void Flow::finish(SpoolId id, std::size_t bytes, std::uint32_t postponements,
                   std::optional<Rejection> rejection) {
-  if (!spool_.settle({id, std::move(rejection)})) {
+  if (!settle(id, std::move(rejection))) {
     return;
   }
   std::optional<UploadJob> next;
@@ -126,6 +127,10 @@ void Flow::finish(SpoolId id, std::size_t bytes, std::uint32_t postponements,
   if (next) {
     static_cast<void>(upload_queue_.push(std::move(*next)));
   }
+}
+
+bool Flow::settle(SpoolId id, std::optional<Rejection> rejection) {
+  return spool_.settle({id, std::move(rejection)}, closed_.get_token());
 }
 
 void Flow::count_dead_letter(SpoolId id, std::string_view name, std::string_view value,

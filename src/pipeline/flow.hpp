@@ -57,6 +57,7 @@ class Flow {
   void push(std::vector<UploadJob> jobs);
   void finish(SpoolId id, std::size_t bytes, std::uint32_t postponements,
               std::optional<Rejection> rejection);
+  [[nodiscard]] bool settle(SpoolId id, std::optional<Rejection> rejection);
   void count_dead_letter(SpoolId id, std::string_view name, std::string_view value,
                          const Rejection& rejection);
 
@@ -66,6 +67,7 @@ class Flow {
   BoundedQueue<UploadJob> upload_queue_;
   StoreGate gate_;
   PipelineStats stats_;
+  std::stop_source closed_;
   Repetition dead_letter_lines_;
   std::function<void()> readmit_listener_;  // constant once the stages run
   std::atomic<bool> readmitted_{false};     // a postponed record is under way

@@ -87,7 +87,9 @@ std::future<Durability> Spool::append(const MessageView& message) {
   return impl_->writer().append(message);
 }
 
-bool Spool::settle(Settlement settlement) { return impl_->writer().settle(std::move(settlement)); }
+bool Spool::settle(Settlement settlement, const std::stop_token& stop) {
+  return impl_->writer().settle(std::move(settlement), stop);
+}
 
 std::optional<std::vector<SpoolEntry>> Spool::list(SpoolId after, std::size_t max) const {
   try {

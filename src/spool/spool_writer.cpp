@@ -94,10 +94,11 @@ std::future<Durability> SpoolWriter::write_note(std::string name, std::string te
   return ticket;
 }
 
-bool SpoolWriter::settle(Settlement settlement) {
+bool SpoolWriter::settle(Settlement settlement, const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
-  settled_.wait(lock, [this] { return closed_ || unsettled_ < kMaxUnsettled; });
-  if (closed_) {
+  const bool has_room =
+      settled_.wait(lock, stop, [this] { return closed_ || unsettled_ < kMaxUnsettled; });
+  if (closed_ || !has_room) {
     return false;
   }
   arrived_.settlements.push_back(std::move(settlement));

@@ -34,7 +34,7 @@ class SpoolWriter {
 
   [[nodiscard]] std::future<Durability> append(const MessageView& message);
   [[nodiscard]] std::future<Durability> write_note(std::string name, std::string text);
-  bool settle(Settlement settlement);
+  [[nodiscard]] bool settle(Settlement settlement, const std::stop_token& stop);
   void set_append_listener(std::function<void()> listener);
   void close();
 
@@ -98,7 +98,7 @@ class SpoolWriter {
 
   mutable std::mutex mutex_;  // guards the fields below
   std::condition_variable_any work_arrived_;
-  std::condition_variable settled_;
+  std::condition_variable_any settled_;
   Pending arrived_;
   std::size_t unsettled_ = 0;  // settlements given to us and not committed
   bool closed_ = false;

@@ -17,7 +17,7 @@ namespace m2b {
 namespace {
 
 constexpr std::size_t kWorkers = 2;
-constexpr time_t kIoTimeoutSeconds = 5;
+constexpr time_t kIoTimeoutSeconds = 2;
 constexpr std::size_t kMaxRequestBytes = 8192;
 constexpr std::chrono::seconds kBindRetry{5};
 constexpr const char* kPlainText = "text/plain; charset=utf-8";
@@ -116,7 +116,8 @@ class StatusServer::Impl {
     server.new_task_queue = [] { return new httplib::ThreadPool(kWorkers); };
     server.set_read_timeout(kIoTimeoutSeconds);
     server.set_write_timeout(kIoTimeoutSeconds);
-    server.set_keep_alive_timeout(kIoTimeoutSeconds);
+    // A connection kept open would hold one of the few workers, and the stop.
+    server.set_keep_alive_max_count(1);
     server.set_payload_max_length(kMaxRequestBytes);
     server.set_default_headers(
         {{"Cache-Control", "no-store"}, {"X-Content-Type-Options", "nosniff"}});

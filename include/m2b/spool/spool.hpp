@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <stdexcept>
+#include <stop_token>
 #include <string>
 #include <variant>
 #include <vector>
@@ -91,10 +92,11 @@ class Spool {
   /// Queues a message for the next commit. Topic and payload stay valid until the ticket completes.
   [[nodiscard]] std::future<Durability> append(const MessageView& message);
 
-  /// Queues a settlement; blocks while too many wait for their commit. Settlements are committed in
-  /// the order of the calls (a dead letter that cannot be written yet excepted). False when the
-  /// spool is closed: the record then stays.
-  bool settle(Settlement settlement);
+  /// Queues a settlement. Waits while too many have no commit yet, for example because the disk is
+  /// full; `stop` ends that waiting. Settlements are committed in the order of the calls (a dead
+  /// letter that cannot be written yet excepted). False when stopped or closed: the record then
+  /// stays.
+  [[nodiscard]] bool settle(Settlement settlement, const std::stop_token& stop = {});
 
   /// Up to `max` waiting records with ids above `after`, in order; nothing when the disk did not
   /// answer.
