@@ -236,6 +236,31 @@ TEST_SUITE("receiver") {
     CHECK(subscribed());
   }
 
+  TEST_CASE_FIXTURE(Fixture, "several filters are granted one by one, on both versions") {
+    for (const MqttVersion version : {MqttVersion::v3_1_1, MqttVersion::v5}) {
+      options.version = version;
+      options.client_id = version == MqttVersion::v5 ? "five" : "three";
+      options.filters = {"one/#", "two/+"};
+      start();
+      CHECK(broker.accept_session(false).protocol_level() == (version == MqttVersion::v5 ? 5 : 4));
+      broker.grant_subscription(2);
+      CHECK(subscribed());
+      stop();
+      CHECK(broker.expect(Type::disconnect).type == Type::disconnect);
+    }
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "one refused filter of several is not taken for a subscription") {
+    options.version = MqttVersion::v3_1_1;
+    options.filters = {"one/#", "two/+"};
+    start();
+    broker.accept_session(false);
+    const std::string id = broker.expect(Type::subscribe).body.substr(0, 2);
+    broker.send(std::string("\x90\x04", 2) + id + std::string("\x01\x80", 2));
+    CHECK(broker.expect(Type::disconnect).type == Type::disconnect);
+    CHECK_FALSE(receiver->stats().subscribed);
+  }
+
   TEST_CASE_FIXTURE(Fixture, "it ends quickly while nobody answers") {
     options.connect_timeout = 60s;
     start();
