@@ -1,41 +1,42 @@
 #pragma once
 
 #include <algorithm>
-#include <condition_variable>
 #include <cstddef>
 #include <mutex>
-#include <stop_token>
+#include <utility>
 
 namespace m2b {
 
-/// Bounds the bytes between spool and store, whatever the backlog. Thread-safe.
+/// Bounds the bytes between spool and store, whatever the backlog. Nobody waits in here: who got
+/// nothing is told by the next release(). Thread-safe.
 class ByteBudget {
  public:
   explicit ByteBudget(std::size_t bytes) : total_(bytes), free_(bytes) {}
 
-  /// Waits until the bytes are free; more than there are at all wait for all. False when stopping.
-  [[nodiscard]] bool acquire(std::size_t bytes, const std::stop_token& stop) {
+  /// Takes the bytes if they are free; more than there are at all need all of them.
+  [[nodiscard]] bool try_acquire(std::size_t bytes) {
     const std::size_t share = std::min(bytes, total_);
-    std::unique_lock lock(mutex_);
-    if (!released_.wait(lock, stop, [&] { return free_ >= share; })) {
+    const std::lock_guard lock(mutex_);
+    if (free_ < share) {
+      somebody_waits_ = true;
       return false;
     }
     free_ -= share;
     return true;
   }
 
-  /// With the same number as acquire().
-  void release(std::size_t bytes) {
+  /// With the same number as try_acquire(). True when somebody got nothing since the last release.
+  [[nodiscard]] bool release(std::size_t bytes) {
     const std::lock_guard lock(mutex_);
     free_ += std::min(bytes, total_);
-    released_.notify_all();
+    return std::exchange(somebody_waits_, false);
   }
 
  private:
   const std::size_t total_;
-  std::mutex mutex_;  // guards free_
-  std::condition_variable_any released_;
+  std::mutex mutex_;  // guards the fields below
   std::size_t free_;
+  bool somebody_waits_ = false;
 };
 
 }  // namespace m2b

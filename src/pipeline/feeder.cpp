@@ -1,5 +1,7 @@
 #include "pipeline/feeder.hpp"
 
+#include <algorithm>
+#include <deque>
 #include <utility>
 
 namespace m2b {
@@ -14,32 +16,30 @@ constexpr BackoffPolicy kPostponement{.base = std::chrono::seconds(2),
 }  // namespace
 
 Feeder::Feeder(Spool& spool, Flow& flow) : spool_(spool), flow_(flow) {
-  flow_.set_readmit_listener([this] { wake(); });
+  flow_.set_room_listener([this] { wake(); });
   spool_.set_append_listener([this] { wake(); });
 }
 
 Feeder::~Feeder() { spool_.set_append_listener(nullptr); }
 
 void Feeder::run(const std::stop_token& stop) {
+  std::deque<SpoolEntry> listed;  // known, not yet in flight
   while (!stop.stop_requested()) {
     readmit_due();
-    if (!has_room_for_more()) {
-      wait(stop, std::nullopt);
-      continue;
-    }
-    const auto entries = spool_.list(cursor_, kListed);
-    if (!entries) {
-      wait(stop, kReadPause);
-    } else if (entries->empty()) {
-      wait(stop, std::nullopt);
-    } else {
-      for (const SpoolEntry& entry : *entries) {
-        if (!flow_.admit(entry, stop)) {
-          return;
-        }
-        cursor_ = entry.id;
+    std::optional<Clock::duration> pause;
+    if (listed.empty() && has_room_for_more()) {
+      if (const auto entries = spool_.list(cursor_, kListed)) {
+        listed.assign(entries->begin(), entries->end());
+      } else {
+        pause = kReadPause;
       }
     }
+    if (listed.empty() || !flow_.admit(listed.front())) {
+      wait(stop, pause);
+      continue;
+    }
+    cursor_ = listed.front().id;
+    listed.pop_front();
   }
 }
 

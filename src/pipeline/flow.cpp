@@ -22,16 +22,17 @@ Flow::Flow(const PipelineOptions& options, Spool& spool)
       upload_queue_(options.in_flight_bytes / kRecordOverheadBytes + 1),
       gate_(options.backoff) {}
 
-bool Flow::admit(const SpoolEntry& entry, const std::stop_token& stop) {
+bool Flow::admit(const SpoolEntry& entry) {
   const std::size_t bytes = entry.bytes + kRecordOverheadBytes;
-  if (!budget_.acquire(bytes, stop)) {
+  if (!budget_.try_acquire(bytes)) {
     return false;
   }
   {
     const std::lock_guard lock(mutex_);
     order_.admit(entry.id);
   }
-  return decode_queue_.push({entry.id, bytes, 0});
+  static_cast<void>(decode_queue_.push({entry.id, bytes, 0}));
+  return true;
 }
 
 void Flow::readmit(DecodeJob job) {
@@ -40,8 +41,8 @@ void Flow::readmit(DecodeJob job) {
   static_cast<void>(decode_queue_.push(job));
 }
 
-void Flow::set_readmit_listener(std::function<void()> listener) {
-  readmit_listener_ = std::move(listener);
+void Flow::set_room_listener(std::function<void()> listener) {
+  room_listener_ = std::move(listener);
 }
 
 void Flow::decoded(const DecodeJob& job, Object object) {
@@ -90,10 +91,13 @@ void Flow::rejected(const UploadJob& job, Rejection rejection) {
 }
 
 void Flow::left(std::size_t bytes, std::uint32_t postponements) {
-  budget_.release(bytes);
+  bool has_news = budget_.release(bytes);
   if (postponements > 0) {
     readmitted_ = false;
-    readmit_listener_();
+    has_news = true;
+  }
+  if (has_news) {
+    room_listener_();
   }
 }
 

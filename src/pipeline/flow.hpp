@@ -24,14 +24,16 @@ class Flow {
  public:
   Flow(const PipelineOptions& options, Spool& spool);
 
-  /// Feeder: takes a record into flight, waiting for its share of the budget. False when stopping.
-  [[nodiscard]] bool admit(const SpoolEntry& entry, const std::stop_token& stop);
+  /// Feeder: takes a record into flight. False when the budget has no room for it at the moment;
+  /// the listener is called when that may have changed.
+  [[nodiscard]] bool admit(const SpoolEntry& entry);
   /// Feeder: whether a postponed record may come round again. They come one at a time and outside
   /// of the budget, which may be full of objects that wait behind this very record.
   [[nodiscard]] bool may_readmit() const noexcept { return !readmitted_.load(); }
   void readmit(DecodeJob job);
-  /// `listener` is called when may_readmit() has become true; once, before the stages start.
-  void set_readmit_listener(std::function<void()> listener);
+  /// `listener` is called when admit() or may_readmit() may have become true; set once, before the
+  /// stages start.
+  void set_room_listener(std::function<void()> listener);
 
   /// Decoders: the next record; nothing when closed.
   [[nodiscard]] std::optional<DecodeJob> next_record() { return decode_queue_.pop(); }
@@ -69,9 +71,9 @@ class Flow {
   PipelineStats stats_;
   std::stop_source closed_;
   Repetition dead_letter_lines_;
-  std::function<void()> readmit_listener_;  // constant once the stages run
-  std::atomic<bool> readmitted_{false};     // a postponed record is under way
-  std::mutex mutex_;                        // guards order_
+  std::function<void()> room_listener_;  // constant once the stages run
+  std::atomic<bool> readmitted_{false};  // a postponed record is under way
+  std::mutex mutex_;                     // guards order_
   KeyOrder order_;
 };
 

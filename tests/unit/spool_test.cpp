@@ -1,7 +1,6 @@
 #include "m2b/spool/spool.hpp"
 
 #include <doctest/doctest.h>
-#include <lmdb.h>
 #include <unistd.h>
 
 #include <atomic>
