@@ -121,29 +121,30 @@ int print_exit(const Exit& exit) {
   return exit.code;
 }
 
-int print_health(const Config& config) {
-  const std::string trouble = check_health(config.status);
-  std::fprintf(trouble.empty() ? stdout : stderr, "%s\n",
-               trouble.empty() ? "ok" : ("mqtt-to-blob: " + trouble).c_str());
-  return trouble.empty() ? EX_OK : EXIT_FAILURE;
+int health(const CommandLine& command_line) {
+  const auto loaded = load_status_options(read_environment, command_line.flags);
+  if (const auto* const mistakes = std::get_if<std::vector<ConfigError>>(&loaded)) {
+    return print_mistakes(*mistakes);
+  }
+  const std::string trouble = check_health(std::get<StatusOptions>(loaded));
+  if (!trouble.empty()) {
+    std::fprintf(stderr, "mqtt-to-blob: %s\n", trouble.c_str());
+    return EXIT_FAILURE;
+  }
+  std::puts("ok");
+  return EX_OK;
 }
 
-int act(const CommandLine& command_line) {
+int check_or_run(const CommandLine& command_line) {
   const auto loaded = load_config(read_environment, command_line.flags);
   if (const auto* const mistakes = std::get_if<std::vector<ConfigError>>(&loaded)) {
     return print_mistakes(*mistakes);
   }
-  const Config& config = std::get<Config>(loaded);
-  switch (command_line.action) {
-    case CommandLine::Action::check:
-      std::puts("the configuration is valid");
-      return EX_OK;
-    case CommandLine::Action::health:
-      return print_health(config);
-    case CommandLine::Action::run:
-      return run(config);
+  if (command_line.action == CommandLine::Action::check) {
+    std::puts("the configuration is valid");
+    return EX_OK;
   }
-  return EX_SOFTWARE;
+  return run(std::get<Config>(loaded));
 }
 
 }  // namespace
@@ -154,5 +155,7 @@ int main(int argc, char** argv) {
   if (const auto* const exit = std::get_if<m2b::Exit>(&parsed)) {
     return m2b::print_exit(*exit);
   }
-  return m2b::act(std::get<m2b::CommandLine>(parsed));
+  const auto& command_line = std::get<m2b::CommandLine>(parsed);
+  return command_line.action == m2b::CommandLine::Action::health ? m2b::health(command_line)
+                                                                 : m2b::check_or_run(command_line);
 }

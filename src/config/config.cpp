@@ -1,6 +1,7 @@
 #include "m2b/config/config.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 #include "config/secret_file.hpp"
@@ -38,14 +39,25 @@ class Loader {
       config_.store.port = config_.store.secure ? 443 : 80;
     }
     check_together();
+    return result();
+  }
+
+  std::variant<Config, std::vector<ConfigError>> load_only(std::string_view name) && {
+    const auto setting = std::ranges::find(settings(), name, &Setting::name);
+    assert(setting != settings().end());
+    load_setting(*setting);
+    return result();
+  }
+
+ private:
+  enum class Layer { flags, environment };
+
+  std::variant<Config, std::vector<ConfigError>> result() {
     if (!errors_.empty()) {
       return std::move(errors_);
     }
     return std::move(config_);
   }
-
- private:
-  enum class Layer { flags, environment };
 
   void refuse_unknown_flags() {
     for (const auto& [name, value] : flags_) {
@@ -154,6 +166,15 @@ class Loader {
 std::variant<Config, std::vector<ConfigError>> load_config(
     const Environment& environment, const std::map<std::string, std::string>& flags) {
   return Loader(environment, flags).load();
+}
+
+std::variant<StatusOptions, std::vector<ConfigError>> load_status_options(
+    const Environment& environment, const std::map<std::string, std::string>& flags) {
+  auto loaded = Loader(environment, flags).load_only("STATUS_ADDRESS");
+  if (auto* const errors = std::get_if<std::vector<ConfigError>>(&loaded)) {
+    return std::move(*errors);
+  }
+  return std::get<Config>(loaded).status;
 }
 
 }  // namespace m2b

@@ -29,7 +29,7 @@ std::optional<std::uint64_t> key_at(const MDB_val& key) noexcept {
 /// Copies a list of parts piece by piece.
 class Gather {
  public:
-  explicit Gather(std::initializer_list<std::string_view> parts) : parts_(parts) {
+  Gather(std::initializer_list<std::string_view> parts) : parts_(parts) {
     for (const std::string_view part : parts_) {
       left_ += part.size();
     }

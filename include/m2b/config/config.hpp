@@ -70,4 +70,9 @@ using Environment = std::function<std::optional<std::string>(const std::string& 
 [[nodiscard]] std::variant<Config, std::vector<ConfigError>> load_config(
     const Environment& environment, const std::map<std::string, std::string>& flags);
 
+/// The status listener's address alone, for a health check: it asks a daemon whose other settings
+/// it may not know.
+[[nodiscard]] std::variant<StatusOptions, std::vector<ConfigError>> load_status_options(
+    const Environment& environment, const std::map<std::string, std::string>& flags);
+
 }  // namespace m2b
