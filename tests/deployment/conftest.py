@@ -1,0 +1,44 @@
+"""The images under test, and an end without leftovers."""
+
+import signal
+
+import engine
+import pytest
+from harness import service
+from harness.store import REPOSITORY, minio_binary
+
+
+@pytest.fixture(scope="session")
+def docker_engine():
+    missing = engine.why_missing()
+    if missing:
+        pytest.skip(missing)
+    engine.make_base_image()
+    yield
+    engine.remove_all()
+
+
+@pytest.fixture(scope="session")
+def bridge_image(docker_engine):
+    engine.build(engine.BRIDGE_IMAGE, REPOSITORY, "--build-arg", "VERSION=0.0.0-test")
+    return engine.BRIDGE_IMAGE
+
+
+@pytest.fixture(scope="session")
+def services_image(docker_engine):
+    engine.build(engine.SERVICES_IMAGE, REPOSITORY / "tests" / "deployment" / "services")
+    return engine.SERVICES_IMAGE
+
+
+@pytest.fixture(scope="session")
+def minio():
+    return minio_binary()
+
+
+def pytest_sessionfinish():
+    service.end_all()
+
+
+def pytest_configure(config):
+    # Ctrl-C and SIGTERM alike run the teardown, so that nothing is left over.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
