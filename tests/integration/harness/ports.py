@@ -1,0 +1,33 @@
+"""Free loopback ports."""
+
+import os
+import random
+import socket
+
+# Below the range that the kernel takes source ports from (ip_local_port_range, from 32768 on): a
+# service that is restarted later still finds its port free.
+_RANGE = range(20000, 32000)
+_given = set()
+_random = random.Random(os.getpid())
+
+
+def free_port():
+    """A port on which nothing listens, given out only once by this process."""
+    while True:
+        port = _random.choice(_RANGE)
+        if port in _given:
+            continue
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        _given.add(port)
+        return port
+
+
+def accepts_connections(port):
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,209 @@
+"""A real MinIO on a loopback port, and a client of it that is not ours."""
+
+import hashlib
+import http.client
+import itertools
+import os
+import pathlib
+import subprocess
+import threading
+import urllib.parse
+from dataclasses import dataclass
+
+import boto3
+import botocore.auth
+import botocore.awsrequest
+import botocore.config
+import botocore.credentials
+import botocore.exceptions
+
+from harness.ports import free_port
+from harness.service import Service
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
+_REGION = "us-east-1"
+_bucket_numbers = itertools.count(1)
+
+
+def minio_binary():
+    """$MINIO_BIN, or what scripts/minio finds."""
+    given = os.environ.get("MINIO_BIN")
+    if given:
+        return given
+    found = subprocess.run(
+        [REPOSITORY / "scripts" / "minio"], check=True, stdout=subprocess.PIPE, text=True
+    )
+    return found.stdout.strip()
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    size: int
+    sha256: str
+    content_type: str
+    metadata: dict
+
+
+class Store(Service):
+    def __init__(self, folder, binary, name="store"):
+        super().__init__(name, folder)
+        self._binary = binary
+        self.port = free_port()
+        self._console_port = free_port()
+        self.access_key = "integration"
+        self.secret_key = "integration-secret"
+        # What the server takes for right from its next start on; see lock_out().
+        self._password = self.secret_key
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    def command(self):
+        return [
+            self._binary, "server", "--quiet",
+            "--address", self.address,
+            "--console-address", f"127.0.0.1:{self._console_port}",
+            self.folder / "data",
+        ]  # fmt: skip
+
+    def environment(self):
+        return super().environment() | {
+            "HOME": str(self.folder),
+            "MINIO_ROOT_USER": self.access_key,
+            "MINIO_ROOT_PASSWORD": self._password,
+            "MINIO_BROWSER": "off",
+        }
+
+    def is_up(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+        try:
+            connection.request("GET", "/minio/health/ready")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def lock_out(self):
+        """From the next start on the clients' secret key is wrong."""
+        self._password = "another-" + self.secret_key
+
+    def let_in(self):
+        """From the next start on the clients' secret key is right again."""
+        self._password = self.secret_key
+
+    def new_bucket(self):
+        """The name of a bucket that nobody uses yet; it is not made."""
+        return f"pictures-{os.getpid()}-{next(_bucket_numbers)}"
+
+    def bucket(self, name):
+        return Bucket(self, name)
+
+
+class Bucket:
+    """What is in one bucket, seen through boto3."""
+
+    def __init__(self, store, name):
+        self.name = name
+        self._store = store
+        self._s3 = boto3.client(
+            "s3",
+            endpoint_url=f"http://{store.address}",
+            aws_access_key_id=store.access_key,
+            aws_secret_access_key=store.secret_key,
+            region_name=_REGION,
+            config=botocore.config.Config(
+                connect_timeout=2, read_timeout=10, retries={"max_attempts": 3}
+            ),
+        )
+
+    def create(self):
+        self._s3.create_bucket(Bucket=self.name)
+
+    def exists(self):
+        try:
+            self._s3.head_bucket(Bucket=self.name)
+            return True
+        except botocore.exceptions.ClientError:
+            return False
+
+    def delete_with_all_objects(self):
+        for key in self.etags():
+            self._s3.delete_object(Bucket=self.name, Key=key)
+        self._s3.delete_bucket(Bucket=self.name)
+
+    def put(self, key, body, metadata=None, content_type="image/jpeg"):
+        self._s3.put_object(
+            Bucket=self.name, Key=key, Body=body, Metadata=metadata or {}, ContentType=content_type
+        )
+
+    def delete(self, key):
+        self._s3.delete_object(Bucket=self.name, Key=key)
+
+    def etags(self):
+        """key -> ETag of every object; nothing where the bucket is missing."""
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self.name)
+        try:
+            return {
+                entry["Key"]: entry["ETag"].strip('"')
+                for page in pages
+                for entry in page.get("Contents", ())
+            }
+        except self._s3.exceptions.NoSuchBucket:
+            return {}
+
+    def read(self, key):
+        """The object, or None. Thread-safe, one kept connection a thread.
+
+        Signed by botocore and sent by hand: boto3's own get_object takes three times as long, which
+        is felt with thousands of objects.
+        """
+        path = "/" + self.name + "/" + urllib.parse.quote(key, safe="/~")
+        request = botocore.awsrequest.AWSRequest(
+            "GET",
+            f"http://{self._store.address}{path}",
+            headers={"x-amz-content-sha256": "UNSIGNED-PAYLOAD"},
+        )
+        self._signer().add_auth(request)
+        for attempt in (1, 2):
+            connection = self._connection(fresh=attempt == 2)
+            try:
+                connection.request("GET", path, headers=dict(request.headers))
+                answer = connection.getresponse()
+                body = answer.read()
+                break
+            except (OSError, http.client.HTTPException):
+                # The server may have closed a connection that was kept; a second failure is one.
+                if attempt == 2:
+                    raise
+        if answer.status == 404:
+            return None
+        assert answer.status == 200, f"GET {path} gave {answer.status}: {body[:300]!r}"
+        prefix = "x-amz-meta-"
+        return StoredObject(
+            size=len(body),
+            sha256=hashlib.sha256(body).hexdigest(),
+            content_type=answer.headers["Content-Type"],
+            metadata={
+                name.lower()[len(prefix) :]: value
+                for name, value in answer.headers.items()
+                if name.lower().startswith(prefix)
+            },
+        )
+
+    def _signer(self):
+        credentials = botocore.credentials.Credentials(
+            self._store.access_key, self._store.secret_key
+        )
+        return botocore.auth.S3SigV4Auth(credentials, "s3", _REGION)
+
+    _kept = threading.local()
+
+    def _connection(self, fresh):
+        connections = self._kept.__dict__
+        if fresh or self._store.port not in connections:
+            connections[self._store.port] = http.client.HTTPConnection(
+                "127.0.0.1", self._store.port, timeout=20
+            )
+        return connections[self._store.port]

@@ -1,0 +1,168 @@
+"""/livez, /readyz and /metrics."""
+
+import socket
+import time
+
+import pytest
+
+from harness.messages import Message, picture, pictures
+from harness.ports import free_port
+from harness.waiting import stays_true, wait_until
+
+FAMILIES = {
+    "messages_received_total": "counter",
+    "messages_acknowledged_total": "counter",
+    "spool_messages": "gauge",
+    "spool_bytes": "gauge",
+    "spool_oldest_age_seconds": "gauge",
+    "spool_commit_seconds": "histogram",
+    "uploads_total": "counter",
+    "upload_seconds": "histogram",
+    "upload_retries_total": "counter",
+    "dead_letters_total": "counter",
+    "broker_connected": "gauge",
+    "store_reachable": "gauge",
+}
+TOPIC = "ia/rawImage/a/b"
+
+
+def test_the_metrics_are_valid_and_all_there(new_stack):
+    stack = new_stack().start()
+    stack.publisher.send(*pictures(3), Message(TOPIC, b"bad"))
+    stack.assert_exactly_stored()
+    status, headers, body = stack.bridge.request("/metrics")
+    assert status == 200
+    assert headers["Content-Type"].startswith("text/plain")
+    found = stack.bridge.metrics().families
+    for name, kind in FAMILIES.items():
+        assert f"mqtt_to_blob_{name}" in found, body
+        assert found[f"mqtt_to_blob_{name}"].type == kind, name
+    ours = [name for name in found if name.startswith("mqtt_to_blob_")]
+    assert len(ours) >= len(FAMILIES)
+
+
+def assert_adds_up(bridge, received):
+    metrics = bridge.metrics()
+    stored = metrics.value("mqtt_to_blob_uploads_total", 0.0, result="stored")
+    spooled = metrics.value("mqtt_to_blob_spool_messages")
+    dead = metrics.sum("mqtt_to_blob_dead_letters_total")
+    assert metrics.sum("mqtt_to_blob_messages_received_total") == received
+    assert received == stored + spooled + dead, (stored, spooled, dead)
+    return stored, spooled, dead
+
+
+def test_the_metrics_add_up_over_a_mixed_run(new_stack):
+    stack = new_stack(own_store=True).start()
+    sender = stack.publisher
+    for message in pictures(60, size=2000):
+        sender.publish(message)
+        sender.publish(Message(TOPIC, b"{"))
+    sender.publish(picture("twice"))
+    sender.publish(picture("twice"))
+    sender.wait_until_acknowledged()
+    stack.assert_exactly_stored()
+    stack.bridge.wait_until_spool_is_empty()
+    assert assert_adds_up(stack.bridge, 122) == (62, 0, 60)
+
+    stack.store.stop()
+    sender.send(*pictures(30), *(Message(TOPIC, b"") for _ in range(5)))
+    wait_until(lambda: stack.bridge.dead_letters() == {"not_json": 65}, 10, "the dead letters")
+    stack.bridge.wait_until_acknowledged(157)
+    assert assert_adds_up(stack.bridge, 157) == (62, 30, 65)
+    assert stack.bridge.metric("spool_bytes") > 30 * 12_000
+    wait_until(lambda: stack.bridge.metric("spool_oldest_age_seconds") > 1, 10, "age grows")
+    wait_until(lambda: stack.bridge.metric("store_reachable") == 0, 10, "the store is away")
+    assert stack.bridge.total("upload_retries_total") > 0
+    assert stack.bridge.metric("broker_connected") == 1
+
+    stack.store.start()
+    stack.assert_exactly_stored()
+    stack.bridge.wait_until_spool_is_empty()
+    assert assert_adds_up(stack.bridge, 157) == (92, 0, 65)
+    metrics = stack.bridge.metrics()
+    assert metrics.value("mqtt_to_blob_messages_acknowledged_total") == 157
+    assert metrics.value("mqtt_to_blob_messages_received_total", qos="1") == 157
+    assert metrics.value("mqtt_to_blob_spool_bytes") < 100_000
+    assert metrics.value("mqtt_to_blob_spool_oldest_age_seconds") == 0
+    assert metrics.value("mqtt_to_blob_upload_seconds_count") >= 92
+    assert metrics.value("mqtt_to_blob_spool_commit_seconds_count") > 0
+
+
+def test_a_backlog_from_before_the_start_is_counted(new_stack):
+    stack = new_stack(own_store=True).start()
+    stack.store.stop()
+    stack.publisher.send(*pictures(40))
+    stack.bridge.wait_until_acknowledged(40)
+    wait_until(lambda: stack.bridge.metric("spool_oldest_age_seconds") > 1, 10, "age grows")
+    stack.bridge.kill()
+    stack.bridge.start()
+    assert stack.bridge.metric("spool_messages") == 40
+    assert stack.bridge.metric("spool_oldest_age_seconds") > 1
+    assert stack.bridge.metric("spool_bytes") > 40 * 12_000
+
+
+def test_ready_follows_the_broker_and_live_does_not(new_stack):
+    stack = new_stack().start()
+    sender = stack.publisher
+    stack.broker.stop()
+    sender.publish(picture())
+    wait_until(lambda: stack.bridge.status_of("/readyz") == 503, 15, "not ready")
+    assert stack.bridge.status_of("/livez") == 200
+    stack.broker.start()
+    stack.bridge.wait_until_ready()
+    sender.wait_until_acknowledged()
+    stack.assert_exactly_stored()
+
+
+def test_ready_means_that_messages_are_taken_with_or_without_a_store(new_stack):
+    stack = new_stack(own_store=True, SPOOL_MAX_BYTES="2MiB").start()
+    stack.store.stop()
+    stack.publisher.send(*pictures(20, size=20_000))
+    wait_until(lambda: stack.bridge.metric("store_reachable") == 0, 10, "the store is away")
+    stays_true(lambda: stack.bridge.status_of("/readyz") == 200, 2, "the spool takes messages")
+    stack.publisher.send(*pictures(200, size=20_000))
+    wait_until(lambda: stack.bridge.status_of("/readyz") == 503, 10, "the spool is full")
+    assert stack.bridge.status_of("/livez") == 200
+    stack.store.start()
+    stack.bridge.wait_until_ready()
+    stack.assert_exactly_stored(within=30)
+
+
+@pytest.mark.parametrize("path", ["/", "/nothing", "/livez/more", "/metricsx", "/%2e%2e/etc"])
+def test_an_unknown_path_is_not_found(new_stack, path):
+    bridge = new_stack().bridge.start()
+    assert bridge.status_of(path) == 404
+
+
+@pytest.mark.parametrize("path", ["/livez", "/metrics"])
+def test_head_has_the_status_and_no_body(new_stack, path):
+    bridge = new_stack().bridge.start()
+    status, _, body = bridge.request(path, "HEAD")
+    assert (status, body) == (200, "")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_other_methods_are_refused_and_harm_nothing(new_stack, method):
+    bridge = new_stack().bridge.start()
+    assert bridge.request("/metrics", method)[0] in (404, 405)
+    assert bridge.status_of("/livez") == 200
+
+
+def test_a_client_that_says_nothing_does_not_block_the_others(new_stack):
+    bridge = new_stack().bridge.start()
+    silent = [socket.create_connection(("127.0.0.1", bridge.status_port)) for _ in range(4)]
+    start = time.monotonic()
+    assert bridge.status_of("/livez") == 200
+    assert time.monotonic() - start < 1, "a prober of that patience would end the daemon"
+    for connection in silent:
+        connection.close()
+
+
+def test_the_status_address_may_be_taken_and_the_flow_goes_on(new_stack):
+    with socket.create_server(("127.0.0.1", free_port())) as taken:
+        stack = new_stack(STATUS_ADDRESS=f"127.0.0.1:{taken.getsockname()[1]}")
+        stack.broker.start()
+        stack.bridge.launch()
+        stack.broker.wait_for_subscription("ia/rawImage/#")
+        stack.publisher.send(picture())
+        stack.assert_exactly_stored()
