@@ -47,22 +47,6 @@ struct Event {
   std::vector<int> codes = {};   // subscribed: one a filter
 };
 
-/// The id by which the broker knows us over restarts: made once for each spool, so that two bridges
-/// never throw each other out.
-std::string stable_client_id(const MqttOptions& options, Spool& spool) {
-  if (!options.client_id.empty()) {
-    return options.client_id;
-  }
-  if (auto kept = spool.read_note(kClientIdNote)) {
-    return *std::move(kept);
-  }
-  std::string made = fmt::format("mqtt-to-blob-{:08x}", std::random_device{}());
-  // Not waited for: no message is acknowledged before this note is on disk as well, since the spool
-  // commits in order.
-  static_cast<void>(spool.write_note(kClientIdNote, made));
-  return made;
-}
-
 const char* name_of(MqttVersion version) noexcept {
   return version == MqttVersion::v5 ? "5" : "3.1.1";
 }
@@ -75,7 +59,6 @@ class Receiver::Session final : public paho::Events {
       : options_(options),
         spool_(spool),
         ack_(spool, stats_),
-        client_id_(stable_client_id(options, spool)),
         version_(options.version),
         backoff_(options.backoff) {}
 
@@ -139,7 +122,8 @@ class Receiver::Session final : public paho::Events {
   }
 
   void run(const std::stop_token& stop) {
-    while (!stop.stop_requested()) {
+    const bool knows_its_id = find_client_id();
+    while (knows_its_id && !stop.stop_requested()) {
       const auto started = Clock::now();
       try {
         if (connect(stop)) {
@@ -163,6 +147,23 @@ class Receiver::Session final : public paho::Events {
     const std::lock_guard lock(mutex_);
     finished_ = true;
     changed_.notify_all();
+  }
+
+  /// The id by which the broker knows us over restarts: made once for each spool, so that two
+  /// bridges never throw each other out. It is on disk before the broker hears it: killed in
+  /// between, we would come back as somebody else, and what the broker keeps for the first one
+  /// would wait for ever. False when the spool was closed first.
+  [[nodiscard]] bool find_client_id() {
+    client_id_ = options_.client_id;
+    if (!client_id_.empty()) {
+      return true;
+    }
+    if (auto kept = spool_.read_note(kClientIdNote)) {
+      client_id_ = *std::move(kept);
+      return true;
+    }
+    client_id_ = fmt::format("mqtt-to-blob-{:08x}", std::random_device{}());
+    return spool_.write_note(kClientIdNote, client_id_).get() == Durability::durable;
   }
 
   /// One attempt; true when the broker has accepted us.
@@ -364,9 +365,9 @@ class Receiver::Session final : public paho::Events {
   Spool& spool_;
   ReceiverStats stats_;
   AckAfterCommit ack_;
-  const std::string client_id_;
 
   // Only the mqtt-session thread touches these.
+  std::string client_id_;
   VersionChoice version_;
   Backoff backoff_;
   Repetition failures_;

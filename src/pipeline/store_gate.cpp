@@ -22,7 +22,8 @@ std::optional<StoreGate::Pass> StoreGate::enter(const std::stop_token& stop) {
   const auto may_probe = [&] { return line_.front() == ticket && !probing_; };
 
   std::optional<Pass> pass;
-  while (!pass && changed_.wait(lock, stop, [&] { return may_pass() || may_probe(); })) {
+  while (!pass && !stop.stop_requested() &&
+         changed_.wait(lock, stop, [&] { return may_pass() || may_probe(); })) {
     if (may_pass()) {
       pass = Pass{false, stored_};
     } else if (Clock::now() >= probe_at_) {
@@ -30,9 +31,6 @@ std::optional<StoreGate::Pass> StoreGate::enter(const std::stop_token& stop) {
       pass = Pass{true, stored_};
     } else {
       changed_.wait_until(lock, stop, probe_at_, may_pass);
-    }
-    if (stop.stop_requested()) {
-      break;
     }
   }
   line_.erase(std::find(line_.begin(), line_.end(), ticket));

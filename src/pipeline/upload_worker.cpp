@@ -40,6 +40,9 @@ void UploadWorker::prepare_bucket() {
     }
     const PutResult result = store_->ensure_bucket(stop_.abort);
     flow_.gate().report(*pass, result);
+    if (result.outcome == PutOutcome::stopped) {
+      return;
+    }
     if (result.outcome == PutOutcome::doubtful) {
       return;  // credentials that may only write objects: the first upload will tell
     }

@@ -16,7 +16,8 @@
 namespace m2b {
 namespace {
 
-constexpr std::size_t kWorkers = 2;
+/// So many clients that say nothing keep the next one waiting, for no longer than the time limit.
+constexpr std::size_t kWorkers = 8;
 constexpr time_t kIoTimeoutSeconds = 2;
 constexpr std::size_t kMaxRequestBytes = 8192;
 constexpr std::chrono::seconds kBindRetry{5};

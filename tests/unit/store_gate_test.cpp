@@ -85,6 +85,16 @@ TEST_SUITE("store_gate") {
     CHECK(gate.state() == StoreState::reachable);
   }
 
+  TEST_CASE("nobody passes when stopping, however open the gate is") {
+    StoreGate gate(kQuick);
+    std::stop_source stop;
+    stop.request_stop();
+    CHECK_FALSE(gate.enter(stop.get_token()));
+    gate.report(*gate.enter({}), kAway);
+    CHECK_FALSE(gate.enter(stop.get_token()));
+    CHECK(gate.enter({}));
+  }
+
   TEST_CASE("stopping ends the waiting, and a stopped probe leaves the place free") {
     StoreGate gate(kNever);
     gate.report(*gate.enter({}), kAway);
