@@ -247,7 +247,8 @@ BECOMES_AN_OBJECT = {
 ODD_IDS = [
     "with blank", "a+b", "a=b", "50%", "a&b", "what?", "a%2Fb", "a%20b", "back\\slash", "füßchen",
     "日本語/写真", "😀", "e\u0301 is not \u00e9", "folder/picture", "a/b/c/d/e/f", "folder/", ".",
-    "..", ".hidden", "a/..", "trailing.", "trailing ", " leading", "a;b,c:d@e$f!g*h'i(j)k", 'q"<>|#{}[]^`', "~-_.",
+    "..", ".hidden", "a/..", "trailing.", "trailing ", " leading", "a;b,c:d@e$f!g*h'i(j)k",
+    'q"<>|#{}[]^`', "~-_.",
     "x__XLDIR__", "x" * 251, "00-1B-44-11-3A-B7_1635351550897", "a:b", "no-break\u00a0space",
 ]  # fmt: skip
 

@@ -7,6 +7,7 @@ import pytest
 
 from harness.messages import picture, pictures
 from harness.proxy import OldBrokerProxy
+from harness.volumes import with_slow_disk
 from harness.waiting import Clockwork, stays_true, wait_until
 
 FILTER = "ia/rawImage/#"
@@ -18,7 +19,7 @@ def granted(stack, topic_filter, since=0):
 
 
 def connection_of(stack):
-    """As the broker noted the bridge's newest one: client id, p5 or p2 (3.1.1), c1 is clean start."""
+    """The bridge's newest one as the broker noted it: client id, p5 or p2 (3.1.1), c0 or c1."""
     found = re.findall(
         r"New client connected from \S+ as (\S+) \((p\d), (c\d)", stack.broker.log_text()
     )
@@ -212,10 +213,12 @@ def test_messages_sent_while_the_daemon_was_away_are_stored(new_stack):
     stack.assert_exactly_stored(within=30)
 
 
-@pytest.mark.parametrize("attempt", range(5))
-def test_the_client_id_outlives_a_kill_right_after_the_first_subscription(new_stack, attempt):
+@pytest.mark.parametrize("disk", ["as it is", "slow"])
+def test_the_client_id_outlives_a_kill_right_after_the_first_subscription(new_stack, disk):
     """From that moment on the broker holds messages under this name, and under no other."""
     stack = new_stack()
+    if disk == "slow":
+        stack.bridge = stack.new_bridge("slow", wrapper=with_slow_disk(0.3))
     stack.broker.start()
     sender = stack.publisher
     stack.bridge.launch()

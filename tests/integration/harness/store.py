@@ -76,14 +76,44 @@ class Store(Service):
         }
 
     def is_up(self):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+        # The health check answers a little before the server takes signed requests.
         try:
-            connection.request("GET", "/minio/health/ready")
-            return connection.getresponse().status == 200
+            return self.get("/minio/health/ready")[0] == 200 and self.get("/any")[0] != 503
         except (OSError, http.client.HTTPException):
             return False
-        finally:
-            connection.close()
+
+    def get(self, path):
+        """(status, headers, body) of a signed GET. Thread-safe, one kept connection a thread.
+
+        Signed by botocore and sent by hand: boto3's own get_object takes three times as long, which
+        is felt with thousands of objects.
+        """
+        request = botocore.awsrequest.AWSRequest(
+            "GET",
+            f"http://{self.address}{path}",
+            headers={"x-amz-content-sha256": "UNSIGNED-PAYLOAD"},
+        )
+        credentials = botocore.credentials.Credentials(self.access_key, self.secret_key)
+        botocore.auth.S3SigV4Auth(credentials, "s3", _REGION).add_auth(request)
+        for attempt in (1, 2):
+            connection = self._connection(fresh=attempt == 2)
+            try:
+                connection.request("GET", path, headers=dict(request.headers))
+                answer = connection.getresponse()
+                return answer.status, answer.headers, answer.read()
+            except (OSError, http.client.HTTPException):
+                # The server may have closed a connection that was kept; a second failure is one.
+                connection.close()
+                if attempt == 2:
+                    raise
+
+    _kept = threading.local()
+
+    def _connection(self, fresh):
+        connections = self._kept.__dict__
+        if fresh or self.port not in connections:
+            connections[self.port] = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        return connections[self.port]
 
     def lock_out(self):
         """From the next start on the clients' secret key is wrong."""
@@ -154,56 +184,20 @@ class Bucket:
             return {}
 
     def read(self, key):
-        """The object, or None. Thread-safe, one kept connection a thread.
-
-        Signed by botocore and sent by hand: boto3's own get_object takes three times as long, which
-        is felt with thousands of objects.
-        """
+        """The object, or None. Thread-safe."""
         path = "/" + self.name + "/" + urllib.parse.quote(key, safe="/~")
-        request = botocore.awsrequest.AWSRequest(
-            "GET",
-            f"http://{self._store.address}{path}",
-            headers={"x-amz-content-sha256": "UNSIGNED-PAYLOAD"},
-        )
-        self._signer().add_auth(request)
-        for attempt in (1, 2):
-            connection = self._connection(fresh=attempt == 2)
-            try:
-                connection.request("GET", path, headers=dict(request.headers))
-                answer = connection.getresponse()
-                body = answer.read()
-                break
-            except (OSError, http.client.HTTPException):
-                # The server may have closed a connection that was kept; a second failure is one.
-                if attempt == 2:
-                    raise
-        if answer.status == 404:
+        status, headers, body = self._store.get(path)
+        if status == 404:
             return None
-        assert answer.status == 200, f"GET {path} gave {answer.status}: {body[:300]!r}"
+        assert status == 200, f"GET {path} gave {status}: {body[:300]!r}"
         prefix = "x-amz-meta-"
         return StoredObject(
             size=len(body),
             sha256=hashlib.sha256(body).hexdigest(),
-            content_type=answer.headers["Content-Type"],
+            content_type=headers["Content-Type"],
             metadata={
                 name.lower()[len(prefix) :]: value
-                for name, value in answer.headers.items()
+                for name, value in headers.items()
                 if name.lower().startswith(prefix)
             },
         )
-
-    def _signer(self):
-        credentials = botocore.credentials.Credentials(
-            self._store.access_key, self._store.secret_key
-        )
-        return botocore.auth.S3SigV4Auth(credentials, "s3", _REGION)
-
-    _kept = threading.local()
-
-    def _connection(self, fresh):
-        connections = self._kept.__dict__
-        if fresh or self._store.port not in connections:
-            connections[self._store.port] = http.client.HTTPConnection(
-                "127.0.0.1", self._store.port, timeout=20
-            )
-        return connections[self._store.port]

@@ -1,8 +1,9 @@
-"""Small file systems that only one process sees, in a mount namespace of its own."""
+"""Disks with faults: small file systems that only one process sees, and slow ones."""
 
 import os
 import pathlib
 import shlex
+import shutil
 import subprocess
 
 import pytest
@@ -66,3 +67,12 @@ def fill(path):
                     pass
             except OSError:
                 pass
+
+
+def with_slow_disk(seconds):
+    """A command prefix: what it runs waits so long at each fdatasync, as with a bad SD card."""
+    if shutil.which("strace") is None:
+        pytest.skip("slowing the disk needs strace")
+    delay = f"inject=fdatasync:delay_enter={int(seconds * 1_000_000)}"
+    # -D keeps the pid for the daemon.
+    return ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e", delay]
