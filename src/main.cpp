@@ -1,12 +1,16 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "m2b/cli/command_line.hpp"
 #include "m2b/config/config.hpp"
@@ -64,8 +68,8 @@ class Deadline {
   Clock::time_point at_;
 };
 
-/// Runs the daemon until a signal; the order of the lines is the order of start, and back to front
-/// of stop (docs/architecture.md).
+/// Runs the daemon until a signal; the order of the lines is the order of start and of stop
+/// (docs/architecture.md).
 int run(const Config& config) {
   const StopSignals signals;
   log::set_level(config.log_level);
@@ -98,8 +102,8 @@ int run(const Config& config) {
   constexpr std::chrono::milliseconds kPatience{1000};
   const bool receiver_ended = receiver.stop(std::min(kPatience, deadline.left()));
   pipeline.stop(std::max(deadline.left() - kPatience, std::chrono::milliseconds(0)));
-  status.stop();
   spool->close();
+  status.stop();  // after what matters; the spool can still be read
   log::info(kArea, "stopped", {{"waiting", spool->totals().waiting()}});
   if (!receiver_ended) {
     // Paho still waits, for the disk or for a name server. Everything acknowledged is on disk.

@@ -177,7 +177,7 @@ std::vector<Setting> pipeline_settings() {
              return store(config::parse_size(t, 0, kNoLimit), c.spool.min_free_bytes);
            }},
       {.name = "MAX_MESSAGE_BYTES",
-       .default_text = "64MiB",
+       .default_text = "32MiB",
        .allowed = "a size from 1 to 268435455, the most that MQTT carries",
        .help = "A longer message is set aside in the spool's dead letters.",
        .apply =

@@ -85,25 +85,28 @@ struct Client::Callbacks {
   }
 
   static void subscribed(void* context, MQTTAsync_successData* data) noexcept {
-    const auto* const self = static_cast<Client*>(context);
-    const std::size_t count = self->options_.filters.size();
-    self->events_.on_subscribed(
-        count == 1 ? std::vector<int>{data->alt.qos}
-                   : std::vector<int>(data->alt.qosList, data->alt.qosList + count));
+    // One filter was asked for, so this is its code. Should a broker send several all the same, it
+    // is the low half of Paho's pointer to them, which is aligned and so none of the codes.
+    events(context).on_suback({data->alt.qos});
   }
   static void subscribed5(void* context, MQTTAsync_successData5* data) noexcept {
     const auto& sub = data->alt.sub;
-    events(context).on_subscribed(
-        sub.reasonCodeCount > 1
+    events(context).on_suback(
+        sub.reasonCodeCount > 1 && sub.reasonCodes != nullptr
             ? std::vector<int>(sub.reasonCodes, sub.reasonCodes + sub.reasonCodeCount)
             : std::vector<int>{data->reasonCode});
   }
   static void subscribe_failed(void* context, MQTTAsync_failureData* data) noexcept {
-    events(context).on_subscribe_failed(data != nullptr ? data->code : -1);
+    refused(context, data != nullptr ? data->code : -1);
   }
   static void subscribe_failed5(void* context, MQTTAsync_failureData5* data) noexcept {
-    const int code = data == nullptr ? -1 : data->reasonCode != 0 ? data->reasonCode : data->code;
-    events(context).on_subscribe_failed(code);
+    refused(context, data == nullptr ? -1 : data->reasonCode != 0 ? data->reasonCode : data->code);
+  }
+  static void refused(void* context, int code) noexcept {
+    // Negative: the connection broke before an answer, which is an event of its own.
+    if (code >= 0) {
+      events(context).on_suback({code});
+    }
   }
 
   static int message_arrived(void* context, char* topic, int topic_bytes,
@@ -174,9 +177,15 @@ void Client::connect() {
 void Client::subscribe(const std::vector<std::string>& filters, int qos) {
   const std::vector<char*> names = to_c_strings(filters);
   std::vector<int> levels(filters.size(), qos);
+  MQTTSubscribe_options only_if_new = MQTTSubscribe_options_initializer;
+  only_if_new.retainHandling = 1;
+  std::vector<MQTTSubscribe_options> each(filters.size(), only_if_new);
   MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
   response.context = this;
   if (version_ == MqttVersion::v5) {
+    response.subscribeOptions = only_if_new;  // Paho takes this for one filter, the list for more
+    response.subscribeOptionsList = each.data();
+    response.subscribeOptionsCount = static_cast<int>(each.size());
     response.onSuccess5 = &Callbacks::subscribed5;
     response.onFailure5 = &Callbacks::subscribe_failed5;
   } else {

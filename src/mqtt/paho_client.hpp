@@ -31,11 +31,11 @@ class Events {
   /// `code` as in describe_reason_code(). `dropped`: the connection ended before an answer came.
   virtual void on_connect_failed(int code, bool dropped) noexcept = 0;
   virtual void on_connection_lost() noexcept = 0;
-  /// The broker said good-bye (MQTT 5); on_connection_lost() follows.
+  /// The broker said good-bye (MQTT 5). Paho keeps its end open, and on_connection_lost() follows
+  /// only once the broker closes its own.
   virtual void on_server_disconnect(int reason_code) noexcept = 0;
-  /// One code a filter, in the order of the request: 0 to 2 the granted QoS, from 0x80 on refused.
-  virtual void on_subscribed(std::vector<int> codes) noexcept = 0;
-  virtual void on_subscribe_failed(int code) noexcept = 0;
+  /// The codes of a SUBACK as the broker sent them; there may be fewer or more than filters.
+  virtual void on_suback(std::vector<int> codes) noexcept = 0;
   virtual void on_disconnected() noexcept = 0;
   virtual void on_message(const MessageView& message) noexcept = 0;
 };
@@ -52,6 +52,8 @@ class Client final {
   Client& operator=(const Client&) = delete;
 
   void connect();
+  /// One SUBSCRIBE; on 3.1.1 of one filter. Its answer, if one comes, is on_suback(). On 5 retained
+  /// messages come only if the subscription is new at the broker (MQTT 5, section 3.8.3.1).
   void subscribe(const std::vector<std::string>& filters, int qos);
   /// Without an event: an old filter that stays costs traffic, nothing else.
   void unsubscribe(const std::vector<std::string>& filters);

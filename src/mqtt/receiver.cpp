@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -10,6 +12,7 @@
 #include <stop_token>
 #include <thread>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "m2b/util/log.hpp"
@@ -18,17 +21,15 @@
 #include "mqtt/ack_after_commit.hpp"
 #include "mqtt/paho_client.hpp"
 #include "mqtt/reason_codes.hpp"
-#include "mqtt/subscription.hpp"
+#include "mqtt/reconnect_pause.hpp"
+#include "mqtt/subscriber.hpp"
 #include "mqtt/version_choice.hpp"
 
 namespace m2b {
 namespace {
 
 constexpr const char* kClientIdNote = "mqtt.client_id";
-constexpr const char* kSubscriptionNote = "mqtt.subscription";
-/// A connection that held so long ends the backoff; shorter ones (a fight over the client id, a
-/// broker that throws us out) let it grow.
-constexpr std::chrono::seconds kStableConnection{10};
+constexpr std::chrono::seconds kNoteRetry{1};
 
 /// What Paho reported.
 struct Event {
@@ -36,15 +37,15 @@ struct Event {
     connected,
     connect_failed,
     connection_lost,
-    subscribed,
-    subscribe_failed,
+    server_disconnect,
+    suback,
     disconnected
   };
   Kind kind = Kind::connection_lost;
   bool session_present = false;  // connected
   bool dropped = false;          // connect_failed: the connection ended before an answer
-  int code = 0;                  // connect_failed, subscribe_failed
-  std::vector<int> codes = {};   // subscribed: one a filter
+  int code = 0;                  // connect_failed, server_disconnect
+  std::vector<int> codes = {};   // suback
 };
 
 const char* name_of(MqttVersion version) noexcept {
@@ -59,8 +60,9 @@ class Receiver::Session final : public paho::Events {
       : options_(options),
         spool_(spool),
         ack_(spool, stats_),
+        subscriber_(options, spool, stats_),
         version_(options.version),
-        backoff_(options.backoff) {}
+        pause_(options.backoff) {}
 
   void start() {
     thread_ = start_thread("mqtt-session", [this](const std::stop_token& stop) { run(stop); });
@@ -88,17 +90,18 @@ class Receiver::Session final : public paho::Events {
   }
   void on_connection_lost() noexcept override { post({.kind = Event::Kind::connection_lost}); }
   void on_server_disconnect(int reason_code) noexcept override {
-    log::warn("mqtt", "broker ended the connection",
-              {{"code", reason_code}, {"meaning", describe_reason_code(reason_code)}});
+    post({.kind = Event::Kind::server_disconnect, .code = reason_code});
   }
-  void on_subscribed(std::vector<int> codes) noexcept override {
-    post({.kind = Event::Kind::subscribed, .codes = std::move(codes)});
-  }
-  void on_subscribe_failed(int code) noexcept override {
-    post({.kind = Event::Kind::subscribe_failed, .code = code});
+  void on_suback(std::vector<int> codes) noexcept override {
+    post({.kind = Event::Kind::suback, .codes = std::move(codes)});
   }
   void on_disconnected() noexcept override { post({.kind = Event::Kind::disconnected}); }
-  void on_message(const MessageView& message) noexcept override { ack_.hand_over(message); }
+  void on_message(const MessageView& message) noexcept override {
+    message_in_hand_ = true;
+    ack_.hand_over(message);
+    messages_.fetch_add(1, std::memory_order_relaxed);
+    message_in_hand_ = false;
+  }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -122,26 +125,22 @@ class Receiver::Session final : public paho::Events {
   }
 
   void run(const std::stop_token& stop) {
-    const bool knows_its_id = find_client_id();
+    const bool knows_its_id = find_client_id(stop);
     while (knows_its_id && !stop.stop_requested()) {
-      const auto started = Clock::now();
       try {
         if (connect(stop)) {
           serve(stop);
         }
       } catch (const paho::Error& error) {
-        log::error("mqtt", "connection given up", {{"cause", error.what()}});
-        client_.reset();
+        log::warn("mqtt", "connection given up", {{"cause", error.what()}});
+        give_up_connection();
       }
       if (stop.stop_requested()) {
         break;
       }
       stats_.connected = false;
       stats_.subscribed = false;
-      if (Clock::now() - started >= kStableConnection) {
-        backoff_.reset();
-      }
-      static_cast<void>(sleep_for(backoff_.next(), stop));
+      static_cast<void>(sleep_for(pause_.next(Clock::now()), stop));
     }
     say_goodbye();
     const std::lock_guard lock(mutex_);
@@ -152,14 +151,23 @@ class Receiver::Session final : public paho::Events {
   /// The id by which the broker knows us over restarts: made once for each spool, so that two
   /// bridges never throw each other out. It is on disk before the broker hears it: killed in
   /// between, we would come back as somebody else, and what the broker keeps for the first one
-  /// would wait for ever. False when the spool was closed first.
-  [[nodiscard]] bool find_client_id() {
+  /// would wait for ever. For the same reason a note that cannot be read is no reason for a new
+  /// one. False when stopped or when the spool was closed first.
+  [[nodiscard]] bool find_client_id(const std::stop_token& stop) {
     client_id_ = options_.client_id;
     if (!client_id_.empty()) {
       return true;
     }
-    if (auto kept = spool_.read_note(kClientIdNote)) {
-      client_id_ = *std::move(kept);
+    NoteRead note = spool_.read_note(kClientIdNote);
+    while (std::holds_alternative<ReadFailed>(note)) {
+      log::error("mqtt", "the client id cannot be read from the spool, trying again");
+      if (!sleep_for(kNoteRetry, stop)) {
+        return false;
+      }
+      note = spool_.read_note(kClientIdNote);
+    }
+    if (auto* const kept = std::get_if<std::string>(&note)) {
+      client_id_ = std::move(*kept);
       return true;
     }
     client_id_ = fmt::format("mqtt-to-blob-{:08x}", std::random_device{}());
@@ -189,12 +197,13 @@ class Receiver::Session final : public paho::Events {
     if (!stop.stop_requested()) {
       on_refused(-1, false);
     }
-    client_.reset();
+    give_up_connection();
     return false;
   }
 
   void on_accepted(bool session_present) {
     version_.connected();
+    pause_.accepted(Clock::now());
     failures_.reset();
     stats_.connects.fetch_add(1, std::memory_order_relaxed);
     stats_.connected = true;
@@ -209,7 +218,16 @@ class Receiver::Session final : public paho::Events {
   void on_refused(int code, bool dropped) {
     stats_.connect_failures.fetch_add(1, std::memory_order_relaxed);
     const MqttVersion tried = version_.current();
-    version_.failed(is_unsupported_version(code) || dropped);
+    if (is_unsupported_version(code)) {
+      version_.version_refused();
+    } else if (dropped) {
+      version_.hung_up();
+    } else {
+      version_.failed();
+    }
+    if (code < 0) {
+      subscriber_.session_in_doubt();
+    }
     const std::string_view meaning =
         dropped ? "connection closed before an answer" : describe_reason_code(code);
     const auto held_back = failures_.admit(meaning);
@@ -229,102 +247,60 @@ class Receiver::Session final : public paho::Events {
                 {"repeated", *held_back}});
   }
 
-  /// Subscribes where the broker does not have it, then waits for the end of the connection.
+  /// Subscribes where the broker may not have it, then waits for the end of the connection.
   void serve(const std::stop_token& stop) {
-    const Subscription wanted{client_id_, broker(), subscribe_qos(options_.qos, client_->version()),
-                              options_.filters};
-    if (!still_subscribed(wanted)) {
-      client_->subscribe(wanted.filters, wanted.qos);
-    } else {
-      stats_.subscribed = true;
-    }
-    while (const auto event = next_event(stop, Clock::time_point::max())) {
-      if (event->kind == Event::Kind::connection_lost) {
-        stats_.connections_lost.fetch_add(1, std::memory_order_relaxed);
-        log::warn("mqtt", "connection lost", {{"broker", broker()}});
+    using State = Subscriber::State;
+    subscriber_.begin(*client_, client_id_, session_present_);
+    std::uint64_t messages = messages_;
+    auto deadline = subscribe_deadline();
+    while (true) {
+      const bool waiting = subscriber_.state() == State::waiting;
+      const auto event = next_event(stop, waiting ? deadline : Clock::time_point::max());
+      if (stop.stop_requested()) {
         return;
       }
-      if (event->kind == Event::Kind::subscribe_failed) {
-        on_subscribe_refused(event->code);
-        return hang_up(stop);
-      }
-      if (event->kind == Event::Kind::subscribed && !on_subscribe_answer(wanted, event->codes)) {
-        return hang_up(stop);
-      }
-    }
-  }
-
-  /// Whether the broker still has this very subscription of ours. Says so when it should have had.
-  [[nodiscard]] bool still_subscribed(const Subscription& wanted) {
-    const auto text = spool_.read_note(kSubscriptionNote);
-    const auto before = text ? decode_subscription(*text) : std::nullopt;
-    if (!before || !before->same_session(wanted)) {
-      return false;
-    }
-    if (!session_present_) {
-      stats_.sessions_lost.fetch_add(1, std::memory_order_relaxed);
-      log::warn("mqtt",
-                "the broker has no session for us any more; what it held for us while we were away "
-                "is lost there",
-                {{"broker", broker()}, {"client_id", client_id_}});
-      return false;
-    }
-    if (*before == wanted) {
-      return true;
-    }
-    const std::vector<std::string> old = no_longer_wanted(*before, wanted);
-    if (!old.empty()) {
-      log::info("mqtt", "unsubscribes filters of an earlier configuration",
-                {{"first", old.front()}, {"count", old.size()}});
-      client_->unsubscribe(old);
-    }
-    return false;
-  }
-
-  /// True when every filter was granted.
-  [[nodiscard]] bool on_subscribe_answer(const Subscription& wanted,
-                                         const std::vector<int>& codes) {
-    constexpr int kFirstRefusal = 0x80;
-    bool granted = true;
-    for (std::size_t i = 0; i < wanted.filters.size(); ++i) {
-      const int code = i < codes.size() ? codes[i] : kFirstRefusal;
-      if (code >= kFirstRefusal) {
-        granted = false;
-        log::error("mqtt", "subscription refused, trying again",
-                   {{"filter", wanted.filters[i]},
-                    {"code", code},
-                    {"meaning", describe_reason_code(code)}});
-      } else {
-        log_granted(wanted.filters[i], code);
+      if (!event) {
+        if (!message_in_hand_ && messages == messages_) {
+          log::warn("mqtt", "no answer to the subscription, trying again", {{"broker", broker()}});
+          return hang_up(stop);
+        }
+        messages = messages_;
+        deadline = subscribe_deadline();
+      } else if (event->kind == Event::Kind::suback) {
+        subscriber_.answered(*client_, event->codes);
+        if (subscriber_.state() == State::refused) {
+          return hang_up(stop);
+        }
+      } else if (event->kind == Event::Kind::connection_lost ||
+                 event->kind == Event::Kind::server_disconnect) {
+        return on_lost(*event);
       }
     }
-    if (granted) {
-      stats_.subscribed = true;
-      // Not waited for: without the note a restart only subscribes once more.
-      static_cast<void>(spool_.write_note(kSubscriptionNote, encode(wanted)));
-    }
-    return granted;
   }
 
-  void log_granted(const std::string& filter, int qos) {
-    if (qos == options_.qos) {
-      log::info("mqtt", "subscribed", {{"filter", filter}, {"qos", qos}});
-      return;
-    }
-    log::warn(
-        "mqtt",
-        client_->version() == MqttVersion::v5
-            ? "subscribed with another QoS than configured: the broker granted no more"
-            : "subscribed with another QoS than configured: on MQTT 3.1.1 no more than 1 is safe",
-        {{"filter", filter}, {"qos", qos}, {"configured", options_.qos}});
+  /// The answer comes behind messages that are already on their way to us, and one may take long on
+  /// a slow line, or wait for the disk. So the time starts again with each, and is no shorter than
+  /// Paho's own patience while nothing arrives as a whole: two intervals of keep-alive.
+  [[nodiscard]] Clock::time_point subscribe_deadline() const {
+    return Clock::now() + std::max(options_.connect_timeout, 2 * options_.keep_alive);
   }
 
-  void on_subscribe_refused(int code) {
-    log::error("mqtt", "subscription refused, trying again",
-               {{"filter", options_.filters.front()},
-                {"count", options_.filters.size()},
-                {"code", code},
-                {"meaning", describe_reason_code(code)}});
+  void on_lost(const Event& event) {
+    stats_.connections_lost.fetch_add(1, std::memory_order_relaxed);
+    if (event.kind == Event::Kind::server_disconnect) {
+      log::warn("mqtt", "broker ended the connection",
+                {{"broker", broker()},
+                 {"code", event.code},
+                 {"meaning", describe_reason_code(event.code)}});
+    } else {
+      log::warn("mqtt", "connection lost", {{"broker", broker()}});
+    }
+    // After a DISCONNECT Paho would wait for the broker to close, and report that at some later
+    // time; an unanswered SUBSCRIBE would be sent on the next connection.
+    if (event.kind == Event::Kind::server_disconnect ||
+        subscriber_.state() == Subscriber::State::waiting) {
+      give_up_connection();
+    }
   }
 
   /// Ends the connection so that the next attempt starts afresh.
@@ -334,9 +310,18 @@ class Receiver::Session final : public paho::Events {
     const auto deadline = Clock::now() + patience;
     while (const auto event = next_event(stop, deadline)) {
       if (event->kind == Event::Kind::disconnected || event->kind == Event::Kind::connection_lost) {
-        return;
+        break;
       }
     }
+    give_up_connection();
+  }
+
+  /// Nothing of the connection is reported afterwards, so that nothing of it can be taken for the
+  /// next one's.
+  void give_up_connection() {
+    stats_.connected = false;
+    stats_.subscribed = false;
+    client_.reset();
   }
 
   void say_goodbye() {
@@ -347,9 +332,7 @@ class Receiver::Session final : public paho::Events {
         log::debug("mqtt", "disconnect failed", {{"cause", error.what()}});
       }
     }
-    stats_.connected = false;
-    stats_.subscribed = false;
-    client_.reset();
+    give_up_connection();
   }
 
   void drop_old_events() {
@@ -365,11 +348,14 @@ class Receiver::Session final : public paho::Events {
   Spool& spool_;
   ReceiverStats stats_;
   AckAfterCommit ack_;
+  std::atomic<bool> message_in_hand_ = false;
+  std::atomic<std::uint64_t> messages_ = 0;  // that were handed over
 
   // Only the mqtt-session thread touches these.
   std::string client_id_;
+  Subscriber subscriber_;
   VersionChoice version_;
-  Backoff backoff_;
+  ReconnectPause pause_;
   Repetition failures_;
   bool session_present_ = false;
   std::optional<paho::Client> client_;

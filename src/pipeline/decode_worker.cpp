@@ -1,5 +1,7 @@
 #include "pipeline/decode_worker.hpp"
 
+#include <fmt/format.h>
+
 #include <chrono>
 #include <new>
 #include <utility>
@@ -11,76 +13,75 @@
 namespace m2b {
 namespace {
 
-constexpr int kTries = 5;
+/// So often a message that does not fit into memory is tried before it goes to the dead letters.
+constexpr int kMemoryTries = 5;
 constexpr std::chrono::seconds kPause{1};
-
-template <class... Handlers>
-struct Overloaded : Handlers... {
-  using Handlers::operator()...;
-};
-template <class... Handlers>
-Overloaded(Handlers...) -> Overloaded<Handlers...>;  // clang 14 does not deduce it by itself
+/// Of a record, besides its payload: the longest topic and the header.
+constexpr std::size_t kMaxRecordOverheadBytes = 70'000;
 
 }  // namespace
 
 void DecodeWorker::run(const std::stop_token& stop) {
   while (const auto job = flow_.next_record()) {
-    // In place, not later: until its key is known, no object that came after it may go.
-    for (int tries = 1; !try_decode(*job, tries >= kTries); ++tries) {
-      if (!sleep_for(kPause, stop)) {
-        return;
+    if (job->record_bytes > max_message_bytes_ + kMaxRecordOverheadBytes) {
+      // Not even read: it may be larger than the memory.
+      flow_.undecodable(
+          *job, "unknown",
+          {DeadLetterReason::too_large, fmt::format("about {} bytes; at most {} allowed",
+                                                    job->record_bytes, max_message_bytes_)});
+      continue;
+    }
+    if (auto result = decode(*job, stop)) {
+      hand_on(*job, *std::move(result));
+    }
+  }
+}
+
+/// Tries in place, not later, while disk or memory do not allow it: until its key is known, no
+/// object that came after it may go. Nothing when stopping.
+std::optional<DecodeWorker::Result> DecodeWorker::decode(const DecodeJob& job,
+                                                         const std::stop_token& stop) {
+  int memory_tries = 0;
+  do {
+    try {
+      ReadResult read = spool_.read(job.id);
+      if (const auto* const record = std::get_if<Record>(&read)) {
+        return Result{std::string(record->message().topic), decoder_.decode(*record)};
+      }
+      if (std::holds_alternative<NoRecord>(read)) {
+        return Result{};
+      }
+      if (std::holds_alternative<DamagedRecord>(read)) {
+        return Result{"unknown",
+                      Rejection{DeadLetterReason::damaged,
+                                "the bytes in the spool do not match the record's checksum"}};
+      }
+    } catch (const std::bad_alloc&) {
+      // One huge message on a small machine must not end the process: it would do so for ever.
+      log::error("pipeline", "not enough memory to decode a message",
+                 {{"id", to_number(job.id)}, {"bytes", job.record_bytes}});
+      if (++memory_tries >= kMemoryTries) {
+        return Result{"unknown",
+                      Rejection{DeadLetterReason::too_large, "not enough memory to decode it"}};
       }
     }
-  }
+  } while (sleep_for(kPause, stop));
+  return std::nullopt;
 }
 
-bool DecodeWorker::try_decode(const DecodeJob& job, bool last_try) {
-  try {
-    return std::visit(Overloaded{
-                          [&](const Record& record) {
-                            decode(job, record);
-                            return true;
-                          },
-                          [&](NoRecord) {
-                            flow_.vanished(job);
-                            return true;
-                          },
-                          [&](DamagedRecord) {
-                            flow_.undecodable(
-                                job, "unknown",
-                                {DeadLetterReason::damaged,
-                                 "the bytes in the spool do not match the record's checksum"});
-                            return true;
-                          },
-                          [&](ReadFailed) { return false; },
-                      },
-                      spool_.read(job.id));
-  } catch (const std::bad_alloc&) {
-    // One huge message on a small machine must not end the process: it would do so for ever.
-    log::error("pipeline", "not enough memory to decode a message",
-               {{"id", to_number(job.id)}, {"bytes", job.bytes}, {"last_try", last_try}});
-    if (last_try) {
-      flow_.undecodable(job, "unknown",
-                        {DeadLetterReason::too_large, "not enough memory to decode it"});
-    }
-    return last_try;
+void DecodeWorker::hand_on(const DecodeJob& job, Result result) {
+  if (auto* const rejection = std::get_if<Rejection>(&result.outcome)) {
+    flow_.undecodable(job, result.topic, std::move(*rejection));
+  } else if (auto* const object = std::get_if<Object>(&result.outcome)) {
+    log::debug("pipeline", "decoded",
+               {{"id", to_number(job.id)},
+                {"topic", result.topic},
+                {"key", object->key.str()},
+                {"bytes", object->body.size()}});
+    flow_.decoded(job, std::move(*object));
+  } else {
+    flow_.vanished(job);
   }
-}
-
-void DecodeWorker::decode(const DecodeJob& job, const Record& record) {
-  const std::string_view topic = record.message().topic;
-  std::variant<Object, Rejection> result = decoder_.decode(record);
-  if (auto* const rejection = std::get_if<Rejection>(&result)) {
-    flow_.undecodable(job, topic, std::move(*rejection));
-    return;
-  }
-  Object& object = std::get<Object>(result);
-  log::debug("pipeline", "decoded",
-             {{"id", to_number(job.id)},
-              {"topic", topic},
-              {"key", object.key.str()},
-              {"bytes", object.body.size()}});
-  flow_.decoded(job, std::move(object));
 }
 
 }  // namespace m2b

@@ -1,6 +1,10 @@
 #pragma once
 
+#include <cstddef>
+#include <optional>
 #include <stop_token>
+#include <string>
+#include <variant>
 
 #include "m2b/decode/decoder.hpp"
 #include "m2b/spool/spool.hpp"
@@ -13,19 +17,37 @@ class DecodeWorker {
  public:
   /// The references outlive the worker.
   DecodeWorker(const PipelineOptions& options, const Spool& spool, Flow& flow)
-      : spool_(spool), flow_(flow), decoder_(options.max_message_bytes) {}
+      : spool_(spool),
+        flow_(flow),
+        decoder_(options.max_message_bytes),
+        max_message_bytes_(options.max_message_bytes) {}
 
   /// Until the flow is closed.
   void run(const std::stop_token& stop);
 
  private:
-  /// False when disk or memory did not allow it and it has to be tried again.
-  [[nodiscard]] bool try_decode(const DecodeJob& job, bool last_try);
-  void decode(const DecodeJob& job, const Record& record);
+  struct Result {
+    std::string topic;
+    /// Empty: the record has left the spool.
+    std::variant<std::monostate, Object, Rejection> outcome;
+
+    Result() = default;
+    Result(std::string of_topic, Rejection rejection)
+        : topic(std::move(of_topic)), outcome(std::move(rejection)) {}
+    Result(std::string of_topic, std::variant<Object, Rejection> decoded)
+        : topic(std::move(of_topic)) {
+      std::visit([this](auto&& one) { outcome = std::forward<decltype(one)>(one); },
+                 std::move(decoded));
+    }
+  };
+
+  [[nodiscard]] std::optional<Result> decode(const DecodeJob& job, const std::stop_token& stop);
+  void hand_on(const DecodeJob& job, Result result);
 
   const Spool& spool_;
   Flow& flow_;
   Decoder decoder_;
+  std::size_t max_message_bytes_;
 };
 
 }  // namespace m2b

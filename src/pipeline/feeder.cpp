@@ -4,11 +4,13 @@
 #include <deque>
 #include <utility>
 
+#include "m2b/util/backoff.hpp"
+
 namespace m2b {
 namespace {
 
 constexpr std::size_t kListed = 256;  // ids looked up at a time
-constexpr std::size_t kMaxPostponed = 1024;
+constexpr std::size_t kMaxReturning = 100'000;
 constexpr std::chrono::seconds kReadPause{1};
 constexpr BackoffPolicy kPostponement{.base = std::chrono::seconds(2),
                                       .cap = std::chrono::minutes(5)};
@@ -16,7 +18,14 @@ constexpr BackoffPolicy kPostponement{.base = std::chrono::seconds(2),
 }  // namespace
 
 Feeder::Feeder(Spool& spool, Flow& flow) : spool_(spool), flow_(flow) {
-  flow_.set_room_listener([this] { wake(); });
+  flow_.set_feeder({
+      .on_room = [this] { wake(); },
+      .on_postponed =
+          [this](DecodeJob job) {
+            bring_back(job, Backoff::ceiling(kPostponement, job.postponements));
+          },
+      .on_parked = [this](DecodeJob job) { bring_back(job, {}); },
+  });
   spool_.set_append_listener([this] { wake(); });
 }
 
@@ -43,11 +52,10 @@ void Feeder::run(const std::stop_token& stop) {
   }
 }
 
-void Feeder::postpone(DecodeJob job) {
-  const auto pause = Backoff::ceiling(kPostponement, job.postponements);
+void Feeder::bring_back(DecodeJob job, Clock::duration pause) {
   ++job.postponements;
   const std::lock_guard lock(mutex_);
-  postponed_.push({Clock::now() + pause, job});
+  returning_.push({Clock::now() + pause, job});
   news_ = true;
   woken_.notify_all();
 }
@@ -61,8 +69,8 @@ void Feeder::wake() {
 void Feeder::wait(const std::stop_token& stop, std::optional<Clock::duration> limit) {
   std::unique_lock lock(mutex_);
   auto until = limit ? Clock::now() + *limit : Clock::time_point::max();
-  if (!postponed_.empty() && flow_.may_readmit()) {
-    until = std::min(until, postponed_.top().due);
+  if (!returning_.empty() && flow_.may_readmit()) {
+    until = std::min(until, returning_.top().due);
   }
   woken_.wait_until(lock, stop, until, [this] { return news_; });
   news_ = false;
@@ -72,9 +80,9 @@ void Feeder::readmit_due() {
   std::optional<DecodeJob> job;
   {
     const std::lock_guard lock(mutex_);
-    if (!postponed_.empty() && postponed_.top().due <= Clock::now() && flow_.may_readmit()) {
-      job = postponed_.top().job;
-      postponed_.pop();
+    if (!returning_.empty() && returning_.top().due <= Clock::now() && flow_.may_readmit()) {
+      job = returning_.top().job;
+      returning_.pop();
     }
   }
   if (job) {
@@ -84,7 +92,7 @@ void Feeder::readmit_due() {
 
 bool Feeder::has_room_for_more() {
   const std::lock_guard lock(mutex_);
-  return postponed_.size() < kMaxPostponed;
+  return returning_.size() < kMaxReturning;
 }
 
 }  // namespace m2b

@@ -10,6 +10,12 @@ namespace {
 /// What a record in flight takes besides its payload; bounds the number of tiny ones.
 constexpr std::size_t kRecordOverheadBytes = 2048;
 constexpr std::size_t kDecodeSlots = 256;
+/// Some hundred bytes each: their id and place in line.
+constexpr std::size_t kMaxParked = 100'000;
+
+DecodeJob round_again(const UploadJob& job) {
+  return {job.id, job.record_bytes, 0, job.postponements};
+}
 
 }  // namespace
 
@@ -17,88 +23,110 @@ Flow::Flow(const PipelineOptions& options, Spool& spool)
     : spool_(spool),
       budget_(options.in_flight_bytes),
       decode_queue_(kDecodeSlots),
-      // A slot for everything that the budget admits: an uploader that hands on the next object of
-      // a key must never wait for itself.
-      upload_queue_(options.in_flight_bytes / kRecordOverheadBytes + 1),
+      // A slot for everything that the budget admits, and for the one outside of it: an uploader
+      // that hands on the next object of a key must never wait for itself.
+      upload_queue_(options.in_flight_bytes / kRecordOverheadBytes + 2),
       gate_(options.backoff) {}
 
 bool Flow::admit(const SpoolEntry& entry) {
-  const std::size_t bytes = entry.bytes + kRecordOverheadBytes;
-  if (!budget_.try_acquire(bytes)) {
-    return false;
-  }
+  const std::size_t budget_bytes = entry.bytes + kRecordOverheadBytes;
   {
     const std::lock_guard lock(mutex_);
+    if (order_.parked() >= kMaxParked || !budget_.try_acquire(budget_bytes)) {
+      return false;
+    }
     order_.admit(entry.id);
   }
-  static_cast<void>(decode_queue_.push({entry.id, bytes, 0}));
+  static_cast<void>(decode_queue_.push({entry.id, entry.bytes, budget_bytes, 0}));
   return true;
 }
 
 void Flow::readmit(DecodeJob job) {
   readmitted_ = true;
-  job.bytes = 0;
   static_cast<void>(decode_queue_.push(job));
 }
 
-void Flow::set_room_listener(std::function<void()> listener) {
-  room_listener_ = std::move(listener);
-}
-
 void Flow::decoded(const DecodeJob& job, Object object) {
-  UploadJob upload{job.id, job.bytes, job.postponements,
-                   std::make_unique<Object>(std::move(object))};
-  std::vector<UploadJob> ready;
-  if (job.postponements > 0) {
-    ready.push_back(std::move(upload));  // its key is still its own
-  } else {
+  UploadJob upload{job.id,
+                   job.record_bytes,
+                   job.budget_bytes,
+                   job.postponements,
+                   std::make_unique<Object>(std::move(object)),
+                   {}};
+  KeyOrder::Release release;
+  {
     const std::lock_guard lock(mutex_);
-    ready = order_.decoded(std::move(upload));
+    if (order_.is_running(job.id)) {
+      release.ready.push_back(std::move(upload));  // it came round again: its key is still its own
+    } else if (job.postponements > 0) {
+      release = order_.decoded_late(std::move(upload));
+    } else {
+      release = order_.decoded(std::move(upload));
+    }
   }
-  push(std::move(ready));
+  proceed(std::move(release));
 }
 
 void Flow::vanished(const DecodeJob& job) {
   if (job.postponements > 0) {
-    finish(job.id, job.bytes, job.postponements, std::nullopt);
+    finish(job.id, job.budget_bytes, job.postponements);
     return;
   }
-  std::vector<UploadJob> ready;
+  KeyOrder::Release release;
   {
     const std::lock_guard lock(mutex_);
-    ready = order_.dropped(job.id);
+    release = order_.dropped(job.id);
   }
-  left(job.bytes, job.postponements);
-  push(std::move(ready));
+  leave(job.budget_bytes, job.postponements);
+  proceed(std::move(release));
 }
 
 void Flow::undecodable(const DecodeJob& job, std::string_view topic, Rejection rejection) {
-  count_dead_letter(job.id, "topic", topic, rejection);
-  if (job.postponements > 0) {
-    finish(job.id, job.bytes, job.postponements, std::move(rejection));
-  } else if (settle(job.id, std::move(rejection))) {
-    vanished(job);
+  const Burial burial = bury(job.id, "topic", topic, rejection);
+  if (burial == Burial::stopped) {
+    return;
   }
+  if (burial == Burial::not_now) {
+    feeder_.on_postponed({job.id, job.record_bytes, 0, job.postponements});
+    if (job.postponements > 0) {
+      leave(job.budget_bytes, job.postponements);
+      return;
+    }
+  }
+  vanished(job);  // it has no key, so nobody waits behind it
 }
 
 void Flow::stored(const UploadJob& job) {
-  finish(job.id, job.bytes, job.postponements, std::nullopt);
+  // The removal is queued before the next object of the key goes: removals are committed in this
+  // order, so after a crash the later one is never gone while the earlier one is offered again.
+  if (spool_.remove_stored(job.id, closed_.get_token())) {
+    finish(job.id, job.budget_bytes, job.postponements);
+  }
 }
 
 void Flow::rejected(const UploadJob& job, Rejection rejection) {
-  count_dead_letter(job.id, "key", job.object->key.str(), rejection);
-  finish(job.id, job.bytes, job.postponements, std::move(rejection));
+  switch (bury(job.id, "key", job.object->key.str(), rejection)) {
+    case Burial::done:
+      finish(job.id, job.budget_bytes, job.postponements);
+      break;
+    case Burial::not_now:
+      postpone(job);
+      break;
+    case Burial::stopped:
+      break;
+  }
 }
 
-void Flow::left(std::size_t bytes, std::uint32_t postponements) {
-  bool has_news = budget_.release(bytes);
-  if (postponements > 0) {
-    readmitted_ = false;
-    has_news = true;
+void Flow::try_again(UploadJob job) { static_cast<void>(upload_queue_.push(std::move(job))); }
+
+void Flow::postpone(const UploadJob& job) {
+  std::size_t freed_bytes = job.budget_bytes;
+  {
+    const std::lock_guard lock(mutex_);
+    freed_bytes += order_.postponed(job.id);
   }
-  if (has_news) {
-    room_listener_();
-  }
+  feeder_.on_postponed(round_again(job));
+  leave(freed_bytes, job.postponements);
 }
 
 void Flow::close() noexcept {
@@ -107,38 +135,49 @@ void Flow::close() noexcept {
   upload_queue_.close();
 }
 
-void Flow::push(std::vector<UploadJob> jobs) {
-  for (UploadJob& job : jobs) {
-    if (!upload_queue_.push(std::move(job))) {
-      return;
-    }
+void Flow::proceed(KeyOrder::Release release) {
+  if (release.freed_bytes > 0) {
+    leave(release.freed_bytes, 0);
+  }
+  for (UploadJob& job : release.ready) {
+    static_cast<void>(upload_queue_.push(std::move(job)));
   }
 }
 
-/// Settles first and lets the next object of the key go second: settlements are committed in this
-/// order, so after a crash the later one is never gone while the earlier one is offered again.
-void Flow::finish(SpoolId id, std::size_t bytes, std::uint32_t postponements,
-                  std::optional<Rejection> rejection) {
-  if (!settle(id, std::move(rejection))) {
-    return;
-  }
+void Flow::finish(SpoolId id, std::size_t budget_bytes, std::uint32_t postponements) {
   std::optional<UploadJob> next;
   {
     const std::lock_guard lock(mutex_);
     next = order_.finished(id);
   }
-  left(bytes, postponements);
-  if (next) {
+  leave(budget_bytes, postponements);
+  if (!next) {
+    return;
+  }
+  if (next->object) {
     static_cast<void>(upload_queue_.push(std::move(*next)));
+  } else {
+    feeder_.on_parked(round_again(*next));
   }
 }
 
-bool Flow::settle(SpoolId id, std::optional<Rejection> rejection) {
-  return spool_.settle({id, std::move(rejection)}, closed_.get_token());
+void Flow::leave(std::size_t budget_bytes, std::uint32_t postponements) {
+  bool has_news = budget_.release(budget_bytes);
+  if (postponements > 0) {
+    readmitted_ = false;
+    has_news = true;
+  }
+  if (has_news) {
+    feeder_.on_room();
+  }
 }
 
-void Flow::count_dead_letter(SpoolId id, std::string_view name, std::string_view value,
-                             const Rejection& rejection) {
+Burial Flow::bury(SpoolId id, std::string_view name, std::string_view value,
+                  const Rejection& rejection) {
+  const Burial burial = spool_.bury(id, rejection, closed_.get_token());
+  if (burial != Burial::done) {
+    return burial;
+  }
   stats_.count_dead_letter(rejection.reason);
   const std::string_view reason = to_string(rejection.reason);
   if (const auto held_back = dead_letter_lines_.admit(reason)) {
@@ -149,6 +188,7 @@ void Flow::count_dead_letter(SpoolId id, std::string_view name, std::string_view
                {"detail", rejection.detail},
                {"repeated", *held_back}});
   }
+  return burial;
 }
 
 }  // namespace m2b

@@ -6,7 +6,6 @@
 #include <optional>
 #include <stop_token>
 #include <string_view>
-#include <vector>
 
 #include "m2b/pipeline/pipeline.hpp"
 #include "m2b/util/bounded_queue.hpp"
@@ -18,22 +17,26 @@
 
 namespace m2b {
 
-/// What the stages share: the queues between them, the budget, the order of keys, and the way out.
+/// What the stages share: the queues between them, the budget, the order of keys, and the ways out.
 /// Thread-safe.
 class Flow {
  public:
-  Flow(const PipelineOptions& options, Spool& spool);
+  /// What the feeder has to hear; set once, before the stages start.
+  struct FeederHooks {
+    std::function<void()> on_room;                // admit() or may_readmit() may have become true
+    std::function<void(DecodeJob)> on_postponed;  // bring it round again after a pause
+    std::function<void(DecodeJob)> on_parked;     // bring it round again now: its turn has come
+  };
 
-  /// Feeder: takes a record into flight. False when the budget has no room for it at the moment;
-  /// the listener is called when that may have changed.
+  Flow(const PipelineOptions& options, Spool& spool);
+  void set_feeder(FeederHooks hooks) { feeder_ = std::move(hooks); }
+
+  /// Feeder: takes a record into flight. False when there is no room for it at the moment.
   [[nodiscard]] bool admit(const SpoolEntry& entry);
-  /// Feeder: whether a postponed record may come round again. They come one at a time and outside
-  /// of the budget, which may be full of objects that wait behind this very record.
+  /// Feeder: whether a record may come round again. They come one at a time and outside of the
+  /// budget, which may be full of objects that wait behind this very record.
   [[nodiscard]] bool may_readmit() const noexcept { return !readmitted_.load(); }
   void readmit(DecodeJob job);
-  /// `listener` is called when admit() or may_readmit() may have become true; set once, before the
-  /// stages start.
-  void set_room_listener(std::function<void()> listener);
 
   /// Decoders: the next record; nothing when closed.
   [[nodiscard]] std::optional<DecodeJob> next_record() { return decode_queue_.pop(); }
@@ -42,12 +45,15 @@ class Flow {
   void vanished(const DecodeJob& job);
   void undecodable(const DecodeJob& job, std::string_view topic, Rejection rejection);
 
-  /// Uploaders: the next object; nothing when closed.
+  /// Uploaders: the next object, oldest first; nothing when closed.
   [[nodiscard]] std::optional<UploadJob> next_object() { return upload_queue_.pop(); }
   void stored(const UploadJob& job);
   void rejected(const UploadJob& job, Rejection rejection);
-  /// The job leaves the memory; its key stays taken until it comes round again.
-  void left(std::size_t bytes, std::uint32_t postponements);
+  /// At the end of the line, so that an object's own fault does not keep the others from being
+  /// tried.
+  void try_again(UploadJob job);
+  /// Leaves the memory and comes round again later; its key stays taken until then.
+  void postpone(const UploadJob& job);
 
   /// Nothing more comes out; what is inside is abandoned.
   void close() noexcept;
@@ -56,14 +62,14 @@ class Flow {
   [[nodiscard]] PipelineStats& stats() noexcept { return stats_; }
 
  private:
-  void push(std::vector<UploadJob> jobs);
-  void finish(SpoolId id, std::size_t bytes, std::uint32_t postponements,
-              std::optional<Rejection> rejection);
-  [[nodiscard]] bool settle(SpoolId id, std::optional<Rejection> rejection);
-  void count_dead_letter(SpoolId id, std::string_view name, std::string_view value,
-                         const Rejection& rejection);
+  void proceed(KeyOrder::Release release);
+  void finish(SpoolId id, std::size_t budget_bytes, std::uint32_t postponements);
+  void leave(std::size_t budget_bytes, std::uint32_t postponements);
+  [[nodiscard]] Burial bury(SpoolId id, std::string_view name, std::string_view value,
+                            const Rejection& rejection);
 
   Spool& spool_;
+  FeederHooks feeder_;  // constant once the stages run
   ByteBudget budget_;
   BoundedQueue<DecodeJob> decode_queue_;
   BoundedQueue<UploadJob> upload_queue_;
@@ -71,8 +77,7 @@ class Flow {
   PipelineStats stats_;
   std::stop_source closed_;
   Repetition dead_letter_lines_;
-  std::function<void()> room_listener_;  // constant once the stages run
-  std::atomic<bool> readmitted_{false};  // a postponed record is under way
+  std::atomic<bool> readmitted_{false};  // a record that came round again is under way
   std::mutex mutex_;                     // guards order_
   KeyOrder order_;
 };

@@ -11,31 +11,54 @@ void KeyOrder::admit(SpoolId id) {
   window_.push_back({id, false, std::nullopt});
 }
 
-std::vector<UploadJob> KeyOrder::decoded(UploadJob job) {
+KeyOrder::Release KeyOrder::decoded(UploadJob job) {
   Slot& slot = slot_of(job.id);
   slot.decoded = true;
   slot.job = std::move(job);
   return release();
 }
 
-std::vector<UploadJob> KeyOrder::dropped(SpoolId id) {
+KeyOrder::Release KeyOrder::dropped(SpoolId id) {
   slot_of(id).decoded = true;
   return release();
 }
 
+KeyOrder::Release KeyOrder::decoded_late(UploadJob job) {
+  Release release;
+  register_key(std::move(job), release);
+  return release;
+}
+
+std::size_t KeyOrder::postponed(SpoolId id) {
+  const auto running = running_.find(to_number(id));
+  if (running == running_.end()) {
+    return 0;
+  }
+  Line& line = lines_.at(running->second);
+  line.stuck = true;
+  std::size_t freed_bytes = 0;
+  for (UploadJob& job : line.waiting) {
+    freed_bytes += park(job);
+  }
+  return freed_bytes;
+}
+
 std::optional<UploadJob> KeyOrder::finished(SpoolId id) {
   const auto running = running_.find(to_number(id));
-  assert(running != running_.end());
+  if (running == running_.end()) {
+    return std::nullopt;  // it never had a key
+  }
   const ObjectKey key = std::move(running->second);
   running_.erase(running);
-  const auto waiting = waiting_.find(key);
-  assert(waiting != waiting_.end());
-  if (waiting->second.empty()) {
-    waiting_.erase(waiting);
+  const auto line = lines_.find(key);
+  assert(line != lines_.end());
+  if (line->second.waiting.empty()) {
+    lines_.erase(line);
     return std::nullopt;
   }
-  UploadJob next = std::move(waiting->second.front());
-  waiting->second.pop_front();
+  UploadJob next = std::move(line->second.waiting.front());
+  line->second.waiting.pop_front();
+  parked_ -= next.object ? 0 : 1;
   running_.emplace(to_number(next.id), key);
   return next;
 }
@@ -48,24 +71,39 @@ KeyOrder::Slot& KeyOrder::slot_of(SpoolId id) {
   return *slot;
 }
 
-std::vector<UploadJob> KeyOrder::release() {
-  std::vector<UploadJob> ready;
+KeyOrder::Release KeyOrder::release() {
+  Release release;
   while (!window_.empty() && window_.front().decoded) {
     std::optional<UploadJob> job = std::move(window_.front().job);
     window_.pop_front();
-    if (!job) {
-      continue;
-    }
-    const ObjectKey& key = job->object->key;
-    const auto [waiting, first] = waiting_.try_emplace(key);
-    if (first) {
-      running_.emplace(to_number(job->id), key);
-      ready.push_back(std::move(*job));
-    } else {
-      waiting->second.push_back(std::move(*job));
+    if (job) {
+      register_key(std::move(*job), release);
     }
   }
-  return ready;
+  return release;
+}
+
+void KeyOrder::register_key(UploadJob job, Release& release) {
+  const ObjectKey& key = job.object->key;
+  const auto [line, first] = lines_.try_emplace(key);
+  if (first) {
+    running_.emplace(to_number(job.id), key);
+    release.ready.push_back(std::move(job));
+    return;
+  }
+  if (line->second.stuck) {
+    release.freed_bytes += park(job);
+  }
+  line->second.waiting.push_back(std::move(job));
+}
+
+std::size_t KeyOrder::park(UploadJob& job) {
+  if (!job.object) {
+    return 0;
+  }
+  job.object.reset();
+  ++parked_;
+  return std::exchange(job.budget_bytes, 0);
 }
 
 }  // namespace m2b

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <deque>
 #include <optional>
 #include <unordered_map>
@@ -17,18 +18,34 @@ namespace m2b {
 /// one is. Not thread-safe.
 class KeyOrder {
  public:
+  /// What a call has set free.
+  struct Release {
+    std::vector<UploadJob> ready;  // may be uploaded now, in order
+    std::size_t freed_bytes = 0;   // budget of objects that gave up their memory
+  };
+
   /// A record goes to the decoders; ids ascend.
   void admit(SpoolId id);
 
-  /// A record became an object. Returns what may be uploaded now, in order.
-  [[nodiscard]] std::vector<UploadJob> decoded(UploadJob job);
+  /// A record became an object.
+  [[nodiscard]] Release decoded(UploadJob job);
   /// A record became nothing.
-  [[nodiscard]] std::vector<UploadJob> dropped(SpoolId id);
+  [[nodiscard]] Release dropped(SpoolId id);
+  /// A record that had become nothing is an object after all: it takes its turn behind its key.
+  [[nodiscard]] Release decoded_late(UploadJob job);
+
+  /// Whether the record's turn has come and it is not finished.
+  [[nodiscard]] bool is_running(SpoolId id) const { return running_.contains(to_number(id)); }
+
+  /// The running object of this id is tried again much later. Those that wait behind its key give
+  /// up their memory, and so does whoever joins them: one stuck key must not fill the budget.
+  [[nodiscard]] std::size_t postponed(SpoolId id);
 
   /// The upload of a record is over for good; the next one with its key may begin.
   [[nodiscard]] std::optional<UploadJob> finished(SpoolId id);
 
-  [[nodiscard]] bool empty() const noexcept { return window_.empty() && running_.empty(); }
+  /// Objects that wait without their memory.
+  [[nodiscard]] std::size_t parked() const noexcept { return parked_; }
 
  private:
   struct Slot {
@@ -36,13 +53,20 @@ class KeyOrder {
     bool decoded = false;
     std::optional<UploadJob> job;
   };
+  struct Line {
+    bool stuck = false;
+    std::deque<UploadJob> waiting;  // behind the running one
+  };
 
   Slot& slot_of(SpoolId id);
-  [[nodiscard]] std::vector<UploadJob> release();
+  [[nodiscard]] Release release();
+  void register_key(UploadJob job, Release& release);
+  [[nodiscard]] std::size_t park(UploadJob& job);
 
   std::deque<Slot> window_;                               // admitted, keys not registered; by id
   std::unordered_map<std::uint64_t, ObjectKey> running_;  // key of each record whose turn has come
-  std::unordered_map<ObjectKey, std::deque<UploadJob>> waiting_;  // behind the running one, by key
+  std::unordered_map<ObjectKey, Line> lines_;             // by key, while one of it runs
+  std::size_t parked_ = 0;
 };
 
 }  // namespace m2b

@@ -82,8 +82,7 @@ class Pipeline::Impl {
 
  private:
   void run_uploader(std::size_t index) {
-    UploadWorker worker(flow_, feeder_, make_store_(),
-                        {begin_nothing_.get_token(), abort_.get_token()});
+    UploadWorker worker(flow_, make_store_(), {begin_nothing_.get_token(), abort_.get_token()});
     if (index == 0) {
       worker.prepare_bucket();
     }

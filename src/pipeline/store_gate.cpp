@@ -30,7 +30,8 @@ std::optional<StoreGate::Pass> StoreGate::enter(const std::stop_token& stop) {
       probing_ = true;
       pass = Pass{true, stored_};
     } else {
-      changed_.wait_until(lock, stop, probe_at_, may_pass);
+      const auto probe_at = probe_at_;  // by value: the wait reads it while others may change it
+      changed_.wait_until(lock, stop, probe_at, may_pass);
     }
   }
   line_.erase(std::find(line_.begin(), line_.end(), ticket));

@@ -12,23 +12,9 @@ namespace {
 /// fault.
 constexpr int kMaxOwnFailures = 3;
 
-/// Counts failures that are this object's own: when nothing else was stored between two of them,
-/// they are one failure, the store's.
-class OwnFailures {
- public:
-  /// `stored` as in StoreGate::Pass. True when the object has used up its tries.
-  [[nodiscard]] bool add(std::uint64_t stored) {
-    if (count_ == 0 || stored != stored_) {
-      ++count_;
-      stored_ = stored;
-    }
-    return count_ >= kMaxOwnFailures;
-  }
-
- private:
-  int count_ = 0;
-  std::uint64_t stored_ = 0;
-};
+Rejection rejection_of(const PutResult& result) {
+  return {DeadLetterReason::rejected_by_store, result.code + ": " + result.detail};
+}
 
 }  // namespace
 
@@ -40,52 +26,65 @@ void UploadWorker::prepare_bucket() {
     }
     const PutResult result = store_->ensure_bucket(stop_.abort);
     flow_.gate().report(*pass, result);
-    if (result.outcome == PutOutcome::stopped) {
-      return;
-    }
-    if (result.outcome == PutOutcome::doubtful) {
-      return;  // credentials that may only write objects: the first upload will tell
+    if (result.outcome != PutOutcome::retry_later) {
+      return;  // it is there, or the first upload will tell: some credentials may only write
+               // objects
     }
   }
 }
 
 void UploadWorker::run() {
-  while (const auto job = flow_.next_object()) {
-    deliver(*job);
+  while (auto job = flow_.next_object()) {
+    const auto pass = flow_.gate().enter(stop_.begin_nothing);
+    if (!pass) {
+      return;
+    }
+    const PutResult result = put(*job);
+    // One that came round again has failed for reasons of its own before: unless it was the probe,
+    // its next failure says nothing about the store.
+    if (pass->probe || job->postponements == 0 || result.outcome == PutOutcome::stored) {
+      flow_.gate().report(*pass, result);
+    }
+    flow_.stats().count_upload(result.outcome);
+    settle(*std::move(job), result, *pass);
   }
 }
 
-void UploadWorker::deliver(const UploadJob& job) {
-  OwnFailures own_failures;
-  while (const auto pass = flow_.gate().enter(stop_.begin_nothing)) {
-    const PutResult result = put(job);
-    flow_.gate().report(*pass, result);
-    flow_.stats().count_upload(result.outcome);
-    switch (result.outcome) {
-      case PutOutcome::stored:
-        return flow_.stored(job);
-      case PutOutcome::rejected:
-        return flow_.rejected(
-            job, {DeadLetterReason::rejected_by_store, result.code + ": " + result.detail});
-      case PutOutcome::stopped:
-        return;
-      case PutOutcome::retry_later:
-      case PutOutcome::hold:
-      case PutOutcome::doubtful:
-        flow_.stats().count_retry(result.code);
-        if (!own_failures.add(pass->stored)) {
-          break;
-        }
-        if (result.outcome == PutOutcome::doubtful) {
-          return flow_.rejected(
-              job, {DeadLetterReason::rejected_by_store, result.code + ": " + result.detail});
-        }
-        log::warn("upload", "object fails while others are stored; it is tried again later",
-                  {{"key", job.object->key.str()}, {"code", result.code}});
-        feeder_.postpone({job.id, job.bytes, job.postponements});
-        return flow_.left(job.bytes, job.postponements);
-    }
+void UploadWorker::settle(UploadJob job, const PutResult& result, const StoreGate::Pass& pass) {
+  switch (result.outcome) {
+    case PutOutcome::stored:
+      flow_.stored(job);
+      return;
+    case PutOutcome::rejected:
+      flow_.rejected(job, rejection_of(result));
+      return;
+    case PutOutcome::stopped:
+      return;
+    case PutOutcome::retry_later:
+    case PutOutcome::hold:
+    case PutOutcome::doubtful:
+      flow_.stats().count_retry(result.code);
+      job.failures.add(pass.stored);
+      retry(std::move(job), result);
+      return;
   }
+}
+
+void UploadWorker::retry(UploadJob job, const PutResult& result) {
+  const bool at_fault = job.failures.count() >= kMaxOwnFailures;
+  if (at_fault && result.outcome == PutOutcome::doubtful) {
+    flow_.rejected(job, rejection_of(result));
+    return;
+  }
+  // One that came round again has its turn only, or the others that wait for theirs never would.
+  const bool turn_is_over = job.postponements > 0 && job.failures.attempts() >= kMaxOwnFailures;
+  if (!at_fault && !turn_is_over) {
+    flow_.try_again(std::move(job));
+    return;
+  }
+  log::debug("upload", "object is tried again later",
+             {{"id", to_number(job.id)}, {"key", job.object->key.str()}, {"code", result.code}});
+  flow_.postpone(job);
 }
 
 PutResult UploadWorker::put(const UploadJob& job) {

@@ -4,7 +4,6 @@
 #include <stop_token>
 
 #include "m2b/upload/object_store.hpp"
-#include "pipeline/feeder.hpp"
 #include "pipeline/flow.hpp"
 
 namespace m2b {
@@ -19,22 +18,22 @@ struct UploadStop {
 class UploadWorker {
  public:
   /// The references outlive the worker.
-  UploadWorker(Flow& flow, Feeder& feeder, std::unique_ptr<ObjectStore> store, UploadStop stop)
-      : flow_(flow), feeder_(feeder), store_(std::move(store)), stop_(std::move(stop)) {}
+  UploadWorker(Flow& flow, std::unique_ptr<ObjectStore> store, UploadStop stop)
+      : flow_(flow), store_(std::move(store)), stop_(std::move(stop)) {}
 
-  /// Makes sure that the bucket is there, before the first picture comes; ends early when another
-  /// upload has found the store well.
+  /// Makes sure that the bucket is there, before the first picture comes; while the store is away
+  /// it tries until somebody has found it well.
   void prepare_bucket();
 
   /// Until the flow is closed.
   void run();
 
  private:
-  void deliver(const UploadJob& job);
+  void settle(UploadJob job, const PutResult& result, const StoreGate::Pass& pass);
+  void retry(UploadJob job, const PutResult& result);
   [[nodiscard]] PutResult put(const UploadJob& job);
 
   Flow& flow_;
-  Feeder& feeder_;
   std::unique_ptr<ObjectStore> store_;
   UploadStop stop_;
 };

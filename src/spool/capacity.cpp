@@ -14,8 +14,13 @@ Intake admit(const CapacityLimits& limits, const CapacityUsage& usage,
   if (need <= reusable) {
     return Intake::open;  // needs nothing of the disk, so the floor does not matter
   }
-  return usage.disk_free_bytes < limits.min_free_bytes + (need - reusable) ? Intake::at_floor
-                                                                           : Intake::open;
+  const std::uint64_t growth = need - reusable;
+  if (usage.disk_free_bytes >= limits.min_free_bytes + growth) {
+    return Intake::open;
+  }
+  const bool passes_alone = usage.empty && usage.disk_free_bytes > limits.min_free_bytes &&
+                            usage.disk_free_bytes > growth + kDeletionHeadroomBytes;
+  return passes_alone ? Intake::open : Intake::at_floor;
 }
 
 std::uint64_t default_min_free_bytes(std::uint64_t file_system_bytes) noexcept {

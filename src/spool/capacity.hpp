@@ -25,8 +25,8 @@ struct CapacityUsage {
 /// deleting still works: LMDB copies the pages that a deletion changes.
 inline constexpr std::uint64_t kDeletionHeadroomBytes = std::uint64_t{1} << 20;
 
-/// Whether a message of `need` bytes may be appended. A message above the cap still passes an empty
-/// spool, or it could never pass.
+/// Whether a message of `need` bytes may be appended. A message that is larger than the cap, or
+/// than what the floor leaves, still passes an empty spool, or it could never pass.
 [[nodiscard]] Intake admit(const CapacityLimits& limits, const CapacityUsage& usage,
                            std::uint64_t need) noexcept;
 

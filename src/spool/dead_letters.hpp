@@ -21,7 +21,7 @@ struct DeadLetter {
 };
 
 /// The dead-letter store, an LMDB environment of its own: long-lived records among short-lived ones
-/// are what fragments a spool. Reading from any thread, one writer. Throws lmdb::Error.
+/// are what fragments a spool. For one thread at a time. Throws lmdb::Error.
 class DeadLetters {
  public:
   DeadLetters(std::filesystem::path directory, std::uint64_t map_bytes);

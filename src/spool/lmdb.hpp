@@ -1,7 +1,9 @@
 #pragma once
 
+#include <fcntl.h>
 #include <lmdb.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -10,6 +12,8 @@
 #include <string>
 #include <string_view>
 #include <utility>
+
+#include "m2b/util/fd.hpp"
 
 /// The only place that knows LMDB's handles. Every return code is checked; what the caller has to
 /// expect (not found) is a value, everything else an lmdb::Error.
@@ -45,11 +49,23 @@ struct EnvDeleter {
 };
 using EnvHandle = std::unique_ptr<MDB_env, EnvDeleter>;
 
+/// LMDB writes its table of readers through a map of a file that it has only made long, not given
+/// blocks: on a full disk that is SIGBUS. With the blocks there beforehand it is an error.
+inline void reserve_lock_file(const std::filesystem::path& directory) {
+  constexpr off_t kBytes = 64 * 1024;  // more than the table of kMaxReaders takes
+  const Fd file(::open((directory / "lock.mdb").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!file) {
+    throw Error("open lock.mdb", errno);
+  }
+  check(::posix_fallocate(file.get(), 0, kBytes), "posix_fallocate lock.mdb");
+}
+
 /// Opens the environment in `directory` for durable commits: none of LMDB's unsafe flags.
 [[nodiscard]] inline EnvHandle open_env(const std::filesystem::path& directory,
                                         std::uint64_t map_bytes) {
   constexpr unsigned kMaxDatabases = 4;
   constexpr unsigned kMaxReaders = 256;
+  reserve_lock_file(directory);
   MDB_env* raw = nullptr;
   check(mdb_env_create(&raw), "mdb_env_create");
   EnvHandle env(raw);

@@ -33,6 +33,8 @@ const char* to_string(Intake intake) noexcept {
       return "SPOOL_MAX_BYTES reached";
     case Intake::at_floor:
       return "SPOOL_MIN_FREE_BYTES reached";
+    case Intake::disk_full:
+      return "no space left on the disk";
     case Intake::disk_error:
       return "disk error";
   }

@@ -108,14 +108,14 @@ void PieceStore::replace(const lmdb::Txn& txn, SpoolId id, std::string_view valu
   write_pieces(txn, dbi_, id, Gather({value}), 0);
 }
 
-bool PieceStore::erase(const lmdb::Txn& txn, SpoolId id) const {
-  bool erased = false;
-  for_each_piece(txn, dbi_, id, [&](MDB_cursor* cursor, std::string_view) {
+std::optional<std::size_t> PieceStore::erase(const lmdb::Txn& txn, SpoolId id) const {
+  std::optional<std::size_t> bytes;
+  for_each_piece(txn, dbi_, id, [&](MDB_cursor* cursor, std::string_view piece) {
+    bytes = bytes.value_or(0) + piece.size();
     lmdb::check(mdb_cursor_del(cursor, 0), "mdb_cursor_del");
-    erased = true;
     return true;
   });
-  return erased;
+  return bytes;
 }
 
 std::optional<std::string_view> PieceStore::first_piece(const lmdb::Txn& txn, SpoolId id) const {

@@ -31,8 +31,8 @@ class PieceStore {
   /// Writes a value under any id, replacing one that is there.
   void replace(const lmdb::Txn& txn, SpoolId id, std::string_view value) const;
 
-  /// Removes the value; false when there was none.
-  bool erase(const lmdb::Txn& txn, SpoolId id) const;
+  /// Removes the value, whatever its bytes; nothing when there was none, otherwise its size.
+  std::optional<std::size_t> erase(const lmdb::Txn& txn, SpoolId id) const;
 
   /// The first piece, valid as long as the transaction: the whole value when it is short.
   [[nodiscard]] std::optional<std::string_view> first_piece(const lmdb::Txn& txn, SpoolId id) const;

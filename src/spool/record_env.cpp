@@ -63,6 +63,11 @@ MDB_env* RecordEnv::env() const {
   return opened_.env.get();
 }
 
+bool RecordEnv::is_open() const {
+  const std::shared_lock lock(mutex_);
+  return opened_.env != nullptr;
+}
+
 void RecordEnv::reopen() {
   const std::unique_lock lock(mutex_);
   opened_.env.reset();  // LMDB must not have one file open twice in a process
@@ -91,14 +96,12 @@ SpoolId RecordEnv::Batch::append(const MessageView& message) {
 }
 
 void RecordEnv::Batch::erase(SpoolId id, bool dead_lettered) {
-  const auto first = env_.opened_.records.first_piece(txn_, id);
-  const auto header = first ? decode_header(*first) : std::nullopt;
-  const std::uint64_t bytes = header ? header->record_bytes() : 0;
-  if (!env_.opened_.records.erase(txn_, id)) {
+  const std::optional<std::size_t> bytes = env_.opened_.records.erase(txn_, id);
+  if (!bytes) {
     return;
   }
   (dead_lettered ? totals_.dead_lettered : totals_.stored) += 1;
-  totals_.waiting_bytes -= std::min(bytes, totals_.waiting_bytes);
+  totals_.waiting_bytes -= std::min<std::uint64_t>(*bytes, totals_.waiting_bytes);
 }
 
 void RecordEnv::Batch::put_note(std::string_view name, std::string_view text) {

@@ -55,6 +55,8 @@ class RecordEnv {
   };
   [[nodiscard]] Usage usage() const;
 
+  /// False after a reopen() that failed.
+  [[nodiscard]] bool is_open() const;
   /// Closes and opens the environment: after a failed write of the meta page LMDB refuses
   /// everything until then. Waits for readers.
   void reopen();

@@ -39,7 +39,8 @@ class Spool::Impl {
         limits_(limits_of(options, directory_.space().total_bytes)),
         map_bytes_(map_bytes(limits_, directory_.space().total_bytes)),
         records_(directory_.subdirectory("records"), map_bytes_),
-        dead_letters_(directory_.subdirectory("dead-letters"), map_bytes_),
+        dead_letters_(directory_.subdirectory("dead-letters"),
+                      map_bytes({}, directory_.space().total_bytes)),  // the cap is not theirs
         writer_(directory_, limits_, records_, dead_letters_) {
     SpoolDirectory::sync(directory_.subdirectory("records"));
     SpoolDirectory::sync(directory_.subdirectory("dead-letters"));
@@ -76,8 +77,10 @@ Spool::Spool(const SpoolOptions& options) {
   try {
     impl_ = std::make_unique<Impl>(options);
   } catch (const lmdb::Error& error) {
-    throw SpoolError("cannot open the spool in " + options.directory.string() + ": " +
-                     error.what());
+    throw SpoolError(
+        "cannot open the spool in " + options.directory.string() + ": " + error.what() +
+        ". If its files are damaged, move the folder aside (it holds messages: keep it) "
+        "and start again");
   }
 }
 
@@ -87,8 +90,12 @@ std::future<Durability> Spool::append(const MessageView& message) {
   return impl_->writer().append(message);
 }
 
-bool Spool::settle(Settlement settlement, const std::stop_token& stop) {
-  return impl_->writer().settle(std::move(settlement), stop);
+bool Spool::remove_stored(SpoolId id, const std::stop_token& stop) {
+  return impl_->writer().remove_stored(id, stop);
+}
+
+Burial Spool::bury(SpoolId id, Rejection rejection, const std::stop_token& stop) {
+  return impl_->writer().bury(id, std::move(rejection), stop);
 }
 
 std::optional<std::vector<SpoolEntry>> Spool::list(SpoolId after, std::size_t max) const {
@@ -120,12 +127,13 @@ std::future<Durability> Spool::write_note(std::string name, std::string text) {
   return impl_->writer().write_note(std::move(name), std::move(text));
 }
 
-std::optional<std::string> Spool::read_note(const std::string& name) const {
+NoteRead Spool::read_note(const std::string& name) const {
   try {
-    return impl_->records().note(name);
+    auto text = impl_->records().note(name);
+    return text ? NoteRead(*std::move(text)) : NoteRead(NoNote{});
   } catch (const lmdb::Error& error) {
     impl_->on_read_failed(error);
-    return std::nullopt;
+    return ReadFailed{};
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <new>
 #include <utility>
 
 #include "m2b/util/log.hpp"
@@ -10,11 +11,10 @@
 namespace m2b {
 namespace {
 
-constexpr std::size_t kMaxUnsettled = 4096;
+constexpr std::size_t kMaxUncommittedRemovals = 4096;
 constexpr std::size_t kMaxBatchBytes = std::size_t{64} << 20;
 constexpr std::size_t kMaxLetterBytes = std::size_t{8} << 20;
 constexpr std::chrono::seconds kFullRecheck{1};
-constexpr std::chrono::seconds kBuryPause{5};
 constexpr BackoffPolicy kDiskBackoff{.base = std::chrono::milliseconds(100),
                                      .cap = std::chrono::milliseconds(5000)};
 
@@ -53,7 +53,7 @@ void move_behind(Queue& queue, Queue& more) {
 void SpoolWriter::Pending::take(Pending& other) {
   move_behind(appends, other.appends);
   move_behind(notes, other.notes);
-  move_behind(settlements, other.settlements);
+  move_behind(removals, other.removals);
 }
 
 SpoolWriter::SpoolWriter(const SpoolDirectory& directory, const CapacityLimits& limits,
@@ -94,15 +94,30 @@ std::future<Durability> SpoolWriter::write_note(std::string name, std::string te
   return ticket;
 }
 
-bool SpoolWriter::settle(Settlement settlement, const std::stop_token& stop) {
+bool SpoolWriter::remove_stored(SpoolId id, const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
-  const bool has_room =
-      settled_.wait(lock, stop, [this] { return closed_ || unsettled_ < kMaxUnsettled; });
+  return queue_removal({id, nullptr}, lock, stop);
+}
+
+Burial SpoolWriter::bury(SpoolId id, Rejection rejection, const std::stop_token& stop) {
+  const auto burial = std::make_shared<PendingBurial>(PendingBurial{std::move(rejection)});
+  std::unique_lock lock(mutex_);
+  if (!queue_removal({id, burial}, lock, stop)) {
+    return Burial::stopped;
+  }
+  removed_.wait(lock, stop, [&] { return burial->outcome.has_value(); });
+  return burial->outcome.value_or(Burial::stopped);
+}
+
+bool SpoolWriter::queue_removal(Removal removal, std::unique_lock<std::mutex>& lock,
+                                const std::stop_token& stop) {
+  const bool has_room = removed_.wait(
+      lock, stop, [this] { return closed_ || uncommitted_removals_ < kMaxUncommittedRemovals; });
   if (closed_ || !has_room) {
     return false;
   }
-  arrived_.settlements.push_back(std::move(settlement));
-  ++unsettled_;
+  arrived_.removals.push_back(std::move(removal));
+  ++uncommitted_removals_;
   work_arrived_.notify_one();
   return true;
 }
@@ -116,7 +131,7 @@ void SpoolWriter::close() {
   {
     const std::lock_guard lock(mutex_);
     closed_ = true;
-    settled_.notify_all();
+    removed_.notify_all();
   }
   thread_.request_stop();
   if (thread_.joinable()) {
@@ -157,15 +172,16 @@ void SpoolWriter::take_arrived() {
 /// Waits for work that can be done now, and takes it in hand.
 void SpoolWriter::collect(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
+  const bool left_by_a_failed_commit = !in_hand_.removals.empty() || !in_hand_.notes.empty();
   if (paused_until_ > Clock::now()) {
     work_arrived_.wait_until(lock, stop, paused_until_, [] { return false; });
+  } else if (left_by_a_failed_commit) {
+    // The pause after the failure is over: again at once.
   } else if (!in_hand_.appends.empty()) {
-    // They found no room. Another message will not find any either, but a settlement makes some.
+    // They found no room. Another message will not find any either, but a removal makes some.
     work_arrived_.wait_until(lock, stop, recheck_at_, [this] {
-      return !arrived_.settlements.empty() || !arrived_.notes.empty();
+      return !arrived_.removals.empty() || !arrived_.notes.empty();
     });
-  } else if (!put_off_.empty()) {
-    work_arrived_.wait_until(lock, stop, bury_at_, [this] { return !arrived_.empty(); });
   } else {
     work_arrived_.wait(lock, stop, [this] { return !arrived_.empty(); });
   }
@@ -174,37 +190,38 @@ void SpoolWriter::collect(const std::stop_token& stop) {
 
 void SpoolWriter::write_batch(bool take_appends) {
   recheck_at_ = {};
-  std::deque<Settlement> settled = std::exchange(in_hand_.settlements, {});
-  if (Clock::now() >= bury_at_) {
-    move_behind(settled, put_off_);
-  }
-  bury(settled);
+  Removals removals = std::exchange(in_hand_.removals, {});
+  write_letters(removals);
   try {
-    const bool deletions_first = std::exchange(skip_appends_once_, false);
-    const std::size_t appends = take_appends && !deletions_first ? admitted_appends() : 0;
-    if (settled.empty() && in_hand_.notes.empty() && appends == 0) {
+    const bool removals_first = std::exchange(skip_appends_once_, false);
+    const std::size_t appends = take_appends && !removals_first ? admitted_appends() : 0;
+    if (removals.empty() && in_hand_.notes.empty() && appends == 0) {
       return;
     }
     const auto started = Clock::now();
-    const SpoolTotals totals = commit(settled, appends);
+    const SpoolTotals totals = commit(removals, appends);
     commit_time_.observe(Clock::now() - started);
-    on_committed(totals, settled.size(), appends);
+    on_committed(totals, removals, appends);
   } catch (const lmdb::Error& error) {
-    move_behind(settled, in_hand_.settlements);
-    in_hand_.settlements = std::move(settled);
+    in_hand_.removals = std::move(removals);
     on_commit_failed(error);
   }
 }
 
-void SpoolWriter::on_committed(const SpoolTotals& totals, std::size_t settled,
+void SpoolWriter::on_committed(const SpoolTotals& totals, const Removals& removals,
                                std::size_t appends) {
   backoff_.reset();
   std::function<void()> listener;
   {
     const std::lock_guard lock(mutex_);
     totals_ = totals;
-    unsettled_ -= settled;
-    settled_.notify_all();
+    uncommitted_removals_ -= removals.size();
+    for (const Removal& removal : removals) {
+      if (removal.burial) {
+        removal.burial->outcome = Burial::done;
+      }
+    }
+    removed_.notify_all();
     listener = appends > 0 ? append_listener_ : nullptr;
   }
   for (std::size_t i = 0; i < appends; ++i) {
@@ -220,56 +237,91 @@ void SpoolWriter::on_committed(const SpoolTotals& totals, std::size_t settled,
   }
   if (in_hand_.appends.empty()) {
     set_intake(Intake::open);
-  } else if (settled > 0) {
+  } else if (!removals.empty()) {
     recheck_at_ = {};  // there may be room now
   }
 }
 
-/// Copies the rejected records to the dead letters; those that cannot be written there yet are put
-/// off and leave `settled`.
-void SpoolWriter::bury(std::deque<Settlement>& settled) {
-  const auto is_stored = [](const Settlement& one) { return !one.rejection.has_value(); };
-  const auto first_rejected = std::stable_partition(settled.begin(), settled.end(), is_stored);
-  if (first_rejected == settled.end()) {
-    return;
-  }
-  try {
-    std::vector<DeadLetter> letters;
-    std::size_t letter_bytes = 0;
-    for (auto settlement = first_rejected; settlement != settled.end(); ++settlement) {
-      // Nothing there: a settlement that came twice, or whose commit failed only after this step.
-      if (auto raw = records_.read_raw(settlement->id)) {
-        letter_bytes += raw->size();
-        letters.push_back({settlement->id, *settlement->rejection, std::move(*raw)});
-      }
-      if (letter_bytes >= kMaxLetterBytes) {
-        dead_letters_.add(letters);
-        letters.clear();
-        letter_bytes = 0;
-      }
+/// Copies rejected records to the dead letters, before the commit that removes them. Those that
+/// cannot be written now leave `removals`, and who waits for them is told.
+void SpoolWriter::write_letters(Removals& removals) {
+  std::vector<DeadLetter> letters;
+  std::vector<PendingBurial*> burials;
+  std::size_t bytes = 0;
+  for (const Removal& removal : removals) {
+    if (!removal.burial || removal.burial->letter_written || !add_letter(removal, letters)) {
+      continue;
     }
-    dead_letters_.add(letters);
-    const std::uint64_t kept = dead_letters_.count();
-    const std::lock_guard lock(mutex_);
-    dead_letters_kept_ = kept;
+    burials.push_back(removal.burial.get());
+    bytes += letters.empty() ? 0 : letters.back().raw.size();
+    if (bytes >= kMaxLetterBytes) {
+      commit_letters(letters, burials);
+      bytes = 0;
+    }
+  }
+  commit_letters(letters, burials);
+  give_up_unwritten(removals);
+}
+
+/// False when the record cannot be read now. A record that is gone needs no letter; one that is
+/// damaged beyond reading gets a letter without bytes, or it would stay for ever.
+bool SpoolWriter::add_letter(const Removal& removal, std::vector<DeadLetter>& letters) const {
+  try {
+    if (auto raw = records_.read_raw(removal.id)) {
+      letters.push_back({removal.id, removal.burial->rejection, std::move(*raw)});
+    }
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
   } catch (const lmdb::Error& error) {
-    // Stored records go on leaving: only the bad ones wait, in the spool, for room.
-    put_off_.insert(put_off_.end(), std::make_move_iterator(first_rejected),
-                    std::make_move_iterator(settled.end()));
-    settled.erase(first_rejected, settled.end());
-    on_bury_failed(error);
+    if (error.code() != MDB_CORRUPTED && error.code() != MDB_PAGE_NOTFOUND) {
+      return false;
+    }
+    letters.push_back({removal.id, removal.burial->rejection, "unreadable"});
+    return true;
   }
 }
 
-void SpoolWriter::on_bury_failed(const lmdb::Error& error) {
-  bury_at_ = Clock::now() + kBuryPause;
-  if (const auto held_back = failures_.admit(error.what())) {
-    log::error("spool", "dead letters cannot be written; they stay in the spool until they can",
-               {{"cause", error.what()}, {"waiting", put_off_.size()}, {"repeated", *held_back}});
+void SpoolWriter::commit_letters(std::vector<DeadLetter>& letters,
+                                 std::vector<PendingBurial*>& burials) {
+  try {
+    if (!letters.empty()) {
+      dead_letters_.add(letters);
+      const std::uint64_t kept = dead_letters_.count();
+      const std::lock_guard lock(mutex_);
+      dead_letters_kept_ = kept;
+    }
+    for (PendingBurial* const burial : burials) {
+      burial->letter_written = true;
+    }
+  } catch (const lmdb::Error& error) {
+    if (const auto held_back = failures_.admit(error.what())) {
+      log::error("spool", "dead letters cannot be written; they stay in the spool until they can",
+                 {{"cause", error.what()},
+                  {"disk_free_bytes", directory_.space().free_bytes},
+                  {"repeated", *held_back}});
+    }
+    if (!is_disk_full(error.code(), directory_)) {
+      reopen(dead_letters_);
+    }
   }
-  if (!is_disk_full(error.code(), directory_)) {
-    reopen(dead_letters_);
+  letters.clear();
+  burials.clear();
+}
+
+void SpoolWriter::give_up_unwritten(Removals& removals) {
+  const auto is_unwritten = [](const Removal& removal) {
+    return removal.burial && !removal.burial->letter_written;
+  };
+  const std::lock_guard lock(mutex_);
+  for (const Removal& removal : removals) {
+    if (is_unwritten(removal)) {
+      removal.burial->outcome = Burial::not_now;
+      --uncommitted_removals_;
+    }
   }
+  std::erase_if(removals, is_unwritten);
+  removed_.notify_all();
 }
 
 /// How many of the appends in hand have room now; says so when one has none.
@@ -302,10 +354,10 @@ std::size_t SpoolWriter::admitted_appends() {
   return count;
 }
 
-SpoolTotals SpoolWriter::commit(const std::deque<Settlement>& settled, std::size_t appends) {
+SpoolTotals SpoolWriter::commit(const Removals& removals, std::size_t appends) {
   RecordEnv::Batch batch(records_);
-  for (const Settlement& settlement : settled) {
-    batch.erase(settlement.id, settlement.rejection.has_value());
+  for (const Removal& removal : removals) {
+    batch.erase(removal.id, removal.burial != nullptr);
   }
   for (std::size_t i = 0; i < appends; ++i) {
     batch.append(in_hand_.appends[i].message);
@@ -318,20 +370,20 @@ SpoolTotals SpoolWriter::commit(const std::deque<Settlement>& settled, std::size
 
 void SpoolWriter::on_commit_failed(const lmdb::Error& error) {
   const bool full = is_disk_full(error.code(), directory_);
-  paused_until_ = Clock::now() + backoff_.next();
   skip_appends_once_ = full;
-  set_intake(full ? Intake::at_floor : Intake::disk_error);
+  set_intake(full ? Intake::disk_full : Intake::disk_error);
   if (const auto held_back = failures_.admit(error.what())) {
     log::error("spool", "commit failed; nothing of it is acknowledged, trying again",
                {{"cause", error.what()},
                 {"disk_free_bytes", directory_.space().free_bytes},
                 {"repeated", *held_back}});
   }
-  if (!full) {
+  if (!full || !records_.is_open()) {
     // After a failed sync the mapped pages cannot be trusted, and after a failed write of the meta
     // page LMDB refuses every transaction (MDB_PANIC) until the environment is opened again.
     reopen(records_);
   }
+  paused_until_ = Clock::now() + backoff_.next();
 }
 
 void SpoolWriter::set_intake(Intake intake) {
@@ -366,7 +418,14 @@ void SpoolWriter::end_tickets() {
   for (PendingNote& pending : in_hand_.notes) {
     pending.ticket.set_value(Durability::closed);
   }
+  const std::lock_guard lock(mutex_);
+  for (const Removal& removal : in_hand_.removals) {
+    if (removal.burial) {
+      removal.burial->outcome = Burial::stopped;
+    }
+  }
   in_hand_ = {};
+  removed_.notify_all();
 }
 
 }  // namespace m2b

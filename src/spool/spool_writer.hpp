@@ -7,7 +7,10 @@
 #include <deque>
 #include <functional>
 #include <future>
+#include <memory>
 #include <mutex>
+#include <optional>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
@@ -34,7 +37,8 @@ class SpoolWriter {
 
   [[nodiscard]] std::future<Durability> append(const MessageView& message);
   [[nodiscard]] std::future<Durability> write_note(std::string name, std::string text);
-  [[nodiscard]] bool settle(Settlement settlement, const std::stop_token& stop);
+  [[nodiscard]] bool remove_stored(SpoolId id, const std::stop_token& stop);
+  [[nodiscard]] Burial bury(SpoolId id, Rejection rejection, const std::stop_token& stop);
   void set_append_listener(std::function<void()> listener);
   void close();
 
@@ -53,30 +57,46 @@ class SpoolWriter {
     std::string text;
     std::promise<Durability> ticket;
   };
+  /// Shared between the writer and the one who waits in bury().
+  struct PendingBurial {
+    Rejection rejection;
+    bool letter_written = false;         // only the writer
+    std::optional<Burial> outcome = {};  // guarded by mutex_
+  };
+  struct Removal {
+    SpoolId id;
+    std::shared_ptr<PendingBurial> burial;  // none: the record was stored
+  };
+  using Removals = std::deque<Removal>;
   /// What waits for a commit, oldest first.
   struct Pending {
     std::deque<PendingAppend> appends;
     std::deque<PendingNote> notes;
-    std::deque<Settlement> settlements;
+    Removals removals;
 
     [[nodiscard]] bool empty() const noexcept {
-      return appends.empty() && notes.empty() && settlements.empty();
+      return appends.empty() && notes.empty() && removals.empty();
     }
     /// Takes everything of `other` behind its own.
     void take(Pending& other);
   };
   using Clock = std::chrono::steady_clock;
 
+  [[nodiscard]] bool queue_removal(Removal removal, std::unique_lock<std::mutex>& lock,
+                                   const std::stop_token& stop);
+
   void run(const std::stop_token& stop);
   void take_arrived();
   void collect(const std::stop_token& stop);
   void write_batch(bool take_appends);
-  void bury(std::deque<Settlement>& settled);
+  void write_letters(Removals& removals);
+  [[nodiscard]] bool add_letter(const Removal& removal, std::vector<DeadLetter>& letters) const;
+  void commit_letters(std::vector<DeadLetter>& letters, std::vector<PendingBurial*>& burials);
+  void give_up_unwritten(Removals& removals);
   [[nodiscard]] std::size_t admitted_appends();
-  SpoolTotals commit(const std::deque<Settlement>& settled, std::size_t appends);
-  void on_committed(const SpoolTotals& totals, std::size_t settled, std::size_t appends);
+  SpoolTotals commit(const Removals& removals, std::size_t appends);
+  void on_committed(const SpoolTotals& totals, const Removals& removals, std::size_t appends);
   void on_commit_failed(const lmdb::Error& error);
-  void on_bury_failed(const lmdb::Error& error);
   void set_intake(Intake intake);
   void end_tickets();
 
@@ -88,19 +108,17 @@ class SpoolWriter {
 
   // Only the writer thread touches these.
   Pending in_hand_;
-  std::deque<Settlement> put_off_;    // dead letters that could not be written
   Clock::time_point paused_until_{};  // nothing is tried before, after a failed commit
   Clock::time_point recheck_at_{};    // when appends without room look again
-  Clock::time_point bury_at_{};       // when put_off_ is tried again
   bool skip_appends_once_ = false;    // the disk was full: deletions alone may succeed
   Backoff backoff_;
   Repetition failures_;
 
   mutable std::mutex mutex_;  // guards the fields below
   std::condition_variable_any work_arrived_;
-  std::condition_variable_any settled_;
+  std::condition_variable_any removed_;
   Pending arrived_;
-  std::size_t unsettled_ = 0;  // settlements given to us and not committed
+  std::size_t uncommitted_removals_ = 0;
   bool closed_ = false;
   SpoolTotals totals_;
   std::uint64_t dead_letters_kept_ = 0;

@@ -3,8 +3,14 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <limits>
+#include <optional>
 #include <sstream>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -100,16 +106,21 @@ void add_receiver(Families& families, const ReceiverStats& stats) {
       stats.sessions_lost);
 }
 
+/// By the wall clock, as the age must outlive a restart; a clock that was set back gives 0.
+double age_seconds(const std::optional<WallTime>& since) {
+  return since ? std::max(std::chrono::duration<double>(wall_now() - *since).count(), 0.0) : 0.0;
+}
+
 void add_spool(Families& families, const Spool& spool) {
   const SpoolTotals totals = spool.totals();
   families.gauge("spool_messages", "Messages that wait in the spool.",
                  static_cast<double>(totals.waiting()));
   families.gauge("spool_bytes", "Bytes of the messages that wait in the spool.",
                  static_cast<double>(totals.waiting_bytes));
-  const auto oldest = spool.oldest_received_at();
   families.gauge("spool_oldest_age_seconds",
-                 "Age of the oldest waiting message, 0 when none waits.",
-                 oldest ? std::chrono::duration<double>(wall_now() - *oldest).count() : 0);
+                 "Age of the oldest waiting message by the wall clock, and so wrong by as much as "
+                 "the clock was when the message came; 0 when none waits.",
+                 age_seconds(spool.oldest_received_at()));
   families.gauge("spool_intake_open",
                  "1 while the spool takes messages, 0 while it is full or broken.",
                  spool.intake() == Intake::open ? 1 : 0);

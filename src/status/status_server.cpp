@@ -3,24 +3,25 @@
 #include <fmt/format.h>
 #include <httplib.h>
 
-#include <condition_variable>
-#include <mutex>
+#include <chrono>
+#include <ctime>
+#include <memory>
 #include <stop_token>
+#include <string>
 #include <thread>
 
 #include "m2b/util/log.hpp"
 #include "m2b/util/repetition.hpp"
 #include "m2b/util/thread.hpp"
+#include "status/http_server.hpp"
 #include "status/metrics.hpp"
 
 namespace m2b {
 namespace {
 
-/// So many clients that say nothing keep the next one waiting, for no longer than the time limit.
-constexpr std::size_t kWorkers = 8;
-constexpr time_t kIoTimeoutSeconds = 2;
-constexpr std::size_t kMaxRequestBytes = 8192;
 constexpr std::chrono::seconds kBindRetry{5};
+/// Longer than slow clients can keep all workers of the listener.
+constexpr time_t kHealthPatienceSeconds = 4;
 constexpr const char* kPlainText = "text/plain; charset=utf-8";
 
 /// httplib wants IPv6 addresses without brackets.
@@ -58,15 +59,6 @@ class StatusServer::Impl {
 
   void stop() {
     thread_.request_stop();
-    std::unique_lock lock(mutex_);
-    // httplib forgets a stop() that comes before it listens, hence again until the thread is
-    // through.
-    while (listening_ != nullptr) {
-      listening_->stop();
-      changed_.wait_for(lock, std::chrono::milliseconds(20),
-                        [this] { return listening_ == nullptr; });
-    }
-    lock.unlock();
     if (thread_.joinable()) {
       thread_.join();
     }
@@ -76,14 +68,12 @@ class StatusServer::Impl {
   void run(const std::stop_token& stop) {
     Repetition failures;
     while (!stop.stop_requested()) {
-      httplib::Server server;  // one that was stopped cannot listen again
-      set_up(server);
+      HttpServer server(stop);  // one that has served cannot serve again
+      set_routes(server);
       if (server.bind_to_port(bare_host(options_.host), options_.port)) {
         log::info("status", "listening", {{"address", address()}});
-        listen(server, stop);
-        continue;
-      }
-      if (const auto held_back = failures.admit("bind")) {
+        server.serve();
+      } else if (const auto held_back = failures.admit("bind")) {
         log::error("status",
                    "cannot listen, trying again; another STATUS_ADDRESS, or `off`, mends it",
                    {{"address", address()}, {"repeated", *held_back}});
@@ -92,34 +82,7 @@ class StatusServer::Impl {
     }
   }
 
-  /// Serves until stop().
-  void listen(httplib::Server& server, const std::stop_token& stop) {
-    {
-      const std::lock_guard lock(mutex_);
-      if (stop.stop_requested()) {
-        return;
-      }
-      listening_ = &server;
-    }
-    server.listen_after_bind();
-    const std::lock_guard lock(mutex_);
-    listening_ = nullptr;
-    changed_.notify_all();
-  }
-
-  void set_up(httplib::Server& server) {
-    // By default httplib shares its port (SO_REUSEPORT): the second bridge on a machine would get
-    // half of the first one's requests instead of an error.
-    server.set_socket_options([](socket_t socket) {
-      const int on = 1;
-      ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    });
-    server.new_task_queue = [] { return new httplib::ThreadPool(kWorkers); };
-    server.set_read_timeout(kIoTimeoutSeconds);
-    server.set_write_timeout(kIoTimeoutSeconds);
-    // A connection kept open would hold one of the few workers, and the stop.
-    server.set_keep_alive_max_count(1);
-    server.set_payload_max_length(kMaxRequestBytes);
+  void set_routes(HttpServer& server) const {
     server.set_default_headers(
         {{"Cache-Control", "no-store"}, {"X-Content-Type-Options", "nosniff"}});
     server.Get("/livez", [](const httplib::Request&, httplib::Response& response) {
@@ -139,11 +102,8 @@ class StatusServer::Impl {
     return fmt::format("{}:{}", options_.host, options_.port);
   }
 
-  const StatusOptions& options_;
+  const StatusOptions options_;
   const StatusSources sources_;
-  std::mutex mutex_;  // guards listening_
-  std::condition_variable changed_;
-  httplib::Server* listening_ = nullptr;  // while listen() serves
   std::jthread thread_;
 };
 
@@ -166,8 +126,8 @@ std::string check_health(const StatusOptions& options) {
                          : host == "::"    ? "::1"
                                            : host,
                          options.port);
-  client.set_connection_timeout(kIoTimeoutSeconds);
-  client.set_read_timeout(kIoTimeoutSeconds);
+  client.set_connection_timeout(kHealthPatienceSeconds);
+  client.set_read_timeout(kHealthPatienceSeconds);
   const httplib::Result answer = client.Get("/livez");
   if (!answer) {
     return fmt::format("no answer from {}:{}: {}", options.host, options.port,

@@ -115,3 +115,16 @@ def test_a_disk_filled_by_somebody_else_loses_nothing(new_stack, end):
     (volumes.seen_by(stack.bridge.pid, spool) / "somebody-elses-file").unlink()
     stack.assert_exactly_stored(within=45)
     assert stack.bridge.dead_letters() == {}
+
+
+@pytest.mark.parametrize("syscall", ["fdatasync", "pwrite64"])
+def test_errors_of_the_disk_are_survived(new_stack, syscall):
+    """What could not be written is not acknowledged, and the database is opened again."""
+    stack = new_stack()
+    stack.bridge = stack.new_bridge("bridge", volumes.with_failing_disk(syscall, 40, 60))
+    stack.start()
+    stack.publisher.send(*pictures(200, size=20_000))
+    stack.assert_exactly_stored(within=60)
+    assert "commit failed" in stack.bridge.log_text()
+    assert stack.bridge.dead_letters() == {}
+    stack.bridge.wait_until_spool_is_empty()

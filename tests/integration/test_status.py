@@ -1,6 +1,8 @@
 """/livez, /readyz and /metrics."""
 
+import contextlib
 import socket
+import threading
 import time
 
 import pytest
@@ -156,6 +158,46 @@ def test_a_client_that_says_nothing_does_not_block_the_others(new_stack):
     assert time.monotonic() - start < 1, "a prober of that patience would end the daemon"
     for connection in silent:
         connection.close()
+
+
+@contextlib.contextmanager
+def dribbling_clients(bridge, count):
+    """Clients that send one byte of a request after the other, for ever."""
+    clients = [socket.create_connection(("127.0.0.1", bridge.status_port)) for _ in range(count)]
+    ended = threading.Event()
+
+    def dribble():
+        while True:
+            for client in clients:
+                with contextlib.suppress(OSError):
+                    client.send(b"G")
+            if ended.wait(0.2):
+                return
+
+    thread = threading.Thread(target=dribble)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        for client in clients:
+            client.close()
+
+
+def test_slow_clients_do_not_hold_the_stop(new_stack):
+    bridge = new_stack(SHUTDOWN_TIMEOUT="3s").start().bridge
+    with dribbling_clients(bridge, 2):
+        time.sleep(0.5)  # the daemon is in the middle of their requests
+        start = time.monotonic()
+        assert bridge.stop(within=10) == 0
+        assert time.monotonic() - start < 3
+
+
+def test_as_many_slow_clients_as_workers_do_not_make_it_unhealthy(new_stack):
+    bridge = new_stack().bridge.start()
+    with dribbling_clients(bridge, 8):
+        assert bridge.run("--health").returncode == 0
 
 
 def test_the_status_address_may_be_taken_and_the_flow_goes_on(new_stack):

@@ -110,14 +110,23 @@ ScriptedBroker::Packet ScriptedBroker::accept_session(bool session_present) {
   return connect;
 }
 
-ScriptedBroker::Packet ScriptedBroker::grant_subscription(std::size_t filters) {
+ScriptedBroker::Packet ScriptedBroker::answer_subscription(std::string_view codes) {
   Packet subscribe = expect(Type::subscribe);
   const std::string properties(v5_ ? 1 : 0, '\0');
-  // The requested QoS is granted: the two low bits of the packet's last byte.
-  const char qos = static_cast<char>(subscribe.body.back() & 0x03);
-  send(packet(0x90,
-              packet_id_field(subscribe.packet_id()) + properties + std::string(filters, qos)));
+  send(packet(0x90, packet_id_field(subscribe.packet_id()) + properties + std::string(codes)));
   return subscribe;
+}
+
+ScriptedBroker::Packet ScriptedBroker::grant_subscription(std::size_t filters, int qos) {
+  const std::string granted(filters, static_cast<char>(qos));
+  if (v5_) {
+    return answer_subscription(granted);
+  }
+  Packet last;
+  for (std::size_t i = 0; i < filters; ++i) {
+    last = answer_subscription(granted.substr(i, 1));
+  }
+  return last;
 }
 
 void ScriptedBroker::publish(std::uint16_t packet_id, std::string_view topic,

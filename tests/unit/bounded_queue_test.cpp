@@ -51,6 +51,16 @@ TEST_SUITE("bounded_queue") {
     CHECK_FALSE(full.pop());  // what was inside is abandoned
   }
 
+  TEST_CASE("the order is that of the pushes, whoever pushed") {
+    BoundedQueue<int> queue(100);
+    for (int i = 0; i < 50; ++i) {
+      std::jthread([&] { CHECK(queue.push(i)); }).join();
+    }
+    for (int i = 0; i < 50; ++i) {
+      CHECK(queue.pop() == i);
+    }
+  }
+
   TEST_CASE("many producers and consumers lose and repeat nothing") {
     constexpr int kEach = 5000;
     constexpr int kThreads = 4;

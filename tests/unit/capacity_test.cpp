@@ -40,6 +40,21 @@ TEST_SUITE("capacity") {
     CHECK(admit(kLimits, usage, 4 * kMiB) == Intake::open);
   }
 
+  TEST_CASE(
+      "a message larger than what the floor leaves passes an empty spool, or it never could") {
+    CapacityUsage usage = kRoomy;
+    usage.disk_free_bytes = 60 * kMiB;
+    CHECK(admit({.max_bytes = 0, .min_free_bytes = 50 * kMiB}, usage, 30 * kMiB) ==
+          Intake::at_floor);
+    usage.empty = true;
+    CHECK(admit({.max_bytes = 0, .min_free_bytes = 50 * kMiB}, usage, 30 * kMiB) == Intake::open);
+    CHECK(admit({.max_bytes = 0, .min_free_bytes = 50 * kMiB}, usage, 70 * kMiB) ==
+          Intake::at_floor);
+    usage.disk_free_bytes = 50 * kMiB;  // the floor is reached already, and not by us
+    CHECK(admit({.max_bytes = 0, .min_free_bytes = 50 * kMiB}, usage, 30 * kMiB) ==
+          Intake::at_floor);
+  }
+
   TEST_CASE("a file with free pages takes messages below the floor: it never shrinks") {
     const CapacityUsage usage{
         .live_bytes = kMiB, .file_bytes = 80 * kMiB, .disk_free_bytes = 0, .empty = false};

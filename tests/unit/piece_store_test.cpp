@@ -39,7 +39,7 @@ TEST_SUITE("piece_store") {
         return value ? std::optional(std::string(value->buffer.get(), value->bytes)) : std::nullopt;
       });
     }
-    bool erase(std::uint64_t id) {
+    std::optional<std::size_t> erase(std::uint64_t id) {
       return write([&](const PieceStore& store, const lmdb::Txn& txn) {
         return store.erase(txn, SpoolId{id});
       });
@@ -83,7 +83,7 @@ TEST_SUITE("piece_store") {
     append(1, pattern(200'000));
     append(2, pattern(200'000));
     append(3, "short");
-    CHECK(erase(2));
+    CHECK(erase(2) == 200'000);
     CHECK_FALSE(erase(2));
     CHECK(read(1) == pattern(200'000));
     CHECK_FALSE(read(2));

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "m2b/spool/spool.hpp"
 #include "support/eventually.hpp"
@@ -56,6 +57,19 @@ TEST_SUITE("receiver") {
       const auto* const record = std::get_if<Record>(&result);
       return record != nullptr ? std::string(record->message().payload) : "none";
     }
+    bool noted() const {
+      return eventually([&] {
+        return std::holds_alternative<std::string>(spool->read_note("mqtt.subscription"));
+      });
+    }
+    /// The broker grants everything and drops us.
+    void be_granted_once(std::size_t filters = 1) {
+      start();
+      broker.accept_session(false);
+      broker.grant_subscription(filters);
+      CHECK(noted());
+      broker.close();
+    }
     bool subscribed() const {
       return eventually([&] { return receiver->stats().subscribed.load(); });
     }
@@ -99,7 +113,7 @@ TEST_SUITE("receiver") {
     CHECK(eventually([&] { return spool->intake() == Intake::at_cap; }));
     CHECK_FALSE(broker.read_within(kQuietMilliseconds));
 
-    CHECK(spool->settle({SpoolId{1}, std::nullopt}));
+    CHECK(spool->remove_stored(SpoolId{1}));
     CHECK(broker.expect(Type::puback).packet_id() == 2);
     CHECK(payload(2) == picture);
   }
@@ -108,7 +122,7 @@ TEST_SUITE("receiver") {
     options.qos = 2;
     start();
     broker.accept_session(false);
-    CHECK((broker.grant_subscription().body.back() & 0x03) == 2);
+    CHECK((broker.grant_subscription(1, 2).body.back() & 0x03) == 2);
     broker.publish(5, "ia/x", "picture", 2);
     CHECK(broker.expect(Type::pubrec).packet_id() == 5);
     CHECK(payload(1) == "picture");
@@ -145,6 +159,18 @@ TEST_SUITE("receiver") {
     CHECK(broker.accept_session(false).protocol_level() == 4);
   }
 
+  TEST_CASE_FIXTURE(Fixture, "a mere hang-up does not pin 3.1.1 for the next connections") {
+    start();
+    broker.accept();
+    CHECK(broker.expect(Type::connect).protocol_level() == 5);
+    broker.close();
+    CHECK(broker.accept_session(false).protocol_level() == 4);
+    broker.grant_subscription();
+    CHECK(subscribed());
+    broker.close();
+    CHECK(broker.accept_session(true).protocol_level() == 5);
+  }
+
   TEST_CASE_FIXTURE(Fixture, "a fixed version is never changed") {
     options.version = MqttVersion::v5;
     start();
@@ -171,9 +197,7 @@ TEST_SUITE("receiver") {
   TEST_CASE_FIXTURE(Fixture, "a refused subscription is asked for again") {
     start();
     broker.accept_session(false);
-    const auto subscribe = broker.expect(Type::subscribe);
-    const std::string id = subscribe.body.substr(0, 2);
-    broker.send(std::string("\x90\x04", 2) + id + std::string("\x00\x87", 2));  // not authorised
+    broker.answer_subscription("\x87");  // not authorised
     CHECK(broker.expect(Type::disconnect).type == Type::disconnect);
     CHECK_FALSE(receiver->stats().subscribed);
     broker.accept_session(true);
@@ -186,7 +210,7 @@ TEST_SUITE("receiver") {
     broker.accept_session(false);
     broker.grant_subscription();
     CHECK(subscribed());
-    CHECK(eventually([&] { return spool->read_note("mqtt.subscription").has_value(); }));
+    CHECK(noted());
     broker.close();
     broker.accept_session(true);
     CHECK_FALSE(broker.read_within(kQuietMilliseconds));
@@ -199,7 +223,7 @@ TEST_SUITE("receiver") {
     start();
     broker.accept_session(false);
     broker.grant_subscription();
-    CHECK(eventually([&] { return spool->read_note("mqtt.subscription").has_value(); }));
+    CHECK(noted());
     broker.close();
     broker.accept_session(false);
     broker.grant_subscription();
@@ -211,20 +235,22 @@ TEST_SUITE("receiver") {
     start();
     const auto first = broker.accept_session(false);
     broker.grant_subscription();
-    CHECK(eventually([&] { return spool->read_note("mqtt.subscription").has_value(); }));
+    CHECK(noted());
     stop();
     CHECK(broker.expect(Type::disconnect).type == Type::disconnect);
     start();
     const auto second = broker.accept_session(true);
     CHECK(first.body == second.body);
-    CHECK_FALSE(broker.read_within(kQuietMilliseconds));
+    broker.grant_subscription();
+    CHECK(subscribed());
+    CHECK(receiver->stats().sessions_lost == 0);
   }
 
   TEST_CASE_FIXTURE(Fixture, "filters of an earlier configuration are unsubscribed") {
     start();
     broker.accept_session(false);
     broker.grant_subscription();
-    CHECK(eventually([&] { return spool->read_note("mqtt.subscription").has_value(); }));
+    CHECK(noted());
     stop();
     options.filters = {"new/+/topic", "$share/g/other"};
     start();
@@ -251,14 +277,178 @@ TEST_SUITE("receiver") {
   }
 
   TEST_CASE_FIXTURE(Fixture, "one refused filter of several is not taken for a subscription") {
+    for (const MqttVersion version : {MqttVersion::v3_1_1, MqttVersion::v5}) {
+      options.version = version;
+      options.filters = {"one/#", "two/+"};
+      start();
+      broker.accept_session(false);
+      if (version == MqttVersion::v5) {
+        broker.answer_subscription("\x01\x80");
+      } else {
+        broker.answer_subscription("\x80");
+        broker.answer_subscription("\x01");
+      }
+      CHECK(broker.expect(Type::disconnect).type == Type::disconnect);
+      CHECK_FALSE(receiver->stats().subscribed);
+      stop();
+    }
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "an answer with the wrong number of codes is a refusal") {
+    struct Case {
+      MqttVersion version;
+      std::vector<std::string> filters;
+      std::string codes;
+    };
+    const Case cases[] = {{MqttVersion::v3_1_1, {"one/#"}, std::string(2, '\0')},
+                          {MqttVersion::v3_1_1, {"one/#"}, std::string(3, '\1')},
+                          {MqttVersion::v5, {"one/#"}, std::string(2, '\1')},
+                          {MqttVersion::v5, {"one/#", "two/+"}, std::string(1, '\1')},
+                          {MqttVersion::v5, {"one/#", "two/+"}, "\x87"},
+                          {MqttVersion::v5, {"one/#", "two/+"}, std::string(3, '\1')}};
+    for (const Case& each : cases) {
+      CAPTURE(each.filters.size());
+      CAPTURE(each.codes.size());
+      options.version = each.version;
+      options.filters = each.filters;
+      start();
+      broker.accept_session(false);
+      broker.answer_subscription(each.codes);
+      CHECK(broker.expect(Type::disconnect).type == Type::disconnect);
+      CHECK_FALSE(receiver->stats().subscribed);
+      broker.accept_session(true);
+      broker.grant_subscription(each.filters.size());
+      CHECK(subscribed());
+      stop();
+    }
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "one SUBACK with too few codes for several filters does no harm") {
     options.version = MqttVersion::v3_1_1;
     options.filters = {"one/#", "two/+"};
     start();
     broker.accept_session(false);
-    const std::string id = broker.expect(Type::subscribe).body.substr(0, 2);
-    broker.send(std::string("\x90\x04", 2) + id + std::string("\x01\x80", 2));
-    CHECK(broker.expect(Type::disconnect).type == Type::disconnect);
+    broker.answer_subscription("\x01");
+    CHECK(broker.expect(Type::subscribe).body.find("two/+") != std::string::npos);
     CHECK_FALSE(receiver->stats().subscribed);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a SUBACK without any code does no harm") {
+    for (const MqttVersion version : {MqttVersion::v3_1_1, MqttVersion::v5}) {
+      options.version = version;
+      start();
+      broker.accept_session(false);
+      broker.answer_subscription("");
+      broker.close();
+      broker.accept_session(true);
+      broker.grant_subscription();
+      CHECK(subscribed());
+      stop();
+    }
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a session lost and the connection dropped before the SUBACK") {
+    be_granted_once();
+    broker.accept_session(false);
+    CHECK(broker.expect(Type::subscribe).type == Type::subscribe);
+    broker.close();
+    broker.accept_session(true);
+    broker.grant_subscription();
+    CHECK(subscribed());
+    CHECK(receiver->stats().sessions_lost == 1);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a session lost and the SUBSCRIBE refused") {
+    be_granted_once();
+    broker.accept_session(false);
+    broker.answer_subscription("\x87");
+    CHECK(broker.expect(Type::disconnect).type == Type::disconnect);
+    broker.accept_session(true);
+    broker.grant_subscription();
+    CHECK(subscribed());
+    CHECK(receiver->stats().sessions_lost == 1);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a CONNACK that never came may have been a new session's") {
+    options.version = MqttVersion::v5;
+    be_granted_once();
+    broker.accept();
+    CHECK(broker.expect(Type::connect).type == Type::connect);
+    broker.close();
+    broker.accept_session(true);
+    broker.grant_subscription();
+    CHECK(subscribed());
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "retained messages are asked for only where the subscription is new") {
+    for (const std::size_t count : {1U, 2U}) {
+      options.version = MqttVersion::v5;
+      options.filters = {"one/#", "two/+"};
+      options.filters.resize(count);
+      start();
+      broker.accept_session(false);
+      const std::string body = broker.grant_subscription(count).body;
+      for (const std::string& filter : options.filters) {
+        CHECK(body.at(body.find(filter) + filter.size()) == (0x10 | 1));
+      }
+      stop();
+    }
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a SUBSCRIBE without an answer is given up, and the connection too") {
+    options.connect_timeout = 1s;
+    options.keep_alive = 1s;
+    start();
+    broker.accept_session(false);
+    CHECK(broker.expect(Type::subscribe).type == Type::subscribe);
+    auto packet = broker.read();
+    while (packet.type == Type::pingreq) {
+      broker.send(std::string_view("\xD0\x00", 2));
+      packet = broker.read();
+    }
+    CHECK(packet.type == Type::disconnect);
+    broker.accept_session(true);
+    broker.grant_subscription();
+    CHECK(subscribed());
+    CHECK(receiver->stats().connects == 2);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "messages that come before the SUBACK give it more time") {
+    options.connect_timeout = 1s;
+    options.keep_alive = 1s;
+    start();
+    broker.accept_session(false);
+    const std::string id = broker.expect(Type::subscribe).body.substr(0, 2);
+    const auto started = std::chrono::steady_clock::now();
+    for (std::uint16_t message = 1; std::chrono::steady_clock::now() - started < 3s; ++message) {
+      broker.publish(message, "ia/x", "picture", 1);
+      auto packet = broker.read();
+      while (packet.type == Type::pingreq) {
+        broker.send(std::string_view("\xD0\x00", 2));
+        packet = broker.read();
+      }
+      CHECK(packet.type == Type::puback);
+    }
+    broker.send(std::string("\x90\x04", 2) + id + std::string("\x00\x01", 2));
+    CHECK(subscribed());
+    CHECK(receiver->stats().connects == 1);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "after the broker's DISCONNECT it does not wait for the socket") {
+    options.version = MqttVersion::v5;
+    start();
+    broker.accept_session(false);
+    broker.grant_subscription();
+    CHECK(subscribed());
+    broker.send(std::string_view("\xE0\x02\x8E\x00", 4));  // session taken over
+    CHECK(eventually([&] { return receiver->stats().connections_lost == 1; }));
+    broker.accept_session(true);
+    CHECK_FALSE(broker.read_within(kQuietMilliseconds));
+    CHECK(subscribed());
+    CHECK(receiver->stats().connects == 2);
+    CHECK(receiver->stats().connections_lost == 1);
+    broker.publish(7, "ia/x", "picture", 1);
+    CHECK(broker.expect(Type::puback).packet_id() == 7);
   }
 
   TEST_CASE_FIXTURE(Fixture, "it ends quickly while nobody answers") {

@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "spool/dead_letters.hpp"
+#include "spool/lmdb.hpp"
+#include "spool/piece_store.hpp"
 #include "support/eventually.hpp"
 #include "support/messages.hpp"
 #include "support/temp_dir.hpp"
@@ -81,7 +83,7 @@ TEST_SUITE("spool") {
 
   TEST_CASE_FIXTURE(Fixture, "a stored record leaves, and its id is never given again") {
     append_durably(*spool, "t", "one");
-    CHECK(spool->settle({SpoolId{1}, std::nullopt}));
+    CHECK(spool->remove_stored(SpoolId{1}));
     CHECK(settled(1));
     CHECK(ids().empty());
     CHECK(std::holds_alternative<NoRecord>(spool->read(SpoolId{1})));
@@ -91,12 +93,12 @@ TEST_SUITE("spool") {
     CHECK(spool->totals().waiting() == 1);
   }
 
-  TEST_CASE_FIXTURE(Fixture, "a settlement that comes twice is counted once") {
+  TEST_CASE_FIXTURE(Fixture, "a removal that comes twice is counted once") {
     append_durably(*spool, "t", "one");
     append_durably(*spool, "t", "two");
-    CHECK(spool->settle({SpoolId{1}, std::nullopt}));
-    CHECK(spool->settle({SpoolId{1}, std::nullopt}));
-    CHECK(spool->settle({SpoolId{2}, std::nullopt}));
+    CHECK(spool->remove_stored(SpoolId{1}));
+    CHECK(spool->remove_stored(SpoolId{1}));
+    CHECK(spool->remove_stored(SpoolId{2}));
     CHECK(settled(2));
     CHECK(spool->totals().waiting() == 0);
     CHECK(spool->totals().waiting_bytes == 0);
@@ -105,8 +107,8 @@ TEST_SUITE("spool") {
   TEST_CASE_FIXTURE(Fixture,
                     "a rejected record is in the dead letters with everything that was known") {
     append_durably(*spool, "the/topic", "not json");
-    CHECK(spool->settle({SpoolId{1}, Rejection{DeadLetterReason::not_json, "at byte 0"}}));
-    CHECK(eventually([&] { return spool->totals().dead_lettered == 1; }));
+    CHECK(spool->bury(SpoolId{1}, {DeadLetterReason::not_json, "at byte 0"}) == Burial::done);
+    CHECK(spool->totals().dead_lettered == 1);
     CHECK(spool->dead_letters_kept() == 1);
     CHECK(ids().empty());
     spool.reset();
@@ -118,6 +120,41 @@ TEST_SUITE("spool") {
     CHECK(kept->rejection.detail == "at byte 0");
     CHECK(kept->raw.find("the/topic") != std::string::npos);
     CHECK(kept->raw.ends_with("not json"));
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "burying a record that is gone, or twice, is done and counted once") {
+    append_durably(*spool, "t", "one");
+    CHECK(spool->bury(SpoolId{1}, {DeadLetterReason::not_json, ""}) == Burial::done);
+    CHECK(spool->bury(SpoolId{1}, {DeadLetterReason::not_json, ""}) == Burial::done);
+    CHECK(spool->bury(SpoolId{77}, {DeadLetterReason::not_json, ""}) == Burial::done);
+    CHECK(spool->totals().dead_lettered == 1);
+    CHECK(spool->dead_letters_kept() == 1);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a damaged record is buried as it is, and the account stays right") {
+    append_durably(*spool, "t", "one");
+    append_durably(*spool, "t", std::string(100'000, 'x'));
+    spool.reset();
+    {
+      const lmdb::EnvHandle env =
+          lmdb::open_env(options.directory / "records", std::uint64_t{1} << 30);
+      lmdb::Txn txn = lmdb::Txn::write(env.get());
+      const PieceStore records(txn, "records");
+      records.replace(txn, SpoolId{2}, "rubbish");
+      std::move(txn).commit();
+    }
+    spool.emplace(options);
+    CHECK(std::holds_alternative<DamagedRecord>(spool->read(SpoolId{2})));
+    CHECK(spool->bury(SpoolId{2}, {DeadLetterReason::damaged, ""}) == Burial::done);
+    CHECK(ids() == std::vector<std::uint64_t>{1});
+    CHECK(spool->totals().waiting() == 1);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a burial on a closed spool leaves the record") {
+    append_durably(*spool, "t", "one");
+    spool->close();
+    CHECK(spool->bury(SpoolId{1}, {DeadLetterReason::not_json, ""}) == Burial::stopped);
+    CHECK(ids() == std::vector<std::uint64_t>{1});
   }
 
   TEST_CASE_FIXTURE(Fixture, "list pages through the records in order of arrival") {
@@ -139,7 +176,7 @@ TEST_SUITE("spool") {
     spool->set_append_listener(nullptr);
   }
 
-  TEST_CASE_FIXTURE(Fixture, "many threads append and settle at once") {
+  TEST_CASE_FIXTURE(Fixture, "many threads append and remove at once") {
     constexpr int kThreads = 4;
     constexpr int kEach = 100;
     {
@@ -154,17 +191,17 @@ TEST_SUITE("spool") {
     }
     CHECK(spool->totals().received == kThreads * kEach);
     for (const std::uint64_t id : ids()) {
-      CHECK(spool->settle({SpoolId{id}, std::nullopt}));
+      CHECK(spool->remove_stored(SpoolId{id}));
     }
     CHECK(settled(kThreads * kEach));
   }
 
   TEST_CASE_FIXTURE(Fixture, "notes are kept over restarts") {
-    CHECK_FALSE(spool->read_note("name"));
+    CHECK(std::holds_alternative<NoNote>(spool->read_note("name")));
     CHECK(spool->write_note("name", "first").get() == Durability::durable);
     CHECK(spool->write_note("name", "second").get() == Durability::durable);
     reopen();
-    CHECK(spool->read_note("name") == "second");
+    CHECK(std::get<std::string>(spool->read_note("name")) == "second");
   }
 
   TEST_CASE_FIXTURE(Fixture, "at the cap a ticket stays open until something has left") {
@@ -178,7 +215,7 @@ TEST_SUITE("spool") {
     CHECK(ticket.wait_for(0s) == std::future_status::timeout);
     CHECK(spool->totals().received == 2);
 
-    CHECK(spool->settle({SpoolId{1}, std::nullopt}));
+    CHECK(spool->remove_stored(SpoolId{1}));
     CHECK(ticket.get() == Durability::durable);
     CHECK(eventually([&] { return spool->intake() == Intake::open; }));
     CHECK(ids() == std::vector<std::uint64_t>{2, 3});
@@ -193,13 +230,13 @@ TEST_SUITE("spool") {
     CHECK(ticket.get() == Durability::closed);
   }
 
-  TEST_CASE_FIXTURE(Fixture, "closing commits the settlements that wait and takes nothing more") {
+  TEST_CASE_FIXTURE(Fixture, "closing commits the removals that wait and takes nothing more") {
     append_durably(*spool, "t", "one");
-    CHECK(spool->settle({SpoolId{1}, std::nullopt}));
+    CHECK(spool->remove_stored(SpoolId{1}));
     spool->close();
     CHECK(spool->totals().stored == 1);
     CHECK(spool->append(message("t", "two")).get() == Durability::closed);
-    CHECK_FALSE(spool->settle({SpoolId{1}, std::nullopt}));
+    CHECK_FALSE(spool->remove_stored(SpoolId{1}));
     CHECK(spool->write_note("name", "text").get() == Durability::closed);
   }
 
@@ -229,7 +266,7 @@ TEST_SUITE("spool") {
     std::uintmax_t after_first_rounds = 0;
     for (int round = 1; round <= 100; ++round) {
       append_durably(*spool, "t", picture);
-      CHECK(spool->settle({SpoolId{static_cast<std::uint64_t>(round)}, std::nullopt}));
+      CHECK(spool->remove_stored(SpoolId{static_cast<std::uint64_t>(round)}));
       CHECK(settled(static_cast<std::uint64_t>(round)));
       if (round == 20) {
         after_first_rounds = std::filesystem::file_size(options.directory / "records" / "data.mdb");

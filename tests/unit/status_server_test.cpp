@@ -1,12 +1,23 @@
 #include "m2b/status/status_server.hpp"
 
+#include <arpa/inet.h>
 #include <doctest/doctest.h>
 #include <httplib.h>
+#include <sys/socket.h>
 
+#include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <thread>
+#include <vector>
 
+#include "m2b/util/fd.hpp"
+#include "m2b/util/thread.hpp"
 #include "support/eventually.hpp"
 #include "support/fake_object_store.hpp"
 #include "support/loopback.hpp"
@@ -18,6 +29,45 @@ namespace {
 using namespace m2b;
 using test::eventually;
 using test::free_port;
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+Fd connect_to(std::uint16_t port) {
+  Fd connection(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(port);
+  const auto* const generic = reinterpret_cast<const sockaddr*>(&address);
+  REQUIRE(::connect(connection.get(), generic, sizeof address) == 0);
+  return connection;
+}
+
+/// Clients that begin a request and go on with it, byte by byte, for ever.
+class DribblingClients {
+ public:
+  DribblingClients(std::size_t count, std::uint16_t port) {
+    for (std::size_t i = 0; i < count; ++i) {
+      connections_.push_back(connect_to(port));
+    }
+    dribble();
+    thread_ = std::jthread([this](const std::stop_token& stop) {
+      while (sleep_for(200ms, stop)) {
+        dribble();
+      }
+    });
+  }
+
+ private:
+  void dribble() const {
+    for (const Fd& connection : connections_) {
+      static_cast<void>(::send(connection.get(), "G", 1, MSG_NOSIGNAL | MSG_DONTWAIT));
+    }
+  }
+
+  std::vector<Fd> connections_;
+  std::jthread thread_;
+};
 
 TEST_SUITE("status_server") {
   struct Fixture {
@@ -87,6 +137,42 @@ TEST_SUITE("status_server") {
     CHECK(has("mqtt_to_blob_store_reachable 1"));
     CHECK(has("mqtt_to_blob_broker_connected 0"));
     CHECK(has("# TYPE mqtt_to_blob_spool_commit_seconds histogram"));
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a message from the future has no negative age") {
+    MessageView early = test::message("ia/x", "{}");
+    early.received_at += std::chrono::hours(1);  // the clock was set back since
+    REQUIRE(spool.append(early).get() == Durability::durable);
+    start();
+    CHECK(metrics().find("\nmqtt_to_blob_spool_oldest_age_seconds 0\n") != std::string::npos);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "slow clients do not hold the stop") {
+    start();
+    const DribblingClients slow(10, options.port);  // more than workers: some wait in the queue
+    std::this_thread::sleep_for(500ms);             // the workers are in the middle of them
+    const auto begin = Clock::now();
+    server.stop();
+    CHECK(Clock::now() - begin < 1s);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "as many slow clients as workers do not make it unhealthy") {
+    start();
+    const DribblingClients slow(8, options.port);
+    CHECK(check_health(options).empty());
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a request without end is cut off") {
+    start();
+    const Fd connection = connect_to(options.port);
+    const std::string line(65536, 'x');
+    const auto begin = Clock::now();
+    // The kernel takes some before the server reads, hence more than once.
+    CHECK(eventually([&] {
+      return ::send(connection.get(), line.data(), line.size(), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
+             errno != EAGAIN;
+    }));
+    CHECK(Clock::now() - begin < 1s);
   }
 
   TEST_CASE_FIXTURE(Fixture, "an address that is taken is tried again until it is free") {

@@ -19,8 +19,10 @@ struct ReceiverStats {
   std::atomic<std::uint64_t> connect_failures{0};
   std::atomic<std::uint64_t> connections_lost{0};
   std::atomic<std::uint64_t> sessions_lost{0};  // the broker had forgotten what it should have kept
+  // As far as Paho has told us. While a message waits for the disk Paho stands still: both stay set
+  // although the broker may have dropped us meanwhile.
   std::atomic<bool> connected{false};
-  std::atomic<bool> subscribed{false};
+  std::atomic<bool> subscribed{false};  // every filter was granted
 };
 
 /// The MQTT session: connects, subscribes, and puts each message into the spool before it is

@@ -12,8 +12,9 @@ struct PipelineOptions {
   std::size_t uploaders = 4;  // threads, each with a connection of its own
   /// Payload bytes that may be between spool and store at a time; a larger record passes alone.
   std::size_t in_flight_bytes = std::size_t{32} << 20;
-  /// A longer payload goes to the dead letters.
-  std::size_t max_message_bytes = std::size_t{64} << 20;
+  /// A longer payload goes to the dead letters. A hostile one may take about 14 times its length in
+  /// memory while it is decoded.
+  std::size_t max_message_bytes = std::size_t{32} << 20;
   BackoffPolicy backoff;
 };
 

@@ -36,7 +36,8 @@ enum class Durability {
 enum class Intake {
   open,
   at_cap,     ///< SPOOL_MAX_BYTES is reached
-  at_floor,   ///< SPOOL_MIN_FREE_BYTES is reached, or the disk is full
+  at_floor,   ///< SPOOL_MIN_FREE_BYTES is reached
+  disk_full,  ///< the last commit found no space at all
   disk_error  ///< the last commit failed
 };
 
@@ -59,27 +60,30 @@ struct SpoolEntry {
   std::size_t bytes;
 };
 
-/// What became of a record; it then leaves the spool.
-struct Settlement {
-  SpoolId id;
-  std::optional<Rejection>
-      rejection;  // set: to the dead letters; unset: the store has confirmed it
+/// How Spool::bury() ended.
+enum class Burial {
+  done,     ///< the record is on disk in the dead letters and has left the spool
+  not_now,  ///< the dead letters cannot be written at the moment; the record stays in the spool
+  stopped   ///< stopped or closed first; the record may be in both, under the same id
 };
 
 /// The record has left the spool.
 struct NoRecord {};
 /// The record is there but is not what was written.
 struct DamagedRecord {};
+/// No note of this name.
+struct NoNote {};
 /// The disk did not answer; another attempt may succeed.
 struct ReadFailed {};
 using ReadResult = std::variant<Record, NoRecord, DamagedRecord, ReadFailed>;
+using NoteRead = std::variant<std::string, NoNote, ReadFailed>;
 
 /// The durable queue between broker and store: one LMDB environment, one writer thread. Whatever
-/// waits (messages, settlements, notes) shares a transaction; while one batch is being synced, the
+/// waits (messages, removals, notes) shares a transaction; while one batch is being synced, the
 /// next collects. All members may be called from any thread.
 ///
-/// What survives a crash: every message whose ticket was durable, until its settlement is
-/// committed. A settlement that was not committed is forgotten, and the record is offered again
+/// What survives a crash: every message whose ticket was durable, until its removal is
+/// committed. A removal that was not committed is forgotten, and the record is offered again
 /// after the restart.
 class Spool {
  public:
@@ -92,11 +96,15 @@ class Spool {
   /// Queues a message for the next commit. Topic and payload stay valid until the ticket completes.
   [[nodiscard]] std::future<Durability> append(const MessageView& message);
 
-  /// Queues a settlement. Waits while too many have no commit yet, for example because the disk is
-  /// full; `stop` ends that waiting. Settlements are committed in the order of the calls (a dead
-  /// letter that cannot be written yet excepted). False when stopped or closed: the record then
-  /// stays.
-  [[nodiscard]] bool settle(Settlement settlement, const std::stop_token& stop = {});
+  /// Queues the removal of a record whose object the store has confirmed. Waits while too many
+  /// removals have no commit yet, for example because the disk is full; `stop` ends that waiting.
+  /// Removals are committed in the order of the calls. False when stopped or closed: the record
+  /// then stays.
+  [[nodiscard]] bool remove_stored(SpoolId id, const std::stop_token& stop = {});
+
+  /// Moves a record that can never be an object to the dead letters, and waits until that is
+  /// committed.
+  [[nodiscard]] Burial bury(SpoolId id, Rejection rejection, const std::stop_token& stop = {});
 
   /// Up to `max` waiting records with ids above `after`, in order; nothing when the disk did not
   /// answer.
@@ -111,7 +119,7 @@ class Spool {
 
   /// Keeps a small text under a name across restarts; the ticket as for append().
   [[nodiscard]] std::future<Durability> write_note(std::string name, std::string text);
-  [[nodiscard]] std::optional<std::string> read_note(const std::string& name) const;
+  [[nodiscard]] NoteRead read_note(const std::string& name) const;
 
   [[nodiscard]] SpoolTotals totals() const;
   [[nodiscard]] Intake intake() const;
@@ -121,7 +129,7 @@ class Spool {
   /// Dead letters that are kept, by count.
   [[nodiscard]] std::uint64_t dead_letters_kept() const;
 
-  /// Commits the settlements that wait, ends open tickets as closed and stops the writer: from now
+  /// Commits the removals that wait, ends open tickets as closed and stops the writer: from now
   /// on the spool is only read. Idempotent; the destructor calls it.
   void close();
 

@@ -28,7 +28,7 @@ class StatusServer {
   StatusServer& operator=(const StatusServer&) = delete;
 
   void start();
-  /// Ends the listener and its threads. Idempotent.
+  /// Ends the listener and its threads, at once: open connections are cut. Idempotent.
   void stop();
 
  private:

@@ -5,16 +5,18 @@
 
 #include <atomic>
 #include <cstddef>
+#include <mutex>
 #include <optional>
 #include <utility>
 
 namespace m2b {
 
-/// A bounded queue between threads, any number on each side. The order across producers is not
-/// defined. Closing wakes everybody and abandons what is inside: only what can be had again from
-/// the spool may be put into it.
+/// A bounded queue between threads, any number on each side, first in, first out. Closing wakes
+/// everybody and abandons what is inside: only what can be had again from the spool may be put into
+/// it.
 ///
-/// moodycamel's capacity is a minimum, not a maximum, hence the semaphore of slots in front of it.
+/// moodycamel's capacity is a minimum, not a maximum, hence the semaphore of slots in front of it;
+/// and it keeps order only within a producer, hence one producer's token for all.
 template <class T>
 class BoundedQueue {
  public:
@@ -27,7 +29,10 @@ class BoundedQueue {
     if (closed_.load(std::memory_order_acquire)) {
       return false;
     }
-    queue_.enqueue(std::move(item));
+    {
+      const std::lock_guard lock(push_mutex_);
+      queue_.enqueue(token_, std::move(item));
+    }
     filled_slots_.signal();
     return true;
   }
@@ -61,6 +66,8 @@ class BoundedQueue {
   static constexpr ssize_t kMoreThanThreads = 1 << 20;
 
   moodycamel::ConcurrentQueue<T> queue_;
+  std::mutex push_mutex_;  // guards token_
+  moodycamel::ProducerToken token_{queue_};
   moodycamel::LightweightSemaphore free_slots_;
   moodycamel::LightweightSemaphore filled_slots_;
   std::atomic<bool> closed_{false};

@@ -71,8 +71,17 @@ def fill(path):
 
 def with_slow_disk(seconds):
     """A command prefix: what it runs waits so long at each fdatasync, as with a bad SD card."""
+    return _under_strace("fdatasync", f"delay_enter={int(seconds * 1_000_000)}")
+
+
+def with_failing_disk(syscall, first, last):
+    """A command prefix: in each thread, these calls of the syscall (counted from 1) fail with EIO."""
+    return _under_strace(syscall, f"error=EIO:when={first}..{last}")
+
+
+def _under_strace(syscall, injection):
     if shutil.which("strace") is None:
-        pytest.skip("slowing the disk needs strace")
-    delay = f"inject=fdatasync:delay_enter={int(seconds * 1_000_000)}"
+        pytest.skip("faults of the disk need strace")
     # -D keeps the pid for the daemon.
-    return ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e", delay]
+    return ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={syscall}",
+            "-e", f"inject={syscall}:{injection}"]  # fmt: skip
