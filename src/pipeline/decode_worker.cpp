@@ -71,14 +71,14 @@ std::optional<DecodeWorker::Result> DecodeWorker::decode(const DecodeJob& job,
 
 void DecodeWorker::hand_on(const DecodeJob& job, Result result) {
   if (auto* const rejection = std::get_if<Rejection>(&result.outcome)) {
-    flow_.undecodable(job, result.topic, std::move(*rejection));
+    flow_.undecodable(job, result.topic, *rejection);
   } else if (auto* const object = std::get_if<Object>(&result.outcome)) {
     log::debug("pipeline", "decoded",
                {{"id", to_number(job.id)},
                 {"topic", result.topic},
                 {"key", object->key.str()},
                 {"bytes", object->body.size()}});
-    flow_.decoded(job, std::move(*object));
+    flow_.decoded(job, std::make_unique<Object>(std::move(*object)));
   } else {
     flow_.vanished(job);
   }

@@ -46,23 +46,17 @@ void Flow::readmit(DecodeJob job) {
   static_cast<void>(decode_queue_.push(job));
 }
 
-void Flow::decoded(const DecodeJob& job, Object object) {
-  UploadJob upload{job.id,
-                   job.record_bytes,
-                   job.budget_bytes,
-                   job.postponements,
-                   std::make_unique<Object>(std::move(object)),
-                   {}};
+void Flow::decoded(const DecodeJob& job, std::unique_ptr<Object> object) {
+  UploadJob upload;
+  upload.id = job.id;
+  upload.record_bytes = job.record_bytes;
+  upload.budget_bytes = job.budget_bytes;
+  upload.postponements = job.postponements;
+  upload.object = std::move(object);
   KeyOrder::Release release;
   {
     const std::lock_guard lock(mutex_);
-    if (order_.is_running(job.id)) {
-      release.ready.push_back(std::move(upload));  // it came round again: its key is still its own
-    } else if (job.postponements > 0) {
-      release = order_.decoded_late(std::move(upload));
-    } else {
-      release = order_.decoded(std::move(upload));
-    }
+    release = order_.decoded(std::move(upload));
   }
   proceed(std::move(release));
 }
@@ -81,7 +75,7 @@ void Flow::vanished(const DecodeJob& job) {
   proceed(std::move(release));
 }
 
-void Flow::undecodable(const DecodeJob& job, std::string_view topic, Rejection rejection) {
+void Flow::undecodable(const DecodeJob& job, std::string_view topic, const Rejection& rejection) {
   const Burial burial = bury(job.id, "topic", topic, rejection);
   if (burial == Burial::stopped) {
     return;
@@ -104,7 +98,7 @@ void Flow::stored(const UploadJob& job) {
   }
 }
 
-void Flow::rejected(const UploadJob& job, Rejection rejection) {
+void Flow::rejected(const UploadJob& job, const Rejection& rejection) {
   switch (bury(job.id, "key", job.object->key.str(), rejection)) {
     case Burial::done:
       finish(job.id, job.budget_bytes, job.postponements);

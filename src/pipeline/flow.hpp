@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <stop_token>
@@ -40,15 +41,15 @@ class Flow {
 
   /// Decoders: the next record; nothing when closed.
   [[nodiscard]] std::optional<DecodeJob> next_record() { return decode_queue_.pop(); }
-  void decoded(const DecodeJob& job, Object object);
+  void decoded(const DecodeJob& job, std::unique_ptr<Object> object);
   /// The record is not there any more.
   void vanished(const DecodeJob& job);
-  void undecodable(const DecodeJob& job, std::string_view topic, Rejection rejection);
+  void undecodable(const DecodeJob& job, std::string_view topic, const Rejection& rejection);
 
   /// Uploaders: the next object, oldest first; nothing when closed.
   [[nodiscard]] std::optional<UploadJob> next_object() { return upload_queue_.pop(); }
   void stored(const UploadJob& job);
-  void rejected(const UploadJob& job, Rejection rejection);
+  void rejected(const UploadJob& job, const Rejection& rejection);
   /// At the end of the line, so that an object's own fault does not keep the others from being
   /// tried.
   void try_again(UploadJob job);

@@ -12,21 +12,24 @@ void KeyOrder::admit(SpoolId id) {
 }
 
 KeyOrder::Release KeyOrder::decoded(UploadJob job) {
+  Release release;
+  if (running_.contains(to_number(job.id))) {
+    release.ready.push_back(std::move(job));  // it came round again: its key is still its own
+    return release;
+  }
+  if (job.postponements > 0) {
+    register_key(std::move(job), release);  // it had become nothing, and is an object after all
+    return release;
+  }
   Slot& slot = slot_of(job.id);
   slot.decoded = true;
   slot.job = std::move(job);
-  return release();
+  return release_window();
 }
 
 KeyOrder::Release KeyOrder::dropped(SpoolId id) {
   slot_of(id).decoded = true;
-  return release();
-}
-
-KeyOrder::Release KeyOrder::decoded_late(UploadJob job) {
-  Release release;
-  register_key(std::move(job), release);
-  return release;
+  return release_window();
 }
 
 std::size_t KeyOrder::postponed(SpoolId id) {
@@ -71,7 +74,7 @@ KeyOrder::Slot& KeyOrder::slot_of(SpoolId id) {
   return *slot;
 }
 
-KeyOrder::Release KeyOrder::release() {
+KeyOrder::Release KeyOrder::release_window() {
   Release release;
   while (!window_.empty() && window_.front().decoded) {
     std::optional<UploadJob> job = std::move(window_.front().job);

@@ -27,15 +27,11 @@ class KeyOrder {
   /// A record goes to the decoders; ids ascend.
   void admit(SpoolId id);
 
-  /// A record became an object.
+  /// A record became an object. One that comes round again keeps its turn; one that had become
+  /// nothing before takes its turn behind its key.
   [[nodiscard]] Release decoded(UploadJob job);
   /// A record became nothing.
   [[nodiscard]] Release dropped(SpoolId id);
-  /// A record that had become nothing is an object after all: it takes its turn behind its key.
-  [[nodiscard]] Release decoded_late(UploadJob job);
-
-  /// Whether the record's turn has come and it is not finished.
-  [[nodiscard]] bool is_running(SpoolId id) const { return running_.contains(to_number(id)); }
 
   /// The running object of this id is tried again much later. Those that wait behind its key give
   /// up their memory, and so does whoever joins them: one stuck key must not fill the budget.
@@ -59,7 +55,7 @@ class KeyOrder {
   };
 
   Slot& slot_of(SpoolId id);
-  [[nodiscard]] Release release();
+  [[nodiscard]] Release release_window();
   void register_key(UploadJob job, Release& release);
   [[nodiscard]] std::size_t park(UploadJob& job);
 

@@ -52,7 +52,7 @@ using EnvHandle = std::unique_ptr<MDB_env, EnvDeleter>;
 /// LMDB writes its table of readers through a map of a file that it has only made long, not given
 /// blocks: on a full disk that is SIGBUS. With the blocks there beforehand it is an error.
 inline void reserve_lock_file(const std::filesystem::path& directory) {
-  constexpr off_t kBytes = 64 * 1024;  // more than the table of kMaxReaders takes
+  constexpr off_t kBytes = off_t{64} * 1024;  // more than the table of kMaxReaders takes
   const Fd file(::open((directory / "lock.mdb").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!file) {
     throw Error("open lock.mdb", errno);
