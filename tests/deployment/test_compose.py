@@ -11,7 +11,7 @@ from harness.judge import Judge
 from harness.messages import picture
 from harness.ports import accepts_connections, free_port
 from harness.publisher import Publisher
-from harness.store import REPOSITORY, Bucket
+from harness.store import Bucket, Endpoint, REPOSITORY
 from harness.waiting import wait_until
 
 STAND_INS = """
@@ -84,8 +84,7 @@ def test_a_picture_passes_through_compose_yaml_as_it_stands(project):
     wait_until(project.is_ready, 60, project.log, poll=0.5)
     wait_until(lambda: accepts_connections(project.store_port), 20, project.log)
 
-    store = SimpleNamespace(address=f"127.0.0.1:{project.store_port}", port=project.store_port,
-                            access_key="compose", secret_key="compose-secret")  # fmt: skip
+    store = Endpoint(project.store_port, "compose", "compose-secret")
     judge = Judge(Bucket(store, "pictures"))
     with Publisher(SimpleNamespace(port=project.broker_port), judge) as publisher:
         publisher.send(picture(topic="ia/factory1/line1/station1/productImage"))

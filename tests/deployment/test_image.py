@@ -12,7 +12,7 @@ from harness.messages import pictures
 from harness.metrics import Metrics
 from harness.ports import accepts_connections, free_port
 from harness.publisher import Publisher
-from harness.store import REPOSITORY, Bucket
+from harness.store import Bucket, Endpoint, REPOSITORY
 from harness.waiting import wait_until
 
 BUCKET = "umh-images"
@@ -82,10 +82,8 @@ class Plant:
 
     def bucket(self):
         return Bucket(
-            SimpleNamespace(address=f"127.0.0.1:{self.store_port}", port=self.store_port,
-                            access_key="plant", secret_key="plant-secret"),
-            BUCKET,
-        )  # fmt: skip
+            Endpoint(self.store_port, "plant", "plant-secret"), BUCKET
+        )
 
     def publisher(self, judge):
         wait_until(lambda: accepts_connections(self.broker_port), 20, self.broker.log)

@@ -6,11 +6,10 @@ import re
 import signal
 import subprocess
 import time
-from types import SimpleNamespace
 
 import pytest
 from harness.ports import accepts_connections
-from harness.store import REPOSITORY, Bucket
+from harness.store import Bucket, Endpoint, REPOSITORY
 from harness.waiting import wait_until
 
 SCRIPT = REPOSITORY / "scripts" / "quickstart"
@@ -71,9 +70,7 @@ class Quickstart:
     def bucket(self):
         access_key, secret_key = (self.state / "credentials").read_text().split()
         port = self.record("minio")[2][0]
-        return Bucket(SimpleNamespace(address=f"127.0.0.1:{port}", port=port,
-                                      access_key=access_key, secret_key=secret_key),
-                      "pictures")  # fmt: skip
+        return Bucket(Endpoint(port, access_key, secret_key), "pictures")
 
 
 def start_time(pid):

@@ -44,43 +44,17 @@ class StoredObject:
     metadata: dict
 
 
-class Store(Service):
-    def __init__(self, folder, binary, name="store"):
-        super().__init__(name, folder)
-        self._binary = binary
-        self.port = free_port()
-        self._console_port = free_port()
-        self.access_key = "integration"
-        self.secret_key = "integration-secret"
-        # What the server takes for right from its next start on; see lock_out().
-        self._password = self.secret_key
+class Endpoint:
+    """A store on the loopback, whoever runs it."""
+
+    def __init__(self, port, access_key, secret_key):
+        self.port = port
+        self.access_key = access_key
+        self.secret_key = secret_key
 
     @property
     def address(self):
         return f"127.0.0.1:{self.port}"
-
-    def command(self):
-        return [
-            self._binary, "server", "--quiet",
-            "--address", self.address,
-            "--console-address", f"127.0.0.1:{self._console_port}",
-            self.folder / "data",
-        ]  # fmt: skip
-
-    def environment(self):
-        return super().environment() | {
-            "HOME": str(self.folder),
-            "MINIO_ROOT_USER": self.access_key,
-            "MINIO_ROOT_PASSWORD": self._password,
-            "MINIO_BROWSER": "off",
-        }
-
-    def is_up(self):
-        # The health check answers a little before the server takes signed requests.
-        try:
-            return self.get("/minio/health/ready")[0] == 200 and self.get("/any")[0] != 503
-        except (OSError, http.client.HTTPException):
-            return False
 
     def get(self, path):
         """(status, headers, body) of a signed GET. Thread-safe, one kept connection a thread.
@@ -114,6 +88,39 @@ class Store(Service):
         if fresh or self.port not in connections:
             connections[self.port] = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         return connections[self.port]
+
+
+class Store(Endpoint, Service):
+    def __init__(self, folder, binary, name="store"):
+        Service.__init__(self, name, folder)
+        Endpoint.__init__(self, free_port(), "integration", "integration-secret")
+        self._binary = binary
+        self._console_port = free_port()
+        # What the server takes for right from its next start on; see lock_out().
+        self._password = self.secret_key
+
+    def command(self):
+        return [
+            self._binary, "server", "--quiet",
+            "--address", self.address,
+            "--console-address", f"127.0.0.1:{self._console_port}",
+            self.folder / "data",
+        ]  # fmt: skip
+
+    def environment(self):
+        return super().environment() | {
+            "HOME": str(self.folder),
+            "MINIO_ROOT_USER": self.access_key,
+            "MINIO_ROOT_PASSWORD": self._password,
+            "MINIO_BROWSER": "off",
+        }
+
+    def is_up(self):
+        # The health check answers a little before the server takes signed requests.
+        try:
+            return self.get("/minio/health/ready")[0] == 200 and self.get("/any")[0] != 503
+        except (OSError, http.client.HTTPException):
+            return False
 
     def lock_out(self):
         """From the next start on the clients' secret key is wrong."""
