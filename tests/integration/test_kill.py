@@ -51,13 +51,7 @@ def test_no_picture_is_lost_when_the_daemon_is_killed_while_it_starts(new_stack)
 def test_no_picture_is_lost_whatever_the_protocol(new_stack, version, qos):
     stack = new_stack(MQTT_VERSION=version, MQTT_QOS=qos).start()
     stream = stack.stream(stream_of_pictures(1000), per_second=200, qos=qos)
-    clock = Clockwork(0.7)
-    while stream.running:
-        clock.wait_for_tick()
-        stack.bridge.kill()
-        stack.bridge.launch()
-    stream.finish()
-    stack.bridge.wait_until_ready()
+    stack.kill_bridge_while(stream, every=0.7)
     stack.assert_exactly_stored(within=40)
 
 

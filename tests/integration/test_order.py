@@ -5,7 +5,7 @@ import random
 import pytest
 
 from harness.messages import picture
-from harness.waiting import Clockwork, wait_until
+from harness.waiting import wait_until
 
 KEYS = 6
 
@@ -44,13 +44,7 @@ def test_the_later_stays_over_an_outage_of_the_store(new_stack, attempt):
 def test_the_later_stays_though_the_daemon_is_killed(new_stack):
     stack = new_stack(UPLOADER_THREADS=8).start()
     stream = stack.stream(same_keys(900), per_second=150)
-    clock = Clockwork(0.6)
-    while stream.running:
-        clock.wait_for_tick()
-        stack.bridge.kill()
-        stack.bridge.launch()
-    stream.finish()
-    stack.bridge.wait_until_ready()
+    stack.kill_bridge_while(stream, every=0.6)
     assert_last_ones_stay(stack, within=30)
 
 

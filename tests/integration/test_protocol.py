@@ -82,13 +82,7 @@ def test_qos_2_works_with_5(new_stack):
     stack = new_stack(MQTT_VERSION="5", MQTT_QOS=2).start()
     assert granted(stack, FILTER) == [2]
     stream = stack.stream(pictures(300), per_second=200, qos=2)
-    clock = Clockwork(0.5)
-    while stream.running:
-        clock.wait_for_tick()
-        stack.bridge.kill()
-        stack.bridge.launch()
-    stream.finish()
-    stack.bridge.wait_until_ready()
+    stack.kill_bridge_while(stream, every=0.5)
     stack.assert_exactly_stored()
     received = stack.bridge.metrics().by_label("mqtt_to_blob_messages_received_total", "qos")
     assert set(qos for qos, count in received.items() if count) <= {"2"}

@@ -5,6 +5,7 @@ from harness.broker import Broker
 from harness.judge import Judge
 from harness.publisher import Publisher, Stream
 from harness.store import Store
+from harness.waiting import Clockwork
 
 TOPIC_FILTER = "ia/rawImage/#"
 
@@ -62,6 +63,16 @@ class Stack:
 
     def stream(self, messages, per_second=None, qos=1):
         return Stream(self.publisher, messages, per_second, qos)
+
+    def kill_bridge_while(self, stream, every):
+        """Kills the bridge and starts it again, every so many seconds, until all is published."""
+        clock = Clockwork(every)
+        while stream.running:
+            clock.wait_for_tick()
+            self.bridge.kill()
+            self.bridge.launch()
+        stream.finish()
+        self.bridge.wait_until_ready()
 
     def start_afresh(self):
         """For tests that share a stack: an empty bucket, and nothing expected in it."""
