@@ -30,6 +30,8 @@ namespace {
 
 constexpr const char* kClientIdNote = "mqtt.client_id";
 constexpr std::chrono::seconds kNoteRetry{1};
+/// How long a DISCONNECT may take to leave.
+constexpr std::chrono::milliseconds kGoodbyePatience{500};
 
 /// What Paho reported.
 struct Event {
@@ -133,16 +135,12 @@ class Receiver::Session final : public paho::Events {
         }
       } catch (const paho::Error& error) {
         log::warn("mqtt", "connection given up", {{"cause", error.what()}});
-        give_up_connection();
       }
-      if (stop.stop_requested()) {
-        break;
+      end_connection();
+      if (!stop.stop_requested()) {
+        static_cast<void>(sleep_for(pause_.next(Clock::now()), stop));
       }
-      stats_.connected = false;
-      stats_.subscribed = false;
-      static_cast<void>(sleep_for(pause_.next(Clock::now()), stop));
     }
-    say_goodbye();
     const std::lock_guard lock(mutex_);
     finished_ = true;
     changed_.notify_all();
@@ -176,11 +174,7 @@ class Receiver::Session final : public paho::Events {
 
   /// One attempt; true when the broker has accepted us.
   [[nodiscard]] bool connect(const std::stop_token& stop) {
-    if (!client_ || client_->version() != version_.current()) {
-      client_.reset();
-      client_.emplace(options_, client_id_, version_.current(), *this);
-    }
-    drop_old_events();
+    client_.emplace(options_, client_id_, version_.current(), *this);
     client_->connect();
     // Paho gives up by itself after connect_timeout; the name look-up comes on top of it.
     const auto deadline = Clock::now() + 2 * options_.connect_timeout + std::chrono::seconds(30);
@@ -197,7 +191,6 @@ class Receiver::Session final : public paho::Events {
     if (!stop.stop_requested()) {
       on_refused(-1, false);
     }
-    give_up_connection();
     return false;
   }
 
@@ -257,7 +250,7 @@ class Receiver::Session final : public paho::Events {
       const bool waiting = subscriber_.state() == State::waiting;
       const auto event = next_event(stop, waiting ? deadline : Clock::time_point::max());
       if (stop.stop_requested()) {
-        return;
+        return hang_up(std::stop_token());
       }
       if (!event) {
         if (!message_in_hand_ && messages == messages_) {
@@ -295,47 +288,27 @@ class Receiver::Session final : public paho::Events {
     } else {
       log::warn("mqtt", "connection lost", {{"broker", broker()}});
     }
-    // After a DISCONNECT Paho would wait for the broker to close, and report that at some later
-    // time; an unanswered SUBSCRIBE would be sent on the next connection.
-    if (event.kind == Event::Kind::server_disconnect ||
-        subscriber_.state() == Subscriber::State::waiting) {
-      give_up_connection();
-    }
   }
 
-  /// Ends the connection so that the next attempt starts afresh.
-  void hang_up(const std::stop_token& stop,
-               std::chrono::milliseconds patience = std::chrono::seconds(5)) {
+  /// Says good-bye to the broker.
+  void hang_up(const std::stop_token& stop) {
     client_->disconnect();
-    const auto deadline = Clock::now() + patience;
+    const auto deadline = Clock::now() + kGoodbyePatience;
     while (const auto event = next_event(stop, deadline)) {
       if (event->kind == Event::Kind::disconnected || event->kind == Event::Kind::connection_lost) {
         break;
       }
     }
-    give_up_connection();
   }
 
-  /// Nothing of the connection is reported afterwards, so that nothing of it can be taken for the
-  /// next one's.
-  void give_up_connection() {
+  /// Each connection has a handle of its own. Paho still works on the old connection while it
+  /// reports its end, and calls the failure callback of whoever connects the same handle by then;
+  /// it would send an unanswered SUBSCRIBE on the next connection; and after the broker's
+  /// DISCONNECT it reports the end at some later time. Nothing is reported once the handle is gone.
+  void end_connection() {
     stats_.connected = false;
     stats_.subscribed = false;
     client_.reset();
-  }
-
-  void say_goodbye() {
-    if (stats_.connected) {
-      try {
-        hang_up(std::stop_token(), std::chrono::milliseconds(500));
-      } catch (const paho::Error& error) {
-        log::debug("mqtt", "disconnect failed", {{"cause", error.what()}});
-      }
-    }
-    give_up_connection();
-  }
-
-  void drop_old_events() {
     const std::lock_guard lock(mutex_);
     events_.clear();
   }

@@ -31,6 +31,11 @@ std::string packet(int first_byte, const std::string& body) {
   return bytes + body;
 }
 
+bool is_readable_within(const Fd& fd, int milliseconds) {
+  pollfd waiting{fd.get(), POLLIN, 0};
+  return ::poll(&waiting, 1, milliseconds) == 1;
+}
+
 }  // namespace
 
 int ScriptedBroker::Packet::protocol_level() const {
@@ -44,22 +49,20 @@ std::uint16_t ScriptedBroker::Packet::packet_id() const {
 }
 
 void ScriptedBroker::accept() {
-  pollfd waiting{listener_.socket.get(), POLLIN, 0};
-  if (::poll(&waiting, 1, kPatienceMilliseconds) != 1) {
+  if (!is_called_within(kPatienceMilliseconds)) {
     throw std::runtime_error("no client came");
   }
   client_ = Fd(::accept4(listener_.socket.get(), nullptr, nullptr, SOCK_CLOEXEC));
 }
 
-bool ScriptedBroker::readable_within(int milliseconds) const {
-  pollfd waiting{client_.get(), POLLIN, 0};
-  return ::poll(&waiting, 1, milliseconds) == 1;
+bool ScriptedBroker::is_called_within(int milliseconds) const {
+  return is_readable_within(listener_.socket, milliseconds);
 }
 
 std::string ScriptedBroker::read_bytes(std::size_t count) {
   std::string bytes;
   while (bytes.size() < count) {
-    if (!readable_within(kPatienceMilliseconds)) {
+    if (!is_readable_within(client_, kPatienceMilliseconds)) {
       throw std::runtime_error("the client sent nothing");
     }
     std::string part(count - bytes.size(), '\0');
@@ -86,7 +89,7 @@ ScriptedBroker::Packet ScriptedBroker::read() {
 }
 
 std::optional<ScriptedBroker::Packet> ScriptedBroker::read_within(int milliseconds) {
-  return readable_within(milliseconds) ? std::optional(read()) : std::nullopt;
+  return is_readable_within(client_, milliseconds) ? std::optional(read()) : std::nullopt;
 }
 
 ScriptedBroker::Packet ScriptedBroker::expect(Type type) {

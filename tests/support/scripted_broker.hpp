@@ -43,6 +43,8 @@ class ScriptedBroker {
 
   /// The next client; an open connection is closed before.
   void accept();
+  /// Whether a client connects within the time; it waits for accept().
+  [[nodiscard]] bool is_called_within(int milliseconds) const;
   [[nodiscard]] Packet read();
   /// The next packet, or nothing when none comes within the time.
   [[nodiscard]] std::optional<Packet> read_within(int milliseconds);
@@ -62,7 +64,6 @@ class ScriptedBroker {
   void close() { client_ = Fd(); }
 
  private:
-  [[nodiscard]] bool readable_within(int milliseconds) const;
   [[nodiscard]] std::string read_bytes(std::size_t count);
 
   LoopbackListener listener_;

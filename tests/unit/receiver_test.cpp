@@ -9,6 +9,7 @@
 
 #include "m2b/spool/spool.hpp"
 #include "support/eventually.hpp"
+#include "support/reader_hog.hpp"
 #include "support/scripted_broker.hpp"
 #include "support/temp_dir.hpp"
 
@@ -42,6 +43,9 @@ TEST_SUITE("receiver") {
 
     void start() {
       spool.emplace(spool_options);
+      start_receiver();
+    }
+    void start_receiver() {
       receiver.emplace(options, *spool);
       receiver->start();
     }
@@ -219,6 +223,20 @@ TEST_SUITE("receiver") {
     CHECK(receiver->stats().sessions_lost == 0);
   }
 
+  TEST_CASE_FIXTURE(Fixture, "the end of a connection never spoils the next one") {
+    be_granted_once();
+    constexpr int kTimes = 20;
+    for (int i = 0; i < kTimes; ++i) {
+      broker.accept_session(true);
+      CHECK(subscribed());
+      broker.close();
+    }
+    broker.accept_session(true);
+    CHECK_FALSE(broker.read_within(kQuietMilliseconds));
+    CHECK(receiver->stats().connect_failures == 0);
+    CHECK(receiver->stats().connections_lost == kTimes + 1);
+  }
+
   TEST_CASE_FIXTURE(Fixture, "a session that the broker lost is counted, and subscribed again") {
     start();
     broker.accept_session(false);
@@ -244,6 +262,23 @@ TEST_SUITE("receiver") {
     broker.grant_subscription();
     CHECK(subscribed());
     CHECK(receiver->stats().sessions_lost == 0);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a client id that cannot be read is waited for, not replaced") {
+    test::ReaderHog hog(spool_options.directory / "records");
+    start();
+    const auto first = broker.accept_session(false);
+    broker.grant_subscription();
+    CHECK(noted());
+    stop();
+    CHECK(broker.expect(Type::disconnect).type == Type::disconnect);
+
+    spool.emplace(spool_options);
+    hog.take_all();
+    start_receiver();
+    CHECK_FALSE(broker.is_called_within(kQuietMilliseconds));
+    hog.give_back();
+    CHECK(broker.accept_session(true).body == first.body);
   }
 
   TEST_CASE_FIXTURE(Fixture, "filters of an earlier configuration are unsubscribed") {
