@@ -1,5 +1,6 @@
 #include "m2b/spool/spool.hpp"
 
+#include <cerrno>
 #include <mutex>
 #include <utility>
 
@@ -28,6 +29,14 @@ std::uint64_t map_bytes(const CapacityLimits& limits, std::uint64_t file_system_
 CapacityLimits limits_of(const SpoolOptions& options, std::uint64_t file_system_bytes) {
   return {options.max_bytes,
           options.min_free_bytes.value_or(default_min_free_bytes(file_system_bytes))};
+}
+
+const char* remedy_of(const lmdb::Error& error) {
+  if (error.code() == ENOSPC || error.code() == EDQUOT) {
+    return "Make room on that disk, or set SPOOL_DIR to a folder on another";
+  }
+  return "If its files are damaged, move the folder aside (it holds messages: keep it) and start "
+         "again";
 }
 
 }  // namespace
@@ -77,10 +86,8 @@ Spool::Spool(const SpoolOptions& options) {
   try {
     impl_ = std::make_unique<Impl>(options);
   } catch (const lmdb::Error& error) {
-    throw SpoolError(
-        "cannot open the spool in " + options.directory.string() + ": " + error.what() +
-        ". If its files are damaged, move the folder aside (it holds messages: keep it) "
-        "and start again");
+    throw SpoolError("cannot open the spool in " + options.directory.string() + ": " +
+                     error.what() + ". " + remedy_of(error));
   }
 }
 

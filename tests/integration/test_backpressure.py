@@ -1,9 +1,11 @@
 """A full spool: the broker keeps the rest, and flow resumes by itself."""
 
+import os
+
 import pytest
 
 from harness import volumes
-from harness.messages import pictures
+from harness.messages import Message, pictures
 from harness.waiting import stays_true, wait_until
 
 MEBIBYTE = 1 << 20
@@ -128,3 +130,54 @@ def test_errors_of_the_disk_are_survived(new_stack, syscall):
     assert "commit failed" in stack.bridge.log_text()
     assert stack.bridge.dead_letters() == {}
     stack.bridge.wait_until_spool_is_empty()
+
+
+def test_a_disk_that_is_full_at_the_first_start_is_a_clear_error(new_stack):
+    """Not SIGBUS, which is what LMDB's map of its lock file gives there. Then it just works."""
+    stack = new_stack()
+    spool = stack.folder / "disk"
+    on_disk = volumes.on_ext4(spool, stack.folder / "disk.img", 16 * MEBIBYTE)
+    # Its folders are there, so that it is the database that finds no block.
+    fill = 'mkdir "$0/records" "$0/dead-letters"; cat /dev/zero >"$0/file" 2>/dev/null; exec "$@"'
+    stack.bridge = stack.new_bridge(
+        "bridge", [*on_disk, "sh", "-c", fill, spool],
+        SPOOL_DIR=spool, SPOOL_MIN_FREE_BYTES="0",
+    )  # fmt: skip
+    stack.bridge.launch()
+    assert stack.bridge.wait_for_exit(10) == os.EX_IOERR, stack.bridge.tail()
+    for fact in ("No space left on device", str(spool), "Make room"):
+        assert fact in stack.bridge.log_text()
+
+    stack.bridge = stack.new_bridge(
+        "bridge-with-room", [*on_disk, "sh", "-c", 'rm "$0/file"; exec "$@"', spool],
+        SPOOL_DIR=spool, SPOOL_MIN_FREE_BYTES="0",
+    )  # fmt: skip
+    stack.start()
+    stack.publisher.send(*pictures(10))
+    stack.assert_exactly_stored()
+
+
+def test_dead_letters_that_cannot_be_written_hold_nobody_up(new_stack):
+    """They wait in the spool, counted, and are written once there is room."""
+    stack = new_stack()
+    spool = stack.folder / "spool"
+    letters = spool / "dead-letters"
+    stack.bridge = stack.new_bridge("bridge", volumes.on_tmpfs(letters, "256k"), SPOOL_DIR=spool)
+    stack.start()
+    rubbish = [Message("ia/rawImage/a/b", bytes([i]) * 150_000) for i in range(4)]
+    stack.publisher.send(*pictures(20), rubbish[0], *pictures(20), *rubbish[1:], *pictures(20))
+    stack.assert_exactly_stored()
+    waiting = len(rubbish) - sum(stack.bridge.dead_letters().values())
+    assert waiting >= 3, "256 KiB hold one of them at most"
+    stays_true(
+        lambda: stack.bridge.metric("spool_messages") == waiting, 3, "the rest waits in the spool"
+    )
+    assert "dead letters cannot be written" in stack.bridge.log_text()
+    assert stack.bridge.status_of("/livez") == 200
+
+    volumes.grow_tmpfs(stack.bridge.pid, letters, "64m")
+    stack.publisher.send(*pictures(20))
+    stack.assert_exactly_stored()
+    stack.bridge.wait_until_spool_is_empty(within=45)
+    assert stack.bridge.dead_letters() == {"not_json": len(rubbish)}
+    assert stack.bridge.metric("dead_letters") == len(rubbish)

@@ -225,7 +225,7 @@ TEST_SUITE("receiver") {
 
   TEST_CASE_FIXTURE(Fixture, "the end of a connection never spoils the next one") {
     be_granted_once();
-    constexpr int kTimes = 20;
+    constexpr int kTimes = 10;
     for (int i = 0; i < kTimes; ++i) {
       broker.accept_session(true);
       CHECK(subscribed());

@@ -23,6 +23,12 @@ def on_tmpfs(folder, size):
     return _within_namespace(f"mount -t tmpfs -o size={size} tmpfs {shlex.quote(str(folder))}")
 
 
+def grow_tmpfs(pid, folder, size):
+    """Gives the process's tmpfs another size while it runs."""
+    command = ["nsenter", "-t", str(pid), "-m", "mount", "-o", f"remount,size={size}", str(folder)]
+    subprocess.run(command, check=True, capture_output=True)
+
+
 def on_ext4(folder, image, size):
     """As on_tmpfs(), with a real file system in an image file, which survives the process."""
     require_root()
