@@ -136,12 +136,10 @@ def test_a_disk_that_is_full_at_the_first_start_is_a_clear_error(new_stack):
     """Not SIGBUS, which is what LMDB's map of its lock file gives there. Then it just works."""
     stack = new_stack()
     spool = stack.folder / "disk"
-    on_disk = volumes.on_ext4(spool, stack.folder / "disk.img", 16 * MEBIBYTE)
     # Its folders are there, so that it is the database that finds no block.
     fill = 'mkdir "$0/records" "$0/dead-letters"; cat /dev/zero >"$0/file" 2>/dev/null; exec "$@"'
     stack.bridge = stack.new_bridge(
-        "bridge", [*on_disk, "sh", "-c", fill, spool],
-        SPOOL_DIR=spool, SPOOL_MIN_FREE_BYTES="0",
+        "bridge", [*volumes.on_tmpfs(spool, "1m"), "sh", "-c", fill, spool], SPOOL_DIR=spool
     )  # fmt: skip
     stack.bridge.launch()
     assert stack.bridge.wait_for_exit(10) == os.EX_IOERR, stack.bridge.tail()
@@ -149,9 +147,8 @@ def test_a_disk_that_is_full_at_the_first_start_is_a_clear_error(new_stack):
         assert fact in stack.bridge.log_text()
 
     stack.bridge = stack.new_bridge(
-        "bridge-with-room", [*on_disk, "sh", "-c", 'rm "$0/file"; exec "$@"', spool],
-        SPOOL_DIR=spool, SPOOL_MIN_FREE_BYTES="0",
-    )  # fmt: skip
+        "bridge-with-room", volumes.on_tmpfs(spool, "64m"), SPOOL_DIR=spool
+    )
     stack.start()
     stack.publisher.send(*pictures(10))
     stack.assert_exactly_stored()
