@@ -27,7 +27,9 @@ class Quickstart:
 
     def launch(self, *arguments):
         return subprocess.Popen(
-            [SCRIPT, *arguments],
+            # A shell that starts something in the background lets it ignore Ctrl-C, and that is
+            # inherited down to here.
+            ["env", "--default-signal=INT", SCRIPT, *arguments],
             env=self._environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
