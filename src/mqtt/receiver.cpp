@@ -103,6 +103,9 @@ class Receiver::Session final : public paho::Events {
     ack_.hand_over(message);
     messages_.fetch_add(1, std::memory_order_relaxed);
     message_in_hand_ = false;
+    if (message_is_proof_) {
+      stats_.subscribed = true;
+    }
   }
 
  private:
@@ -244,6 +247,7 @@ class Receiver::Session final : public paho::Events {
   void serve(const std::stop_token& stop) {
     using State = Subscriber::State;
     subscriber_.begin(*client_, client_id_, session_present_);
+    message_is_proof_ = subscriber_.is_proven_by_a_message();
     std::uint64_t messages = messages_;
     auto deadline = subscribe_deadline();
     while (true) {
@@ -306,9 +310,10 @@ class Receiver::Session final : public paho::Events {
   /// it would send an unanswered SUBSCRIBE on the next connection; and after the broker's
   /// DISCONNECT it reports the end at some later time. Nothing is reported once the handle is gone.
   void end_connection() {
+    client_.reset();
+    message_is_proof_ = false;
     stats_.connected = false;
     stats_.subscribed = false;
-    client_.reset();
     const std::lock_guard lock(mutex_);
     events_.clear();
   }
@@ -323,6 +328,9 @@ class Receiver::Session final : public paho::Events {
   AckAfterCommit ack_;
   std::atomic<bool> message_in_hand_ = false;
   std::atomic<std::uint64_t> messages_ = 0;  // that were handed over
+  /// A backlog may hold up our SUBSCRIBE for as long as it lasts: Paho's sending thread hardly gets
+  /// the lock that its receiving thread holds for each message.
+  std::atomic<bool> message_is_proof_ = false;
 
   // Only the mqtt-session thread touches these.
   std::string client_id_;

@@ -36,6 +36,7 @@ void Subscriber::look_at_the_past(paho::Client& client, bool session_present) {
   const NoteRead note = spool_.read_note(kSubscriptionNote);
   const auto* const text = std::get_if<std::string>(&note);
   const auto before = text != nullptr ? decode_subscription(*text) : std::nullopt;
+  message_is_proof_ = session_present && before == wanted_;
   if (!before || !before->same_session(wanted_)) {
     return;
   }

@@ -39,6 +39,11 @@ class Subscriber {
 
   [[nodiscard]] State state() const noexcept { return state_; }
 
+  /// Whether a message on this connection is as good as the answer: the broker has kept a session,
+  /// and just this was granted to the last one that we know of. A session that the broker made anew
+  /// since then has no subscription and gets no messages.
+  [[nodiscard]] bool is_proven_by_a_message() const noexcept { return message_is_proof_; }
+
  private:
   void look_at_the_past(paho::Client& client, bool session_present);
   void conclude(MqttVersion version);
@@ -49,6 +54,7 @@ class Subscriber {
   ReceiverStats& stats_;
 
   State state_ = State::waiting;
+  bool message_is_proof_ = false;
   Subscription wanted_;
   std::optional<SubscribeRound> round_;
   std::optional<Subscription> granted_;  // by a session that was never in doubt since

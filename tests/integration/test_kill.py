@@ -27,7 +27,7 @@ def test_no_picture_is_lost_when_the_daemon_is_killed_every_second(new_stack):
         stack.bridge.launch()
         kills += 1
     stream.finish()
-    stack.bridge.wait_until_ready()
+    stack.bridge.wait_until_ready()  # also while it catches up
     assert kills >= 15
     assert stack.judge.expected_count == PICTURES
     stack.assert_exactly_stored(within=60)

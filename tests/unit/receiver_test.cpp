@@ -264,6 +264,32 @@ TEST_SUITE("receiver") {
     CHECK(receiver->stats().sessions_lost == 0);
   }
 
+  TEST_CASE_FIXTURE(Fixture, "messages of a session that was kept prove the subscription") {
+    for (const bool same_filters : {true, false}) {
+      options.client_id = same_filters ? "same" : "other";
+      start();
+      broker.accept_session(false);
+      broker.grant_subscription();
+      CHECK(subscribed());
+      stop();
+      CHECK(broker.expect(Type::disconnect).type == Type::disconnect);
+
+      options.filters.push_back("more/#");
+      options.filters.resize(same_filters ? 1 : 2);
+      start();
+      broker.accept_session(true);
+      CHECK(broker.expect(Type::subscribe).type == Type::subscribe);
+      CHECK_FALSE(receiver->stats().subscribed);
+      for (const std::uint16_t id : std::initializer_list<std::uint16_t>{
+               1, 2}) {  // after the second the first is wholly dealt with
+        broker.publish(id, "ia/x", "picture", 1);
+        CHECK(broker.expect(Type::puback).packet_id() == id);
+      }
+      CHECK(receiver->stats().subscribed == same_filters);
+      stop();
+    }
+  }
+
   TEST_CASE_FIXTURE(Fixture, "a client id that cannot be read is waited for, not replaced") {
     test::ReaderHog hog(spool_options.directory / "records");
     start();
