@@ -8,6 +8,9 @@
 namespace m2b {
 namespace {
 
+constexpr const char* kRecords = "records";
+constexpr const char* kReasons = "reasons";
+
 // A reason: version, reason, time, then the detail as text.
 constexpr std::uint8_t kReasonVersion = 1;
 constexpr std::size_t kReasonHeaderBytes = 10;
@@ -37,15 +40,20 @@ class Key {
 DeadLetters::DeadLetters(std::filesystem::path directory, std::uint64_t map_bytes)
     : directory_(std::move(directory)),
       map_bytes_(map_bytes),
-      opened_(open(directory_, map_bytes_)) {}
+      opened_(open(directory_, map_bytes_, lmdb::File::Scrutiny::trees)) {}
 
 DeadLetters::Opened DeadLetters::open(const std::filesystem::path& directory,
-                                      std::uint64_t map_bytes) {
+                                      std::uint64_t map_bytes, lmdb::File::Scrutiny scrutiny) {
+  static_cast<void>(mend({.folder = directory,
+                          .map_bytes = map_bytes,
+                          .databases = {{kRecords, MDB_INTEGERKEY}, {kReasons, MDB_INTEGERKEY}}},
+                         scrutiny));
   lmdb::EnvHandle env = lmdb::open_env(directory, map_bytes);
   lmdb::Txn txn = lmdb::Txn::write(env.get());
-  const PieceStore records(txn, "records");
-  const MDB_dbi reasons = lmdb::open_database(txn, "reasons", MDB_CREATE | MDB_INTEGERKEY);
+  const PieceStore records(txn, kRecords);
+  const MDB_dbi reasons = lmdb::open_database(txn, kReasons, MDB_CREATE | MDB_INTEGERKEY);
   std::move(txn).commit();
+  mark_made(directory);
   return {std::move(env), records, reasons};
 }
 
@@ -58,7 +66,7 @@ MDB_env* DeadLetters::env() const {
 
 void DeadLetters::reopen() {
   opened_.env.reset();  // LMDB must not have one file open twice in a process
-  opened_ = open(directory_, map_bytes_);
+  opened_ = open(directory_, map_bytes_, lmdb::File::Scrutiny::values);
 }
 
 void DeadLetters::add(const std::vector<DeadLetter>& letters) {

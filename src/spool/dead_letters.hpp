@@ -8,6 +8,7 @@
 #include "m2b/spool/dead_letter.hpp"
 #include "m2b/spool/message.hpp"
 #include "spool/lmdb.hpp"
+#include "spool/mending.hpp"
 #include "spool/piece_store.hpp"
 
 namespace m2b {
@@ -49,7 +50,8 @@ class DeadLetters {
     PieceStore records;
     MDB_dbi reasons;
   };
-  [[nodiscard]] static Opened open(const std::filesystem::path& directory, std::uint64_t map_bytes);
+  [[nodiscard]] static Opened open(const std::filesystem::path& directory, std::uint64_t map_bytes,
+                                   lmdb::File::Scrutiny scrutiny);
   [[nodiscard]] MDB_env* env() const;
 
   std::filesystem::path directory_;

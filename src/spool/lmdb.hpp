@@ -25,6 +25,10 @@ class Error : public std::runtime_error {
   Error(const char* function, int code)
       : std::runtime_error(std::string(function) + ": " + mdb_strerror(code)), code_(code) {}
   [[nodiscard]] int code() const noexcept { return code_; }
+  /// The file is not what LMDB wrote.
+  [[nodiscard]] bool is_damage() const noexcept {
+    return code_ == MDB_CORRUPTED || code_ == MDB_PAGE_NOTFOUND;
+  }
 
  private:
   int code_;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "spool/lmdb_file.hpp"
+
 namespace m2b {
 namespace {
 
@@ -95,6 +97,11 @@ void for_each_piece(const lmdb::Txn& txn, MDB_dbi dbi, SpoolId id, Visit visit) 
 static_assert(PieceStore::kPieceBytes * kMaxPieces > (std::uint64_t{1} << 28),
               "the largest MQTT message fits");
 
+std::optional<PieceStore::Piece> PieceStore::piece_of(std::string_view key) noexcept {
+  const auto number = key_at(lmdb::to_val(key));
+  return number ? std::optional(Piece{*number >> kPieceBits, *number % kMaxPieces}) : std::nullopt;
+}
+
 PieceStore::PieceStore(const lmdb::Txn& txn, const char* name)
     : dbi_(lmdb::open_database(txn, name, MDB_CREATE | MDB_INTEGERKEY)) {}
 
@@ -111,8 +118,20 @@ void PieceStore::replace(const lmdb::Txn& txn, SpoolId id, std::string_view valu
 std::optional<std::size_t> PieceStore::erase(const lmdb::Txn& txn, SpoolId id) const {
   std::optional<std::size_t> bytes;
   for_each_piece(txn, dbi_, id, [&](MDB_cursor* cursor, std::string_view piece) {
+    if (!lmdb::frees_its_own_pages(piece)) {
+      throw lmdb::Error("page header of a value", MDB_CORRUPTED);
+    }
     bytes = bytes.value_or(0) + piece.size();
     lmdb::check(mdb_cursor_del(cursor, 0), "mdb_cursor_del");
+    return true;
+  });
+  return bytes;
+}
+
+std::uint64_t PieceStore::bytes_of(const lmdb::Txn& txn, SpoolId id) const {
+  std::uint64_t bytes = 0;
+  for_each_piece(txn, dbi_, id, [&](MDB_cursor*, std::string_view piece) {
+    bytes += piece.size();
     return true;
   });
   return bytes;

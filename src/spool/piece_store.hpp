@@ -21,6 +21,13 @@ class PieceStore {
   /// Fills 16 pages of 4 KiB exactly: LMDB puts a header of 16 bytes before such a value.
   static constexpr std::size_t kPieceBytes = 65'520;
 
+  /// Which piece of which value stands under a key; nothing when it is no such key.
+  struct Piece {
+    std::uint64_t id;
+    std::uint64_t number;
+  };
+  [[nodiscard]] static std::optional<Piece> piece_of(std::string_view key) noexcept;
+
   /// Opens, or creates in a write transaction, the database of this name.
   PieceStore(const lmdb::Txn& txn, const char* name);
 
@@ -31,8 +38,12 @@ class PieceStore {
   /// Writes a value under any id, replacing one that is there.
   void replace(const lmdb::Txn& txn, SpoolId id, std::string_view value) const;
 
-  /// Removes the value, whatever its bytes; nothing when there was none, otherwise its size.
+  /// Removes the value, whatever its bytes; nothing when there was none, otherwise its size. Throws
+  /// MDB_CORRUPTED rather than let LMDB free pages that belong to others.
   std::optional<std::size_t> erase(const lmdb::Txn& txn, SpoolId id) const;
+
+  /// Of all its pieces; 0: there is none.
+  [[nodiscard]] std::uint64_t bytes_of(const lmdb::Txn& txn, SpoolId id) const;
 
   /// The first piece, valid as long as the transaction: the whole value when it is short.
   [[nodiscard]] std::optional<std::string_view> first_piece(const lmdb::Txn& txn, SpoolId id) const;

@@ -1,58 +1,191 @@
 #include "spool/record_env.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
+#include <map>
 #include <mutex>
 
+#include "m2b/util/log.hpp"
 #include "spool/little_endian.hpp"
 #include "spool/record_codec.hpp"
+#include "spool/sealed.hpp"
 
 namespace m2b {
 namespace {
 
+constexpr const char* kRecords = "records";
+constexpr const char* kAccounts = "accounts";
+constexpr const char* kNotes = "notes";
 constexpr std::string_view kTotalsKey = "totals";
-constexpr std::size_t kTotalsFields = 4;
-using TotalsBytes = std::array<char, kTotalsFields * sizeof(std::uint64_t)>;
+constexpr std::size_t kAccountsFields = 6;
 
-TotalsBytes encode(const SpoolTotals& totals) {
-  TotalsBytes bytes{};
-  store_le(&bytes[0], totals.received);
-  store_le(&bytes[8], totals.stored);
-  store_le(&bytes[16], totals.dead_lettered);
-  store_le(&bytes[24], totals.waiting_bytes);
+std::string encode(const Accounts& accounts) {
+  std::string bytes(kAccountsFields * sizeof(std::uint64_t), '\0');
+  store_le(&bytes[0], accounts.last_id);
+  store_le(&bytes[8], accounts.totals.received);
+  store_le(&bytes[16], accounts.totals.stored);
+  store_le(&bytes[24], accounts.totals.dead_lettered);
+  store_le(&bytes[32], accounts.totals.set_aside);
+  store_le(&bytes[40], accounts.totals.waiting_bytes);
   return bytes;
 }
 
-SpoolTotals decode(std::string_view bytes) {
-  if (bytes.size() < TotalsBytes{}.size()) {
+std::optional<Accounts> decode(std::string_view bytes) {
+  if (bytes.size() != kAccountsFields * sizeof(std::uint64_t)) {
+    return std::nullopt;
+  }
+  return Accounts{.totals = {.received = load_le<std::uint64_t>(&bytes[8]),
+                             .stored = load_le<std::uint64_t>(&bytes[16]),
+                             .dead_lettered = load_le<std::uint64_t>(&bytes[24]),
+                             .set_aside = load_le<std::uint64_t>(&bytes[32]),
+                             .waiting_bytes = load_le<std::uint64_t>(&bytes[40])},
+                  .last_id = load_le<std::uint64_t>(&bytes[0])};
+}
+
+std::optional<Accounts> find_accounts(const lmdb::Txn& txn, MDB_dbi dbi) {
+  const auto bytes = sealed::get(txn, dbi, kTotalsKey);
+  return bytes ? decode(*bytes) : std::nullopt;
+}
+
+Accounts load_accounts(const lmdb::Txn& txn, MDB_dbi dbi) {
+  const auto accounts = find_accounts(txn, dbi);
+  if (!accounts) {
     throw lmdb::Error("accounts of the spool", MDB_CORRUPTED);
   }
-  return {.received = load_le<std::uint64_t>(&bytes[0]),
-          .stored = load_le<std::uint64_t>(&bytes[8]),
-          .dead_lettered = load_le<std::uint64_t>(&bytes[16]),
-          .waiting_bytes = load_le<std::uint64_t>(&bytes[24])};
+  return *accounts;
+}
+
+std::optional<Accounts> accounts_of(const lmdb::File& damaged, lmdb::File::Snapshot snapshot) {
+  std::optional<Accounts> found;
+  damaged.walk(snapshot, kAccounts, [&](std::string_view, const lmdb::File::Value& value) {
+    const auto bytes = sealed::open(value.in_leaf);
+    found = bytes ? decode(*bytes) : found;
+  });
+  return found;
+}
+
+/// Higher than any id that was given so far, where nothing tells which that was: ids begin with 1,
+/// and no spool takes 4,096 messages in each second since 1970.
+std::uint64_t id_by_clock() {
+  const auto seconds =
+      std::chrono::duration_cast<std::chrono::seconds>(wall_now().time_since_epoch());
+  return static_cast<std::uint64_t>(seconds.count()) << 12U;
 }
 
 SpoolId next(SpoolId id) { return SpoolId{to_number(id) + 1}; }
+
+/// The records that are there.
+struct Found {
+  std::uint64_t count = 0;
+  std::uint64_t bytes = 0;
+};
+
+Found find_records(const lmdb::Txn& txn, const PieceStore& records) {
+  Found found;
+  for (auto id = records.lower_bound(txn, SpoolId{0}); id;
+       id = records.lower_bound(txn, next(*id))) {
+    found.count += 1;
+    found.bytes += records.bytes_of(txn, *id);
+  }
+  return found;
+}
+
+/// Records that came after the last commit that can be read as a whole: no tree leads to them any
+/// more, but ids above `last_id` were never in an older one, so what is found of them is theirs.
+/// Only whole ones with the right checksum are taken. Returns the highest id.
+std::uint64_t rescue_newer(const lmdb::Txn& txn, const PieceStore& records,
+                           const lmdb::File& damaged, std::uint64_t last_id) {
+  constexpr std::uint64_t kMostInOneCommit = 1'000'000;
+  std::map<std::uint64_t, std::map<std::uint64_t, std::string>> pieces;  // by id and number
+  damaged.scan([&](std::string_view key, const lmdb::File::Value& value) {
+    const auto piece = PieceStore::piece_of(key);
+    if (!piece || piece->id <= last_id || piece->id - last_id > kMostInOneCommit ||
+        value.bytes > PieceStore::kPieceBytes) {
+      return;
+    }
+    if (auto bytes = damaged.load(value)) {
+      pieces[piece->id][piece->number] = *std::move(bytes);
+    }
+  });
+  std::uint64_t highest = last_id;
+  for (const auto& [id, parts] : pieces) {
+    std::string bytes;
+    for (const auto& [number, part] : parts) {
+      bytes += part;
+    }
+    const auto header = decode_header(bytes);
+    if (header && checksum_matches(SpoolId{id}, *header, bytes)) {
+      records.replace(txn, SpoolId{id}, bytes);
+      highest = id;
+    }
+  }
+  return highest;
+}
+
+/// Makes the accounts of a mended environment right: what was waiting and is not there any more is
+/// set aside.
+void settle_accounts(const lmdb::Txn& txn, const lmdb::File* damaged) {
+  const PieceStore records(txn, kRecords);
+  const MDB_dbi dbi = lmdb::open_database(txn, kAccounts, MDB_CREATE);
+  std::optional<Accounts> kept;
+  if (damaged != nullptr) {
+    kept = accounts_of(*damaged, lmdb::File::Snapshot::newest);
+    const bool is_newest = kept && damaged->knows_its_newest();
+    kept = kept ? kept : accounts_of(*damaged, lmdb::File::Snapshot::previous);
+    if (kept && !is_newest) {
+      const std::uint64_t highest = rescue_newer(txn, records, *damaged, kept->last_id);
+      kept->totals.received += highest - kept->last_id;
+      kept->last_id = highest;
+    }
+  }
+  const Found found = find_records(txn, records);
+  if (!kept) {
+    log::error("spool", "its accounts could not be read and begin anew");
+    kept = Accounts{.totals = {.received = found.count}, .last_id = id_by_clock()};
+  }
+  SpoolTotals& totals = kept->totals;
+  const std::uint64_t waiting = totals.waiting();
+  if (found.count <= waiting) {
+    totals.set_aside += waiting - found.count;
+  } else {
+    // The last commit's removals came back; they will be stored, and counted, once more.
+    totals.stored -= std::min(totals.stored, found.count - waiting);
+    totals.received = totals.stored + totals.dead_lettered + totals.set_aside + found.count;
+  }
+  totals.waiting_bytes = found.bytes;
+  sealed::put(txn, dbi, kTotalsKey, encode(*kept));
+}
 
 }  // namespace
 
 RecordEnv::RecordEnv(std::filesystem::path directory, std::uint64_t map_bytes)
     : directory_(std::move(directory)),
       map_bytes_(map_bytes),
-      opened_(open(directory_, map_bytes_)) {}
+      opened_(open(directory_, map_bytes_, lmdb::File::Scrutiny::trees)) {}
 
-RecordEnv::Opened RecordEnv::open(const std::filesystem::path& directory, std::uint64_t map_bytes) {
+RecordEnv::Opened RecordEnv::open(const std::filesystem::path& directory, std::uint64_t map_bytes,
+                                  lmdb::File::Scrutiny scrutiny) {
+  static_cast<void>(mend({.folder = directory,
+                          .map_bytes = map_bytes,
+                          .databases = {{kRecords, MDB_INTEGERKEY}, {kAccounts, 0}, {kNotes, 0}},
+                          .settle = settle_accounts},
+                         scrutiny));
   lmdb::EnvHandle env = lmdb::open_env(directory, map_bytes);
   lmdb::Txn txn = lmdb::Txn::write(env.get());
-  const PieceStore records(txn, "records");
-  const MDB_dbi accounts = lmdb::open_database(txn, "accounts", MDB_CREATE);
-  const MDB_dbi notes = lmdb::open_database(txn, "notes", MDB_CREATE);
-  if (!lmdb::get(txn, accounts, kTotalsKey)) {
-    const TotalsBytes none = encode({});
-    lmdb::put(txn, accounts, kTotalsKey, {none.data(), none.size()});
+  const PieceStore records(txn, kRecords);
+  const MDB_dbi accounts = lmdb::open_database(txn, kAccounts, MDB_CREATE);
+  const MDB_dbi notes = lmdb::open_database(txn, kNotes, MDB_CREATE);
+  if (!find_accounts(txn, accounts)) {
+    if (is_made(directory)) {
+      settle_accounts(txn, nullptr);
+    } else {
+      sealed::put(txn, accounts, kTotalsKey, encode({}));
+    }
   }
   std::move(txn).commit();
+  mark_made(directory);
   return {std::move(env), records, accounts, notes};
 }
 
@@ -71,27 +204,23 @@ bool RecordEnv::is_open() const {
 void RecordEnv::reopen() {
   const std::unique_lock lock(mutex_);
   opened_.env.reset();  // LMDB must not have one file open twice in a process
-  opened_ = open(directory_, map_bytes_);
-}
-
-SpoolTotals RecordEnv::load_totals(const lmdb::Txn& txn, MDB_dbi accounts) {
-  const auto bytes = lmdb::get(txn, accounts, kTotalsKey);
-  return decode(bytes.value_or(std::string_view{}));
+  opened_ = open(directory_, map_bytes_, lmdb::File::Scrutiny::values);
 }
 
 RecordEnv::Batch::Batch(RecordEnv& env)
     : env_(env),
       lock_(env.mutex_),
       txn_(lmdb::Txn::write(env.env())),
-      totals_(load_totals(txn_, env.opened_.accounts)) {}
+      accounts_(load_accounts(txn_, env.opened_.accounts)) {}
 
 SpoolId RecordEnv::Batch::append(const MessageView& message) {
-  const SpoolId id{totals_.received + 1};
+  const SpoolId id{accounts_.last_id + 1};
   const HeaderBytes header = encode_header(id, message);
   const std::string_view header_view(header.data(), header.size());
   env_.opened_.records.append(txn_, id, {header_view, message.topic, message.payload});
-  totals_.received += 1;
-  totals_.waiting_bytes += header.size() + message.topic.size() + message.payload.size();
+  accounts_.last_id += 1;
+  accounts_.totals.received += 1;
+  accounts_.totals.waiting_bytes += header.size() + message.topic.size() + message.payload.size();
   return id;
 }
 
@@ -100,19 +229,19 @@ void RecordEnv::Batch::erase(SpoolId id, bool dead_lettered) {
   if (!bytes) {
     return;
   }
-  (dead_lettered ? totals_.dead_lettered : totals_.stored) += 1;
-  totals_.waiting_bytes -= std::min<std::uint64_t>(*bytes, totals_.waiting_bytes);
+  SpoolTotals& totals = accounts_.totals;
+  (dead_lettered ? totals.dead_lettered : totals.stored) += 1;
+  totals.waiting_bytes -= std::min<std::uint64_t>(*bytes, totals.waiting_bytes);
 }
 
 void RecordEnv::Batch::put_note(std::string_view name, std::string_view text) {
-  lmdb::put(txn_, env_.opened_.notes, name, text);
+  sealed::put(txn_, env_.opened_.notes, name, text);
 }
 
 SpoolTotals RecordEnv::Batch::commit() && {
-  const TotalsBytes bytes = encode(totals_);
-  lmdb::put(txn_, env_.opened_.accounts, kTotalsKey, {bytes.data(), bytes.size()});
+  sealed::put(txn_, env_.opened_.accounts, kTotalsKey, encode(accounts_));
   std::move(txn_).commit();
-  return totals_;
+  return accounts_.totals;
 }
 
 std::vector<SpoolEntry> RecordEnv::list(SpoolId after, std::size_t max) const {
@@ -170,13 +299,12 @@ std::optional<WallTime> RecordEnv::oldest_received_at() const {
 std::optional<std::string> RecordEnv::note(std::string_view name) const {
   const std::shared_lock lock(mutex_);
   const lmdb::Txn txn = lmdb::Txn::read(env());
-  const auto text = lmdb::get(txn, opened_.notes, name);
-  return text ? std::optional(std::string(*text)) : std::nullopt;
+  return sealed::get(txn, opened_.notes, name);
 }
 
 SpoolTotals RecordEnv::totals() const {
   const std::shared_lock lock(mutex_);
-  return load_totals(lmdb::Txn::read(env()), opened_.accounts);
+  return load_accounts(lmdb::Txn::read(env()), opened_.accounts).totals;
 }
 
 RecordEnv::Usage RecordEnv::usage() const {

@@ -11,9 +11,16 @@
 
 #include "m2b/spool/spool.hpp"
 #include "spool/lmdb.hpp"
+#include "spool/mending.hpp"
 #include "spool/piece_store.hpp"
 
 namespace m2b {
+
+/// What is written of the accounts.
+struct Accounts {
+  SpoolTotals totals;
+  std::uint64_t last_id = 0;  // the last one that was given
+};
 
 /// The LMDB environment of the waiting records, with the accounts and notes. Reading from any
 /// thread; one writer at a time. Throws lmdb::Error.
@@ -37,7 +44,7 @@ class RecordEnv {
     RecordEnv& env_;
     std::shared_lock<std::shared_mutex> lock_;
     lmdb::Txn txn_;
-    SpoolTotals totals_;
+    Accounts accounts_;
   };
 
   [[nodiscard]] std::vector<SpoolEntry> list(SpoolId after, std::size_t max) const;
@@ -57,8 +64,8 @@ class RecordEnv {
 
   /// False after a reopen() that failed.
   [[nodiscard]] bool is_open() const;
-  /// Closes and opens the environment: after a failed write of the meta page LMDB refuses
-  /// everything until then. Waits for readers.
+  /// Closes the environment, looks at it closely, mends it if it is damaged, and opens it again:
+  /// after a failed write of the meta page LMDB refuses everything until then. Waits for readers.
   void reopen();
 
  private:
@@ -69,10 +76,10 @@ class RecordEnv {
     MDB_dbi notes;
   };
 
-  [[nodiscard]] static Opened open(const std::filesystem::path& directory, std::uint64_t map_bytes);
+  [[nodiscard]] static Opened open(const std::filesystem::path& directory, std::uint64_t map_bytes,
+                                   lmdb::File::Scrutiny scrutiny);
   /// The handle, or an error while a failed reopen() has left none. Caller holds mutex_.
   [[nodiscard]] MDB_env* env() const;
-  [[nodiscard]] static SpoolTotals load_totals(const lmdb::Txn& txn, MDB_dbi accounts);
 
   const std::filesystem::path directory_;
   const std::uint64_t map_bytes_;

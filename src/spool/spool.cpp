@@ -35,8 +35,7 @@ const char* remedy_of(const lmdb::Error& error) {
   if (error.code() == ENOSPC || error.code() == EDQUOT) {
     return "Make room on that disk, or set SPOOL_DIR to a folder on another";
   }
-  return "If its files are damaged, move the folder aside (it holds messages: keep it) and start "
-         "again";
+  return "SPOOL_DIR must be on a local disk that can be read and written";
 }
 
 }  // namespace
@@ -59,16 +58,21 @@ class Spool::Impl {
                {"waiting", totals.waiting()},
                {"waiting_bytes", totals.waiting_bytes},
                {"dead_letters", writer_.dead_letters_kept()},
+               {"set_aside", totals.set_aside},
                {"max_bytes", limits_.max_bytes},
                {"min_free_bytes", limits_.min_free_bytes}});
   }
 
+  [[nodiscard]] const SpoolDirectory& directory() const noexcept { return directory_; }
   [[nodiscard]] const RecordEnv& records() const noexcept { return records_; }
   [[nodiscard]] SpoolWriter& writer() noexcept { return writer_; }
 
   void on_read_failed(const lmdb::Error& error) {
     if (const auto held_back = read_failures_.admit(error.what())) {
       log::error("spool", "cannot be read", {{"cause", error.what()}, {"repeated", *held_back}});
+    }
+    if (error.is_damage()) {
+      writer_.distrust_records();
     }
   }
 
@@ -121,8 +125,7 @@ ReadResult Spool::read(SpoolId id) const {
         impl_->records().read(id));
   } catch (const lmdb::Error& error) {
     impl_->on_read_failed(error);
-    const bool damaged = error.code() == MDB_CORRUPTED || error.code() == MDB_PAGE_NOTFOUND;
-    return damaged ? ReadResult(DamagedRecord{}) : ReadResult(ReadFailed{});
+    return ReadFailed{};
   }
 }
 
@@ -160,6 +163,8 @@ std::optional<WallTime> Spool::oldest_received_at() const {
 const DurationHistogram& Spool::commit_time() const noexcept {
   return impl_->writer().commit_time();
 }
+
+std::uint64_t Spool::files_set_aside() const { return impl_->directory().files_set_aside(); }
 
 std::uint64_t Spool::dead_letters_kept() const { return impl_->writer().dead_letters_kept(); }
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <lmdb.h>
 #include <sys/file.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -103,9 +104,25 @@ void SpoolDirectory::sync(const std::filesystem::path& directory) {
   }
 }
 
-SpoolDirectory::Space SpoolDirectory::space() const noexcept {
+std::uint64_t SpoolDirectory::files_set_aside() const noexcept {
+  std::error_code none;
+  std::uint64_t count = 0;
+  for (std::filesystem::directory_iterator at(path_ / kSetAside, none), end; !none && at != end;
+       at.increment(none)) {
+    ++count;
+  }
+  return count;
+}
+
+bool SpoolDirectory::is_full(int code, const std::filesystem::path& directory) noexcept {
+  constexpr std::uint64_t kNothingLeft = std::uint64_t{1} << 20;
+  return code == ENOSPC || code == EDQUOT || code == MDB_MAP_FULL ||
+         (code == EIO && space_of(directory).free_bytes < kNothingLeft);
+}
+
+SpoolDirectory::Space SpoolDirectory::space_of(const std::filesystem::path& path) noexcept {
   struct statvfs stat {};
-  if (::statvfs(path_.c_str(), &stat) != 0) {
+  if (::statvfs(path.c_str(), &stat) != 0) {
     return {};
   }
   return {.free_bytes = std::uint64_t{stat.f_bavail} * stat.f_frsize,

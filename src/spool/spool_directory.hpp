@@ -19,14 +19,25 @@ class SpoolDirectory {
   /// Makes the entries of a folder durable, so that a new file is found after a power cut.
   static void sync(const std::filesystem::path& directory);
 
+  /// Damaged files that are kept, in the folder kSetAside.
+  [[nodiscard]] std::uint64_t files_set_aside() const noexcept;
+  static constexpr const char* kSetAside = "set-aside";
+
   struct Space {
     std::uint64_t free_bytes;  // for unprivileged users, as df shows it
     std::uint64_t total_bytes;
   };
   /// Of the file system; zeroes when it cannot be told.
-  [[nodiscard]] Space space() const noexcept;
+  [[nodiscard]] Space space() const noexcept { return space_of(path_); }
+
+  /// Whether LMDB's code means that the disk is full: a short write, too, is EIO to LMDB, so that
+  /// the disk itself is asked.
+  [[nodiscard]] bool is_full(int code) const noexcept { return is_full(code, path_); }
+  [[nodiscard]] static bool is_full(int code, const std::filesystem::path& directory) noexcept;
 
  private:
+  [[nodiscard]] static Space space_of(const std::filesystem::path& path) noexcept;
+
   std::filesystem::path path_;
   Fd lock_;
 };

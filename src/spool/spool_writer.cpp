@@ -25,13 +25,6 @@ std::uint64_t bytes_on_disk(const MessageView& message) {
   return (message.topic.size() + message.payload.size() + kHeaders + kPage - 1) / kPage * kPage;
 }
 
-/// LMDB reports a short write on a full disk as EIO, so the disk itself is asked too.
-bool is_disk_full(int code, const SpoolDirectory& directory) {
-  constexpr std::uint64_t kNothingLeft = std::uint64_t{1} << 20;
-  return code == ENOSPC || code == EDQUOT || code == MDB_MAP_FULL ||
-         (code == EIO && directory.space().free_bytes < kNothingLeft);
-}
-
 template <class Env>
 void reopen(Env& env) {
   try {
@@ -127,6 +120,12 @@ void SpoolWriter::set_append_listener(std::function<void()> listener) {
   append_listener_ = std::move(listener);
 }
 
+void SpoolWriter::distrust_records() {
+  const std::lock_guard lock(mutex_);
+  records_are_distrusted_ = true;
+  work_arrived_.notify_one();
+}
+
 void SpoolWriter::close() {
   {
     const std::lock_guard lock(mutex_);
@@ -157,11 +156,19 @@ std::uint64_t SpoolWriter::dead_letters_kept() const {
 void SpoolWriter::run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     collect(stop);
+    if (take_distrust()) {
+      reopen_records();
+    }
     write_batch(/*take_appends=*/true);
   }
   take_arrived();
   write_batch(/*take_appends=*/false);
   end_tickets();
+}
+
+bool SpoolWriter::take_distrust() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(records_are_distrusted_, false);
 }
 
 void SpoolWriter::take_arrived() {
@@ -180,10 +187,10 @@ void SpoolWriter::collect(const std::stop_token& stop) {
   } else if (!in_hand_.appends.empty()) {
     // They found no room. Another message will not find any either, but a removal makes some.
     work_arrived_.wait_until(lock, stop, recheck_at_, [this] {
-      return !arrived_.removals.empty() || !arrived_.notes.empty();
+      return !arrived_.removals.empty() || !arrived_.notes.empty() || records_are_distrusted_;
     });
   } else {
-    work_arrived_.wait(lock, stop, [this] { return !arrived_.empty(); });
+    work_arrived_.wait(lock, stop, [this] { return !arrived_.empty() || records_are_distrusted_; });
   }
   in_hand_.take(arrived_);
 }
@@ -232,6 +239,7 @@ void SpoolWriter::on_committed(const SpoolTotals& totals, const Removals& remova
     note.ticket.set_value(Durability::durable);
   }
   in_hand_.notes.clear();
+  last_removed_ = removals;
   if (listener) {
     listener();
   }
@@ -263,9 +271,8 @@ void SpoolWriter::write_letters(Removals& removals) {
   give_up_unwritten(removals);
 }
 
-/// False when the record cannot be read now. A record that is gone needs no letter; one that is
-/// damaged beyond reading gets a letter without bytes, or it would stay for ever.
-bool SpoolWriter::add_letter(const Removal& removal, std::vector<DeadLetter>& letters) const {
+/// False when the record cannot be read now. A record that is gone needs no letter.
+bool SpoolWriter::add_letter(const Removal& removal, std::vector<DeadLetter>& letters) {
   try {
     if (auto raw = records_.read_raw(removal.id)) {
       letters.push_back({removal.id, removal.burial->rejection, std::move(*raw)});
@@ -274,11 +281,10 @@ bool SpoolWriter::add_letter(const Removal& removal, std::vector<DeadLetter>& le
   } catch (const std::bad_alloc&) {
     return false;
   } catch (const lmdb::Error& error) {
-    if (error.code() != MDB_CORRUPTED && error.code() != MDB_PAGE_NOTFOUND) {
-      return false;
+    if (error.is_damage()) {
+      distrust_records();
     }
-    letters.push_back({removal.id, removal.burial->rejection, "unreadable"});
-    return true;
+    return false;
   }
 }
 
@@ -301,7 +307,7 @@ void SpoolWriter::commit_letters(std::vector<DeadLetter>& letters,
                   {"disk_free_bytes", directory_.space().free_bytes},
                   {"repeated", *held_back}});
     }
-    if (!is_disk_full(error.code(), directory_)) {
+    if (!directory_.is_full(error.code())) {
       reopen(dead_letters_);
     }
   }
@@ -369,7 +375,7 @@ SpoolTotals SpoolWriter::commit(const Removals& removals, std::size_t appends) {
 }
 
 void SpoolWriter::on_commit_failed(const lmdb::Error& error) {
-  const bool full = is_disk_full(error.code(), directory_);
+  const bool full = directory_.is_full(error.code());
   skip_appends_once_ = full;
   set_intake(full ? Intake::disk_full : Intake::disk_error);
   if (const auto held_back = failures_.admit(error.what())) {
@@ -381,9 +387,19 @@ void SpoolWriter::on_commit_failed(const lmdb::Error& error) {
   if (!full || !records_.is_open()) {
     // After a failed sync the mapped pages cannot be trusted, and after a failed write of the meta
     // page LMDB refuses every transaction (MDB_PANIC) until the environment is opened again.
-    reopen(records_);
+    reopen_records();
   }
   paused_until_ = Clock::now() + backoff_.next();
+}
+
+/// If the records had to be mended, what the last commit removed may have come back, and nobody
+/// would ask for it again: it is removed once more.
+void SpoolWriter::reopen_records() {
+  reopen(records_);
+  const std::lock_guard lock(mutex_);
+  uncommitted_removals_ += last_removed_.size();
+  in_hand_.removals.insert(in_hand_.removals.begin(), last_removed_.begin(), last_removed_.end());
+  last_removed_.clear();
 }
 
 void SpoolWriter::set_intake(Intake intake) {

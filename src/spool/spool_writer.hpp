@@ -40,6 +40,8 @@ class SpoolWriter {
   [[nodiscard]] bool remove_stored(SpoolId id, const std::stop_token& stop);
   [[nodiscard]] Burial bury(SpoolId id, Rejection rejection, const std::stop_token& stop);
   void set_append_listener(std::function<void()> listener);
+  /// A reader has met damage: the records are looked at, and mended, before the next commit.
+  void distrust_records();
   void close();
 
   [[nodiscard]] SpoolTotals totals() const;
@@ -87,16 +89,18 @@ class SpoolWriter {
 
   void run(const std::stop_token& stop);
   void take_arrived();
+  [[nodiscard]] bool take_distrust();
   void collect(const std::stop_token& stop);
   void write_batch(bool take_appends);
   void write_letters(Removals& removals);
-  [[nodiscard]] bool add_letter(const Removal& removal, std::vector<DeadLetter>& letters) const;
+  [[nodiscard]] bool add_letter(const Removal& removal, std::vector<DeadLetter>& letters);
   void commit_letters(std::vector<DeadLetter>& letters, std::vector<PendingBurial*>& burials);
   void give_up_unwritten(Removals& removals);
   [[nodiscard]] std::size_t admitted_appends();
   SpoolTotals commit(const Removals& removals, std::size_t appends);
   void on_committed(const SpoolTotals& totals, const Removals& removals, std::size_t appends);
   void on_commit_failed(const lmdb::Error& error);
+  void reopen_records();
   void set_intake(Intake intake);
   void end_tickets();
 
@@ -108,6 +112,7 @@ class SpoolWriter {
 
   // Only the writer thread touches these.
   Pending in_hand_;
+  Removals last_removed_;             // by the last commit
   Clock::time_point paused_until_{};  // nothing is tried before, after a failed commit
   Clock::time_point recheck_at_{};    // when appends without room look again
   bool skip_appends_once_ = false;    // the disk was full: deletions alone may succeed
@@ -120,6 +125,7 @@ class SpoolWriter {
   Pending arrived_;
   std::size_t uncommitted_removals_ = 0;
   bool closed_ = false;
+  bool records_are_distrusted_ = false;
   SpoolTotals totals_;
   std::uint64_t dead_letters_kept_ = 0;
   Intake intake_ = Intake::open;

@@ -130,11 +130,15 @@ void add_spool(Families& families, const Spool& spool) {
   families
       .family("spool_account_messages_total",
               "Accounts of the spool since it was made, restarts included: received = stored + "
-              "dead_lettered + spool_messages.",
+              "dead_lettered + set_aside + spool_messages.",
               MetricType::Counter)
       .add(totals.received, {{"account", "received"}})
       .add(totals.stored, {{"account", "stored"}})
-      .add(totals.dead_lettered, {{"account", "dead_lettered"}});
+      .add(totals.dead_lettered, {{"account", "dead_lettered"}})
+      .add(totals.set_aside, {{"account", "set_aside"}});
+  families.gauge("spool_set_aside_files",
+                 "Damaged files that are kept in the spool's folder set-aside.",
+                 static_cast<double>(spool.files_set_aside()));
 }
 
 void add_pipeline(Families& families, const Pipeline& pipeline) {

@@ -261,6 +261,63 @@ TEST_SUITE("spool") {
     CHECK(payload(2) == "intact");
   }
 
+  TEST_CASE_FIXTURE(Fixture, "damage that LMDB would act upon is mended while it runs") {
+    append_durably(*spool, "t", "OVERFLOWS-" + std::string(5000, 'm'));
+    append_durably(*spool, "t", std::string(100'000, 'x'));
+    append_durably(*spool, "t", "gone");
+    CHECK(spool->remove_stored(SpoolId{3}));
+    CHECK(settled(1));
+    // LMDB frees as many pages as the header of a value's first page says.
+    std::fstream file(options.directory / "records" / "data.mdb",
+                      std::ios::binary | std::ios::in | std::ios::out);
+    const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+    const std::size_t page = bytes.find("OVERFLOWS-") / 4096 * 4096;
+    REQUIRE(bytes.at(page + 10) == 4);  // a value's own page
+    file.seekp(static_cast<std::streamoff>(page + 12));
+    file.put(30);
+    file.close();
+
+    CHECK(spool->remove_stored(SpoolId{1}));
+    CHECK(eventually([&] { return spool->files_set_aside() == 1; }));
+    CHECK(settled(2));
+    CHECK(ids() == std::vector<std::uint64_t>{2});  // and 3, removed just before, did not come back
+    CHECK(payload(2) == std::string(100'000, 'x'));
+    CHECK(spool->totals().set_aside == 0);
+    append_durably(*spool, "t", "goes on");
+    CHECK(payload(4) == "goes on");
+    CHECK(spool->totals().received == 4);
+    CHECK(spool->totals().waiting() == 2);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "damage that a reader meets is mended while it runs") {
+    append_durably(*spool, "t", std::string(5000, 'l'));
+    append_durably(*spool, "t", std::string(5000, 'x'));
+    const auto path = options.directory / "records" / "data.mdb";
+    std::string bytes;
+    {
+      std::ifstream in(path, std::ios::binary);
+      bytes.assign(std::istreambuf_iterator<char>(in), {});
+    }
+    // In the leaves, behind the key of record 1, stands the number of the value's page.
+    const std::string key("\0\0\1\0\0\0\0\0", 8);
+    std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+    for (std::size_t at = bytes.find(key); at != std::string::npos; at = bytes.find(key, at + 1)) {
+      if (bytes[at / 4096 * 4096 + 10] == 2) {
+        file.seekp(static_cast<std::streamoff>(at + key.size() + 4));
+        file.put(1);
+      }
+    }
+    file.close();
+
+    CHECK(std::holds_alternative<ReadFailed>(spool->read(SpoolId{1})));
+    CHECK(eventually([&] { return spool->files_set_aside() == 1; }));
+    CHECK(eventually([&] { return std::holds_alternative<NoRecord>(spool->read(SpoolId{1})); }));
+    CHECK(payload(2) == std::string(5000, 'x'));
+    append_durably(*spool, "t", "goes on");
+    CHECK(spool->totals().set_aside == 1);
+    CHECK(spool->totals().waiting() == 2);
+  }
+
   TEST_CASE_FIXTURE(Fixture, "the file stays bounded by what waited at once") {
     const std::string picture(200'000, 'p');
     std::uintmax_t after_first_rounds = 0;
@@ -297,14 +354,6 @@ TEST_SUITE("spool") {
       CHECK(std::string(error.what()).find((dir.path() / "file").string()) != std::string::npos);
       CHECK(std::string(error.what()).find("SPOOL_DIR") != std::string::npos);
     }
-  }
-
-  TEST_CASE("a file that is no spool is a clear error and stays as it is") {
-    test::TempDir dir;
-    std::filesystem::create_directories(dir.path() / "records");
-    std::ofstream(dir.path() / "records" / "data.mdb") << std::string(8192, 'g');
-    CHECK_THROWS_AS(Spool({.directory = dir.path()}), SpoolError);
-    CHECK(std::filesystem::file_size(dir.path() / "records" / "data.mdb") == 8192);
   }
 
   TEST_CASE_FIXTURE(Fixture, "a second spool on the folder is told who holds it") {

@@ -20,7 +20,8 @@
 
 namespace m2b {
 
-/// The spool cannot be used at start: the text names the directory, the cause and the remedy.
+/// The spool cannot be used at start: the text names the directory, the cause and the remedy. Never
+/// because its files are damaged.
 class SpoolError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -44,14 +45,18 @@ enum class Intake {
 [[nodiscard]] const char* to_string(Intake intake) noexcept;
 
 /// The accounts of the spool since it was made; they survive restarts, because they are written in
-/// the same transactions as what they count. received = stored + dead_lettered + waiting().
+/// the same transactions as what they count.
+/// received = stored + dead_lettered + set_aside + waiting().
 struct SpoolTotals {
   std::uint64_t received = 0;
   std::uint64_t stored = 0;
   std::uint64_t dead_lettered = 0;
+  std::uint64_t set_aside = 0;      // only in a damaged file that was set aside
   std::uint64_t waiting_bytes = 0;  // of the waiting records, without the tree's own pages
 
-  [[nodiscard]] std::uint64_t waiting() const noexcept { return received - stored - dead_lettered; }
+  [[nodiscard]] std::uint64_t waiting() const noexcept {
+    return received - stored - dead_lettered - set_aside;
+  }
 };
 
 /// A record that waits, without its bytes.
@@ -87,7 +92,8 @@ using NoteRead = std::variant<std::string, NoNote, ReadFailed>;
 /// after the restart.
 class Spool {
  public:
-  /// Opens or makes the spool and takes the directory's lock. Throws SpoolError.
+  /// Opens or makes the spool and takes the directory's lock. What is damaged is mended: what can
+  /// be read goes on, the damaged file is kept in `set-aside`. Throws SpoolError.
   explicit Spool(const SpoolOptions& options);
   ~Spool();
   Spool(const Spool&) = delete;
@@ -126,6 +132,8 @@ class Spool {
   /// When the oldest waiting record was received; nothing when none waits.
   [[nodiscard]] std::optional<WallTime> oldest_received_at() const;
   [[nodiscard]] const DurationHistogram& commit_time() const noexcept;
+  /// Damaged files that are kept in `set-aside`.
+  [[nodiscard]] std::uint64_t files_set_aside() const;
   /// Dead letters that are kept, by count.
   [[nodiscard]] std::uint64_t dead_letters_kept() const;
 

@@ -1,0 +1,230 @@
+#include "spool/mending.hpp"
+
+#include <fcntl.h>
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <ctime>
+#include <map>
+#include <system_error>
+#include <utility>
+
+#include "m2b/util/fd.hpp"
+#include "m2b/util/log.hpp"
+#include "spool/spool_directory.hpp"
+
+namespace m2b {
+namespace {
+
+namespace fs = std::filesystem;
+using Snapshot = lmdb::File::Snapshot;
+
+constexpr std::size_t kBatchBytes = std::size_t{16} << 20;
+
+void rename_durably(const fs::path& from, const fs::path& to) {
+  std::error_code error;
+  fs::rename(from, to, error);
+  if (error) {
+    throw lmdb::Error("rename", error.value());
+  }
+  SpoolDirectory::sync(from.parent_path());
+  if (from.parent_path() != to.parent_path()) {
+    SpoolDirectory::sync(to.parent_path());
+  }
+}
+
+void make_folder(const fs::path& folder) {
+  std::error_code error;
+  if (fs::create_directory(folder, error)) {
+    fs::permissions(folder, fs::perms::owner_all, error);
+    SpoolDirectory::sync(folder.parent_path());
+  }
+  if (error) {
+    throw lmdb::Error("mkdir", error.value());
+  }
+}
+
+fs::path data_file(const fs::path& folder) { return folder / "data.mdb"; }
+fs::path made_mark(const fs::path& folder) { return folder / "made"; }
+fs::path fresh_folder(const fs::path& folder) { return folder.native() + ".fresh"; }
+
+/// Moves a folder out of the way, under a name that tells what it was and when.
+fs::path set_aside(const fs::path& folder) {
+  const fs::path shelf = folder.parent_path() / SpoolDirectory::kSetAside;
+  make_folder(shelf);
+  const std::string name = fmt::format("{}-{:%Y%m%dT%H%M%SZ}", folder.filename().string(),
+                                       fmt::gmtime(std::time(nullptr)));
+  fs::path place = shelf / name;
+  for (int number = 2; fs::exists(place); ++number) {
+    place = shelf / fmt::format("{}-{}", name, number);
+  }
+  rename_durably(folder, place);
+  return place;
+}
+
+/// The damaged file; none when it is missing.
+std::optional<lmdb::File> open_file(const fs::path& folder) {
+  if (!fs::exists(data_file(folder))) {
+    return std::nullopt;
+  }
+  return std::optional<lmdb::File>(std::in_place, data_file(folder));
+}
+
+std::optional<std::string> find_fault(const fs::path& folder, lmdb::File::Scrutiny scrutiny) {
+  const auto file = open_file(folder);
+  if (file && !file->is_empty()) {
+    return file->find_fault(scrutiny);
+  }
+  if (is_made(folder)) {
+    return std::string(file ? "data.mdb is empty" : "data.mdb is missing");
+  }
+  return std::nullopt;
+}
+
+/// Carries entries from a damaged file into a fresh environment.
+class Carrier {
+ public:
+  Carrier(const MendingPlan& plan, MDB_env* fresh) : env_(fresh), txn_(lmdb::Txn::write(fresh)) {
+    for (const DatabaseSpec& database : plan.databases) {
+      databases_.emplace(database.name,
+                         lmdb::open_database(txn_, database.name, database.flags | MDB_CREATE));
+    }
+  }
+
+  /// The newest commit, and what only the one before still has: the newest one's way to it may be
+  /// damaged. What was removed by the last commit comes back that way, which is harmless: it is
+  /// stored once more, under the same key, in the same order.
+  void carry_all(const MendingPlan& plan, const lmdb::File& from) {
+    for (const Snapshot snapshot : {Snapshot::newest, Snapshot::previous}) {
+      for (const DatabaseSpec& database : plan.databases) {
+        from.walk(snapshot, database.name,
+                  [&](std::string_view key, const lmdb::File::Value& value) {
+                    carry(from, database, key, value);
+                  });
+      }
+    }
+  }
+
+  /// Ends with what `last` adds.
+  void finish(const std::function<void(const lmdb::Txn&)>& last) {
+    if (last) {
+      last(txn_);
+    }
+    std::move(txn_).commit();
+  }
+
+ private:
+  void carry(const lmdb::File& from, const DatabaseSpec& database, std::string_view key,
+             const lmdb::File::Value& value) {
+    if ((database.flags & MDB_INTEGERKEY) != 0 && key.size() != sizeof(std::uint64_t)) {
+      return;
+    }
+    const MDB_dbi dbi = databases_.at(database.name);
+    const std::string aligned_key(key);  // LMDB reads integers where they stand
+    if (lmdb::get(txn_, dbi, aligned_key)) {
+      return;
+    }
+    const auto bytes = from.load(value);
+    if (!bytes) {
+      return;
+    }
+    lmdb::put(txn_, dbi, aligned_key, *bytes);
+    batch_bytes_ += bytes->size();
+    if (batch_bytes_ >= kBatchBytes) {
+      batch_bytes_ = 0;
+      std::move(txn_).commit();
+      txn_ = lmdb::Txn::write(env_);
+    }
+  }
+
+  MDB_env* env_;
+  lmdb::Txn txn_;
+  std::map<std::string, MDB_dbi> databases_;
+  std::size_t batch_bytes_ = 0;
+};
+
+/// False when the disk had no room for all of it.
+bool fill(const MendingPlan& plan, MDB_env* fresh, const lmdb::File* damaged) {
+  bool complete = true;
+  if (damaged != nullptr) {
+    try {
+      Carrier carrier(plan, fresh);
+      carrier.carry_all(plan, *damaged);
+      carrier.finish(nullptr);
+    } catch (const lmdb::Error& error) {
+      if (!SpoolDirectory::is_full(error.code(), plan.folder)) {
+        throw;
+      }
+      complete = false;
+    }
+  }
+  Carrier(plan, fresh).finish([&](const lmdb::Txn& txn) {
+    if (plan.settle) {
+      plan.settle(txn, damaged);
+    }
+  });
+  return complete;
+}
+
+void log_mended(const MendingPlan& plan, const Mended& mended) {
+  log::error("spool",
+             "was damaged: what can be read goes on, and the damaged file is kept; messages that "
+             "are only in there are counted as set aside",
+             {{"folder", plan.folder.native()},
+              {"fault", mended.fault},
+              {"kept_at", mended.kept_at.native()},
+              {"complete", mended.complete}});
+}
+
+}  // namespace
+
+std::optional<Mended> mend(const MendingPlan& plan, lmdb::File::Scrutiny scrutiny) {
+  const fs::path fresh = fresh_folder(plan.folder);
+  const bool was_interrupted = fs::exists(fresh);
+  const bool was_set_aside =
+      was_interrupted && !fs::exists(data_file(plan.folder)) && !is_made(plan.folder);
+  if (was_set_aside) {
+    rename_durably(fresh, plan.folder);  // the crash came between the last two steps
+    return mend(plan, scrutiny);
+  }
+  std::optional<std::string> fault = find_fault(plan.folder, scrutiny);
+  if (!fault && !was_interrupted) {
+    return std::nullopt;
+  }
+  if (was_interrupted && find_fault(fresh, scrutiny)) {
+    static_cast<void>(set_aside(fresh));
+  }
+
+  Mended mended{fault.value_or("mending it was interrupted"), {}};
+  log::warn("spool", "is damaged and being mended",
+            {{"folder", plan.folder.native()}, {"fault", mended.fault}});
+  make_folder(fresh);
+  {
+    const lmdb::EnvHandle env = lmdb::open_env(fresh, plan.map_bytes);
+    const auto damaged = open_file(plan.folder);
+    mended.complete = fill(plan, env.get(), damaged ? &*damaged : nullptr);
+  }
+  mark_made(fresh);
+  SpoolDirectory::sync(fresh);
+  mended.kept_at = set_aside(plan.folder);
+  rename_durably(fresh, plan.folder);
+  log_mended(plan, mended);
+  return mended;
+}
+
+bool is_made(const std::filesystem::path& folder) { return fs::exists(made_mark(folder)); }
+
+void mark_made(const std::filesystem::path& folder) {
+  if (is_made(folder)) {
+    return;
+  }
+  const Fd file(::open(made_mark(folder).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  if (!file) {
+    throw lmdb::Error("open made", errno);
+  }
+  SpoolDirectory::sync(folder);
+}
+
+}  // namespace m2b

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "spool/lmdb.hpp"
+#include "spool/lmdb_file.hpp"
+
+namespace m2b {
+
+/// A database of an environment, as it is opened.
+struct DatabaseSpec {
+  const char* name;
+  unsigned flags;
+};
+
+/// How a damaged environment is replaced.
+struct MendingPlan {
+  std::filesystem::path folder;  // of the environment
+  std::uint64_t map_bytes;
+  std::vector<DatabaseSpec> databases;
+  /// Puts right what depends on what could be read; in the last transaction of the fresh
+  /// environment. The damaged file is none where there was nothing to read.
+  std::function<void(const lmdb::Txn& fresh, const lmdb::File* damaged)> settle = nullptr;
+};
+
+/// What was wrong with an environment, and what was done about it.
+struct Mended {
+  std::string fault;
+  std::filesystem::path kept_at;  // the damaged file, untouched
+  bool complete = true;           // false: the disk was too full for all that can be read
+};
+
+/// Looks at an environment before LMDB opens it, since LMDB crashes on damage. One that is damaged
+/// is set aside, and a fresh one with all that can be read of it takes its place. Nothing is done
+/// where nothing is wrong. A crash at any moment is harmless: the next call goes on. Throws
+/// lmdb::Error.
+[[nodiscard]] std::optional<Mended> mend(const MendingPlan& plan, lmdb::File::Scrutiny scrutiny);
+
+/// Remembers that the environment has been made: from then on a missing or empty file is damage and
+/// not a first start. Idempotent.
+void mark_made(const std::filesystem::path& folder);
+[[nodiscard]] bool is_made(const std::filesystem::path& folder);
+
+}  // namespace m2b
