@@ -9,7 +9,7 @@ import pytest
 from engine import run
 from harness.judge import Judge
 from harness.messages import picture
-from harness.ports import accepts_connections, free_port
+from harness.ports import free_port
 from harness.publisher import Publisher
 from harness.store import Bucket, Endpoint, REPOSITORY
 from harness.waiting import wait_until
@@ -82,9 +82,8 @@ def test_a_picture_passes_through_compose_yaml_as_it_stands(project):
     project("config", "--quiet")
     project("up", "--no-build", "--detach")
     wait_until(project.is_ready, 60, project.log, poll=0.5)
-    wait_until(lambda: accepts_connections(project.store_port), 20, project.log)
-
     store = Endpoint(project.store_port, "compose", "compose-secret")
+    wait_until(store.is_ready, 60, project.log, poll=0.5)
     judge = Judge(Bucket(store, "pictures"))
     with Publisher(SimpleNamespace(port=project.broker_port), judge) as publisher:
         publisher.send(picture(topic="ia/factory1/line1/station1/productImage"))

@@ -80,10 +80,11 @@ class Plant:
         self._curl = ("run", "--rm", "--network", f"container:{self.bridge.name}", services_image,
                       "curl", "-sS", "-m", "5")  # fmt: skip
 
+    def endpoint(self):
+        return Endpoint(self.store_port, "plant", "plant-secret")
+
     def bucket(self):
-        return Bucket(
-            Endpoint(self.store_port, "plant", "plant-secret"), BUCKET
-        )
+        return Bucket(self.endpoint(), BUCKET)
 
     def publisher(self, judge):
         wait_until(lambda: accepts_connections(self.broker_port), 20, self.broker.log)
@@ -128,7 +129,7 @@ def test_pictures_survive_the_kill_of_the_container_on_its_volume_alone(plant):
     plant.bridge.remove()
     plant.bridge.create().start()
     plant.store.start()
-    wait_until(lambda: accepts_connections(plant.store_port), 20, plant.store.log)
+    wait_until(plant.endpoint().is_ready, 60, plant.store.log, poll=0.5)
 
     judge.assert_exactly_stored(within=60)
     assert judge.expected_count == 50

@@ -81,6 +81,13 @@ class Endpoint:
                 if attempt == 2:
                     raise
 
+    def is_ready(self):
+        # The health check answers a little before the server takes signed requests.
+        try:
+            return self.get("/minio/health/ready")[0] == 200 and self.get("/any")[0] != 503
+        except (OSError, http.client.HTTPException):
+            return False
+
     _kept = threading.local()
 
     def _connection(self, fresh):
@@ -116,11 +123,7 @@ class Store(Endpoint, Service):
         }
 
     def is_up(self):
-        # The health check answers a little before the server takes signed requests.
-        try:
-            return self.get("/minio/health/ready")[0] == 200 and self.get("/any")[0] != 503
-        except (OSError, http.client.HTTPException):
-            return False
+        return self.is_ready()
 
     def lock_out(self):
         """From the next start on the clients' secret key is wrong."""
