@@ -110,7 +110,7 @@ TEST_SUITE("lmdb_file") {
 
   TEST_CASE_FIXTURE(Fixture, "a sound file has no fault, and the same content as for LMDB") {
     for (const std::size_t most_bytes : {100U, 3000U, 200'000U}) {
-      for (const int transactions : {1, 2, 3, 50, 300}) {
+      for (const int transactions : {1, 2, 3, 50, 150}) {
         CAPTURE(most_bytes);
         CAPTURE(transactions);
         std::filesystem::remove(path);
@@ -137,10 +137,10 @@ TEST_SUITE("lmdb_file") {
     std::mt19937_64 random(7);
     const std::vector<std::size_t> tree_pages = pages_of_trees(sound);
     int faults = 0;
-    constexpr int kFlips = 600;
+    constexpr int kFlips = 200;
     for (int i = 0; i < kFlips; ++i) {
-      // Half of them in the headers of tree pages, which matter most.
-      const std::size_t page = tree_pages[random() % tree_pages.size()];
+      // Half of them in the headers of tree pages and metas, which matter most.
+      const std::size_t page = i % 4 == 1 ? random() % 2 : tree_pages[random() % tree_pages.size()];
       const std::size_t at =
           i % 2 == 0 ? random() % sound.size() : page * lmdb::File::kPageBytes + random() % 200;
       const auto bit = static_cast<char>(1U << (random() % 8));
@@ -167,14 +167,14 @@ TEST_SUITE("lmdb_file") {
         REQUIRE(found->second.size() == value.size());
       }
     }
-    CHECK(faults > kFlips / 50);
+    CHECK(faults > kFlips / 20);
   }
 
   TEST_CASE_FIXTURE(Fixture, "cut, zeroed and overwritten files never crash the reader") {
     live(150, 5000);
     const std::string sound = read_file(path);
     std::mt19937_64 random(9);
-    for (int i = 0; i < 500; ++i) {
+    for (int i = 0; i < 150; ++i) {
       std::string damaged = sound;
       const std::size_t from = random() % damaged.size();
       const std::size_t length = std::min<std::size_t>(random() % 20'000, damaged.size() - from);
