@@ -50,7 +50,6 @@ void obey(int socket, const std::filesystem::path& environment) {
       break;
     }
   }
-  places.clear();
 }
 
 }  // namespace

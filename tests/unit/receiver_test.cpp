@@ -74,6 +74,17 @@ TEST_SUITE("receiver") {
       CHECK(noted());
       broker.close();
     }
+    /// A whole life: granted, subscribed, stopped. Returns its CONNECT.
+    ScriptedBroker::Packet live_once() {
+      start();
+      auto connect = broker.accept_session(false);
+      broker.grant_subscription();
+      CHECK(subscribed());
+      CHECK(noted());
+      stop();
+      CHECK(broker.expect(Type::disconnect).type == Type::disconnect);
+      return connect;
+    }
     bool subscribed() const {
       return eventually([&] { return receiver->stats().subscribed.load(); });
     }
@@ -250,12 +261,7 @@ TEST_SUITE("receiver") {
   }
 
   TEST_CASE_FIXTURE(Fixture, "the client id is the same after a restart, and so is the session") {
-    start();
-    const auto first = broker.accept_session(false);
-    broker.grant_subscription();
-    CHECK(noted());
-    stop();
-    CHECK(broker.expect(Type::disconnect).type == Type::disconnect);
+    const auto first = live_once();
     start();
     const auto second = broker.accept_session(true);
     CHECK(first.body == second.body);
@@ -267,12 +273,7 @@ TEST_SUITE("receiver") {
   TEST_CASE_FIXTURE(Fixture, "messages of a session that was kept prove the subscription") {
     for (const bool same_filters : {true, false}) {
       options.client_id = same_filters ? "same" : "other";
-      start();
-      broker.accept_session(false);
-      broker.grant_subscription();
-      CHECK(subscribed());
-      stop();
-      CHECK(broker.expect(Type::disconnect).type == Type::disconnect);
+      live_once();
 
       options.filters.push_back("more/#");
       options.filters.resize(same_filters ? 1 : 2);
@@ -292,12 +293,7 @@ TEST_SUITE("receiver") {
 
   TEST_CASE_FIXTURE(Fixture, "a client id that cannot be read is waited for, not replaced") {
     test::ReaderHog hog(spool_options.directory / "records");
-    start();
-    const auto first = broker.accept_session(false);
-    broker.grant_subscription();
-    CHECK(noted());
-    stop();
-    CHECK(broker.expect(Type::disconnect).type == Type::disconnect);
+    const auto first = live_once();
 
     spool.emplace(spool_options);
     hog.take_all();
