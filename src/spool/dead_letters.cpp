@@ -44,10 +44,10 @@ DeadLetters::DeadLetters(std::filesystem::path directory, std::uint64_t map_byte
 
 DeadLetters::Opened DeadLetters::open(const std::filesystem::path& directory,
                                       std::uint64_t map_bytes, lmdb::File::Scrutiny scrutiny) {
-  static_cast<void>(mend({.folder = directory,
-                          .map_bytes = map_bytes,
-                          .databases = {{kRecords, MDB_INTEGERKEY}, {kReasons, MDB_INTEGERKEY}}},
-                         scrutiny));
+  mend({.folder = directory,
+        .map_bytes = map_bytes,
+        .databases = {{kRecords, MDB_INTEGERKEY}, {kReasons, MDB_INTEGERKEY}}},
+       scrutiny);
   lmdb::EnvHandle env = lmdb::open_env(directory, map_bytes);
   lmdb::Txn txn = lmdb::Txn::write(env.get());
   const PieceStore records(txn, kRecords);

@@ -46,6 +46,16 @@ void make_folder(const fs::path& folder) {
   }
 }
 
+/// fs::exists() would throw an exception that nobody here expects.
+bool is_there(const fs::path& path) {
+  std::error_code error;
+  const bool there = fs::exists(path, error);
+  if (error) {
+    throw lmdb::Error("stat", error.value());
+  }
+  return there;
+}
+
 fs::path data_file(const fs::path& folder) { return folder / "data.mdb"; }
 fs::path made_mark(const fs::path& folder) { return folder / "made"; }
 fs::path fresh_folder(const fs::path& folder) { return folder.native() + ".fresh"; }
@@ -57,7 +67,7 @@ fs::path set_aside(const fs::path& folder) {
   const std::string name = fmt::format("{}-{:%Y%m%dT%H%M%SZ}", folder.filename().string(),
                                        fmt::gmtime(std::time(nullptr)));
   fs::path place = shelf / name;
-  for (int number = 2; fs::exists(place); ++number) {
+  for (int number = 2; is_there(place); ++number) {
     place = shelf / fmt::format("{}-{}", name, number);
   }
   rename_durably(folder, place);
@@ -66,7 +76,7 @@ fs::path set_aside(const fs::path& folder) {
 
 /// The damaged file; none when it is missing.
 std::optional<lmdb::File> open_file(const fs::path& folder) {
-  if (!fs::exists(data_file(folder))) {
+  if (!is_there(data_file(folder))) {
     return std::nullopt;
   }
   return std::optional<lmdb::File>(std::in_place, data_file(folder));
@@ -107,13 +117,7 @@ class Carrier {
     }
   }
 
-  /// Ends with what `last` adds.
-  void finish(const std::function<void(const lmdb::Txn&)>& last) {
-    if (last) {
-      last(txn_);
-    }
-    std::move(txn_).commit();
-  }
+  void finish() { std::move(txn_).commit(); }
 
  private:
   void carry(const lmdb::File& from, const DatabaseSpec& database, std::string_view key,
@@ -152,7 +156,7 @@ bool fill(const MendingPlan& plan, MDB_env* fresh, const lmdb::File* damaged) {
     try {
       Carrier carrier(plan, fresh);
       carrier.carry_all(plan, *damaged);
-      carrier.finish(nullptr);
+      carrier.finish();
     } catch (const lmdb::Error& error) {
       if (!SpoolDirectory::is_full(error.code(), plan.folder)) {
         throw;
@@ -160,61 +164,62 @@ bool fill(const MendingPlan& plan, MDB_env* fresh, const lmdb::File* damaged) {
       complete = false;
     }
   }
-  Carrier(plan, fresh).finish([&](const lmdb::Txn& txn) {
-    if (plan.settle) {
-      plan.settle(txn, damaged);
-    }
-  });
+  if (plan.settle) {
+    lmdb::Txn txn = lmdb::Txn::write(fresh);
+    plan.settle(txn, damaged);
+    std::move(txn).commit();
+  }
   return complete;
 }
 
-void log_mended(const MendingPlan& plan, const Mended& mended) {
+void log_mended(const MendingPlan& plan, const std::string& fault, const fs::path& kept_at,
+                bool complete) {
   log::error("spool",
              "was damaged: what can be read goes on, and the damaged file is kept; messages that "
              "are only in there are counted as set aside",
              {{"folder", plan.folder.native()},
-              {"fault", mended.fault},
-              {"kept_at", mended.kept_at.native()},
-              {"complete", mended.complete}});
+              {"fault", fault},
+              {"kept_at", kept_at.native()},
+              {"complete", complete}});
 }
 
 }  // namespace
 
-std::optional<Mended> mend(const MendingPlan& plan, lmdb::File::Scrutiny scrutiny) {
+void mend(const MendingPlan& plan, lmdb::File::Scrutiny scrutiny) {
   const fs::path fresh = fresh_folder(plan.folder);
-  const bool was_interrupted = fs::exists(fresh);
+  const bool was_interrupted = is_there(fresh);
   const bool was_set_aside =
-      was_interrupted && !fs::exists(data_file(plan.folder)) && !is_made(plan.folder);
+      was_interrupted && !is_there(data_file(plan.folder)) && !is_made(plan.folder);
   if (was_set_aside) {
     rename_durably(fresh, plan.folder);  // the crash came between the last two steps
     return mend(plan, scrutiny);
   }
-  std::optional<std::string> fault = find_fault(plan.folder, scrutiny);
-  if (!fault && !was_interrupted) {
-    return std::nullopt;
+  const std::optional<std::string> found = find_fault(plan.folder, scrutiny);
+  if (!found && !was_interrupted) {
+    return;
   }
   if (was_interrupted && find_fault(fresh, scrutiny)) {
     static_cast<void>(set_aside(fresh));
   }
 
-  Mended mended{fault.value_or("mending it was interrupted"), {}};
+  const std::string fault = found.value_or("mending it was interrupted");
   log::warn("spool", "is damaged and being mended",
-            {{"folder", plan.folder.native()}, {"fault", mended.fault}});
+            {{"folder", plan.folder.native()}, {"fault", fault}});
   make_folder(fresh);
+  bool complete = false;
   {
     const lmdb::EnvHandle env = lmdb::open_env(fresh, plan.map_bytes);
     const auto damaged = open_file(plan.folder);
-    mended.complete = fill(plan, env.get(), damaged ? &*damaged : nullptr);
+    complete = fill(plan, env.get(), damaged ? &*damaged : nullptr);
   }
   mark_made(fresh);
   SpoolDirectory::sync(fresh);
-  mended.kept_at = set_aside(plan.folder);
+  const fs::path kept_at = set_aside(plan.folder);
   rename_durably(fresh, plan.folder);
-  log_mended(plan, mended);
-  return mended;
+  log_mended(plan, fault, kept_at, complete);
 }
 
-bool is_made(const std::filesystem::path& folder) { return fs::exists(made_mark(folder)); }
+bool is_made(const std::filesystem::path& folder) { return is_there(made_mark(folder)); }
 
 void mark_made(const std::filesystem::path& folder) {
   if (is_made(folder)) {

@@ -3,8 +3,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
-#include <optional>
-#include <string>
 #include <vector>
 
 #include "spool/lmdb.hpp"
@@ -28,18 +26,11 @@ struct MendingPlan {
   std::function<void(const lmdb::Txn& fresh, const lmdb::File* damaged)> settle = nullptr;
 };
 
-/// What was wrong with an environment, and what was done about it.
-struct Mended {
-  std::string fault;
-  std::filesystem::path kept_at;  // the damaged file, untouched
-  bool complete = true;           // false: the disk was too full for all that can be read
-};
-
 /// Looks at an environment before LMDB opens it, since LMDB crashes on damage. One that is damaged
 /// is set aside, and a fresh one with all that can be read of it takes its place. Nothing is done
 /// where nothing is wrong. A crash at any moment is harmless: the next call goes on. Throws
-/// lmdb::Error.
-[[nodiscard]] std::optional<Mended> mend(const MendingPlan& plan, lmdb::File::Scrutiny scrutiny);
+/// lmdb::Error, and SpoolError where a folder cannot be synced.
+void mend(const MendingPlan& plan, lmdb::File::Scrutiny scrutiny);
 
 /// Remembers that the environment has been made: from then on a missing or empty file is damage and
 /// not a first start. Idempotent.

@@ -167,11 +167,11 @@ RecordEnv::RecordEnv(std::filesystem::path directory, std::uint64_t map_bytes)
 
 RecordEnv::Opened RecordEnv::open(const std::filesystem::path& directory, std::uint64_t map_bytes,
                                   lmdb::File::Scrutiny scrutiny) {
-  static_cast<void>(mend({.folder = directory,
-                          .map_bytes = map_bytes,
-                          .databases = {{kRecords, MDB_INTEGERKEY}, {kAccounts, 0}, {kNotes, 0}},
-                          .settle = settle_accounts},
-                         scrutiny));
+  mend({.folder = directory,
+        .map_bytes = map_bytes,
+        .databases = {{kRecords, MDB_INTEGERKEY}, {kAccounts, 0}, {kNotes, 0}},
+        .settle = settle_accounts},
+       scrutiny);
   lmdb::EnvHandle env = lmdb::open_env(directory, map_bytes);
   lmdb::Txn txn = lmdb::Txn::write(env.get());
   const PieceStore records(txn, kRecords);

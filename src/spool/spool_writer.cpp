@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 #include <new>
+#include <stdexcept>
 #include <utility>
 
 #include "m2b/util/log.hpp"
@@ -29,7 +30,7 @@ template <class Env>
 void reopen(Env& env) {
   try {
     env.reopen();
-  } catch (const lmdb::Error& error) {
+  } catch (const std::runtime_error& error) {  // lmdb::Error, or SpoolError from mending
     log::error("spool", "cannot be opened again", {{"cause", error.what()}});
   }
 }

@@ -356,6 +356,13 @@ TEST_SUITE("spool") {
     }
   }
 
+  TEST_CASE_FIXTURE(Fixture, "a file that cannot even be looked at is a clear error") {
+    spool.reset();
+    std::filesystem::remove(options.directory / "records" / "made");
+    std::filesystem::create_symlink("made", options.directory / "records" / "made");  // to itself
+    CHECK_THROWS_AS(Spool{options}, SpoolError);
+  }
+
   TEST_CASE_FIXTURE(Fixture, "a second spool on the folder is told who holds it") {
     try {
       const Spool second(options);
