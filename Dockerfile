@@ -9,7 +9,7 @@ COPY CMakeLists.txt CMakePresets.json ./
 COPY cmake cmake
 COPY include include
 COPY src src
-RUN cmake --preset release -DM2B_TESTS=OFF -DM2B_WARNINGS_AS_ERRORS=OFF \
+RUN cmake --preset release -DM2B_TESTS=OFF -DM2B_BENCH=OFF -DM2B_WARNINGS_AS_ERRORS=OFF \
     && cmake --build --preset release --target mqtt-to-blob \
     && cmake --install build/release --prefix /out --strip
 

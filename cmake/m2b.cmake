@@ -3,6 +3,7 @@ add_library(m2b_flags INTERFACE)
 target_compile_options(m2b_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wimplicit-fallthrough
   $<$<BOOL:${M2B_WARNINGS_AS_ERRORS}>:-Werror>)
+target_compile_definitions(m2b_flags INTERFACE $<$<BOOL:${M2B_FAIL_POINTS}>:M2B_FAIL_POINTS>)
 target_link_libraries(m2b_flags INTERFACE Threads::Threads)
 
 if(M2B_SANITIZE)

@@ -1,3 +1,4 @@
+#include <malloc.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -6,6 +7,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <iostream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,12 +15,16 @@
 #include <vector>
 
 #include "m2b/cli/command_line.hpp"
+#include "m2b/cli/tool_line.hpp"
 #include "m2b/config/config.hpp"
+#include "m2b/control/control_server.hpp"
 #include "m2b/mqtt/receiver.hpp"
 #include "m2b/pipeline/pipeline.hpp"
 #include "m2b/spool/spool.hpp"
 #include "m2b/status/status_server.hpp"
+#include "m2b/tools/tools.hpp"
 #include "m2b/upload/s3_store.hpp"
+#include "m2b/util/fail_point.hpp"
 #include "m2b/util/log.hpp"
 
 namespace m2b {
@@ -68,9 +74,16 @@ class Deadline {
   Clock::time_point at_;
 };
 
+/// By default glibc keeps up to eight heaps a processor, and each keeps the largest pictures that
+/// its threads ever held: under faults that grew to twice the memory, and was no faster.
+void keep_few_heaps() {
+  ::mallopt(M_ARENA_MAX, 2);  // NOLINT(concurrency-mt-unsafe): there are no threads yet
+}
+
 /// Runs the daemon until a signal; the order of the lines is the order of start and of stop
 /// (docs/architecture.md).
 int run(const Config& config) {
+  keep_few_heaps();
   const StopSignals signals;
   log::set_level(config.log_level);
   log::info(kArea, "starting", {{"version", M2B_VERSION}, {"pid", ::getpid()}});
@@ -91,9 +104,11 @@ int run(const Config& config) {
                     [&] { return std::make_unique<S3Store>(config.store, clock_offset); });
   Receiver receiver(config.mqtt, *spool);
   StatusServer status(config.status, {*spool, receiver, pipeline});
+  ControlServer control(config.spool.directory, *spool);
   pipeline.start();
   receiver.start();
   status.start();
+  control.start();
 
   const char* const signal = signals.wait();
   log::info(kArea, "stopping", {{"signal", signal}});
@@ -101,9 +116,13 @@ int run(const Config& config) {
   // The receiver and an aborted transfer may need a second each.
   constexpr std::chrono::milliseconds kPatience{1000};
   const bool receiver_ended = receiver.stop(std::min(kPatience, deadline.left()));
+  fail_point("stop.receiver");
   pipeline.stop(std::max(deadline.left() - kPatience, std::chrono::milliseconds(0)));
+  fail_point("stop.pipeline");
   spool->close();
+  fail_point("stop.spool");
   status.stop();  // after what matters; the spool can still be read
+  control.stop();
   log::info(kArea, "stopped", {{"waiting", spool->totals().waiting()}});
   if (!receiver_ended) {
     // Paho still waits, for the disk or for a name server. Everything acknowledged is on disk.
@@ -151,10 +170,23 @@ int check_or_run(const CommandLine& command_line) {
   return run(std::get<Config>(loaded));
 }
 
+int run_tool_line(int argc, const char* const* argv) {
+  const auto parsed = parse_tool_line(argc, argv, read_environment);
+  if (const auto* const exit = std::get_if<Exit>(&parsed)) {
+    return print_exit(*exit);
+  }
+  log::set_level(log::Level::warning);
+  return run_tool(std::get<ToolRequest>(parsed),
+                  {std::cout, std::cerr, ::isatty(STDERR_FILENO) != 0});
+}
+
 }  // namespace
 }  // namespace m2b
 
 int main(int argc, char** argv) {
+  if (m2b::is_tool_line(argc, argv)) {
+    return m2b::run_tool_line(argc, argv);
+  }
   const auto parsed = m2b::parse_command_line(argc, argv);
   if (const auto* const exit = std::get_if<m2b::Exit>(&parsed)) {
     return m2b::print_exit(*exit);

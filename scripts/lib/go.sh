@@ -1,14 +1,14 @@
 # shellcheck shell=bash
-# A Go new enough for MinIO, from the machine or through Debian's. Needs common.sh.
+# A Go that is new enough, from the machine or through Debian's. Needs common.sh; go_wanted_minor
+# is set by the script that sources it.
 
-go_wanted_minor=24
 go_toolchain=v0.0.1-go1.25.4
 
 # go_is_new_enough GO
 go_is_new_enough() {
   local version
   version=$(GOTOOLCHAIN=local "$1" version 2>/dev/null) || return 1
-  [[ $version =~ go1\.([0-9]+) ]] && ((BASH_REMATCH[1] >= go_wanted_minor))
+  [[ $version =~ go1\.([0-9]+) ]] && ((BASH_REMATCH[1] >= ${go_wanted_minor:?}))
 }
 
 # Debian 12's Go is too old, but it can fetch a newer one, which is published as a module (a tree
@@ -37,6 +37,10 @@ go_command() {
   if [[ -z $go ]]; then
     "${root:?}/scripts/install-deps" go || return 1
     go=/usr/bin/go
+    if go_is_new_enough "$go"; then
+      echo "$go"
+      return
+    fi
   fi
   say "$("$go" version) is older than 1.$go_wanted_minor; fetching a newer one through it"
   tree=$(alive "fetching Go" fetch_go_tree "$go")

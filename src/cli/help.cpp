@@ -58,6 +58,8 @@ std::string help_text() {
       "mqtt-to-blob: camera pictures from MQTT into a MinIO or S3 bucket, none lost.\n"
       "\n"
       "Usage: mqtt-to-blob [--check | --health] [--<setting>=<value> ...]\n"
+      "       mqtt-to-blob spool stat|ls|show|verify|export|repair [--help]\n"
+      "       mqtt-to-blob dead-letter ls|show|export|replay|drop [--help]\n"
       "\n"
       "  --check     validate the configuration and exit\n"
       "  --health    ask the running daemon whether it lives, and exit\n"
@@ -82,7 +84,10 @@ std::string help_text() {
     }
     out += entry(setting);
   }
-  return out + "\nExit status: 0 success, 64 usage, 74 spool input/output, 78 configuration.\n";
+  return out +
+         "\nExit status: 0 success, 64 usage, 74 spool input/output, 78 configuration.\n"
+         "The tools also: 1 damage was found or not all could be done, 66 no spool or no such "
+         "message.\n";
 }
 
 }  // namespace m2b::cli

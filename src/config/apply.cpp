@@ -6,6 +6,7 @@
 #include "config/address.hpp"
 #include "config/bucket_name.hpp"
 #include "config/text.hpp"
+#include "m2b/object/object_key.hpp"
 
 namespace m2b::config {
 namespace {
@@ -57,6 +58,19 @@ Outcome apply_bucket(Config& config, std::string_view text) {
     return fault;
   }
   config.store.bucket = text;
+  return std::nullopt;
+}
+
+Outcome apply_dead_letter_prefix(Config& config, std::string_view text) {
+  constexpr std::size_t kMaxBytes = 512;
+  if (text.size() > kMaxBytes) {
+    return "";
+  }
+  const auto example = ObjectKey::from_parts(text, "x.json");
+  if (const auto* const fault = std::get_if<std::string>(&example)) {
+    return "must be " + std::string("the beginning of an object key: ") + *fault;
+  }
+  config.pipeline.dead_letter_prefix = text;
   return std::nullopt;
 }
 

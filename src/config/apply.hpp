@@ -55,6 +55,7 @@ std::optional<Value> parse_word(std::string_view text,
 [[nodiscard]] Outcome apply_access_key(Config& config, std::string_view text);
 [[nodiscard]] Outcome apply_secret_key(Config& config, std::string_view text);
 [[nodiscard]] Outcome apply_bucket(Config& config, std::string_view text);
+[[nodiscard]] Outcome apply_dead_letter_prefix(Config& config, std::string_view text);
 [[nodiscard]] Outcome apply_password(Config& config, std::string_view text);
 [[nodiscard]] Outcome apply_session_expiry(Config& config, std::string_view text);
 [[nodiscard]] Outcome apply_region(Config& config, std::string_view text);

@@ -176,6 +176,27 @@ std::vector<Setting> pipeline_settings() {
            [](Config& c, Text t) {
              return store(config::parse_size(t, 0, kNoLimit), c.spool.min_free_bytes);
            }},
+      {.name = "DEAD_LETTER_MAX_BYTES",
+       .default_note = "1GiB, at most 10% of the disk",
+       .allowed = "a size such as 1048576, 512MiB or 20GB; 0: no limit",
+       .help = "Bytes that dead letters may take; beyond it the oldest are dropped, loudly.",
+       .apply =
+           [](Config& c, Text t) {
+             return store(config::parse_size(t, 0, kNoLimit), c.spool.dead_letter_max_bytes);
+           }},
+      {.name = "DEAD_LETTER_MAX_AGE",
+       .default_text = "0",
+       .allowed = "a duration of whole seconds up to 36500d; 0: for ever",
+       .help = "How long dead letters are kept.",
+       .apply =
+           [](Config& c, Text t) {
+             return store(config::parse_seconds(t, 0s, 24h * 36'500), c.spool.dead_letter_max_age);
+           }},
+      {.name = "DEAD_LETTER_PREFIX",
+       .default_note = "none: they stay in the spool",
+       .allowed = "the beginning of an object key such as dead-letters/, at most 512 bytes",
+       .help = "Dead letters go to the bucket under it, with their reason as metadata.",
+       .apply = config::apply_dead_letter_prefix},
       {.name = "MAX_MESSAGE_BYTES",
        .default_text = "32MiB",
        .allowed = "a size from 1 to 268435455, the most that MQTT carries",

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "m2b/util/fail_point.hpp"
 #include "m2b/util/log.hpp"
 
 namespace m2b {
@@ -16,12 +17,14 @@ namespace {
 }  // namespace
 
 void AckAfterCommit::hand_over(const MessageView& message) noexcept {
+  fail_point("mqtt.arrived");
   stats_.received[message.qos <= 2 ? message.qos : 2].fetch_add(1, std::memory_order_relaxed);
   const Durability durability = spool_.append(message).get();
   if (durability == Durability::closed && message.qos > 0) {
     log::info("mqtt", "a message stays unacknowledged: the spool closed before it was on disk");
     never_return();
   }
+  fail_point("mqtt.before_ack");
   if (message.qos > 0) {
     stats_.acknowledged.fetch_add(1, std::memory_order_relaxed);
   }

@@ -4,6 +4,7 @@
 
 #include <variant>
 
+#include "m2b/util/fail_point.hpp"
 #include "m2b/util/log.hpp"
 #include "mqtt/reason_codes.hpp"
 
@@ -29,6 +30,7 @@ void Subscriber::begin(paho::Client& client, const std::string& client_id, bool 
   granted_.reset();
   state_ = State::waiting;
   round_.emplace(wanted_.filters, client.version());
+  fail_point("mqtt.before_subscribe");
   client.subscribe(round_->next(), wanted_.qos);
 }
 

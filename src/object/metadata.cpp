@@ -71,6 +71,17 @@ std::string encode_metadata_value(std::string_view value) {
   return encoded;
 }
 
+Metadata make_letter_metadata(const LetterFacts& facts) {
+  constexpr std::size_t kMaxDetailBytes = 600;
+  Metadata metadata{{"reason", std::string(facts.reason)},
+                    {"detail", encode_cut(facts.detail, kMaxDetailBytes)},
+                    {"received_at_ms", facts.received_at_ms},
+                    {"buried_at_ms", facts.buried_at_ms}};
+  add_topic(metadata, facts.topic);
+  std::erase_if(metadata, [](const auto& entry) { return entry.second.empty(); });
+  return metadata;
+}
+
 Metadata make_metadata(const ImageFacts& facts) {
   Metadata metadata{{"timestamp_ms", facts.timestamp_ms},
                     {"image_id", encode_metadata_value(facts.image_id)},

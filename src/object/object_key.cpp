@@ -63,10 +63,15 @@ Fault key_fault(std::string_view id, std::string_view key) {
 }  // namespace
 
 std::variant<ObjectKey, std::string> ObjectKey::from_image_id(std::string_view image_id) {
+  return from_parts(image_id, kExtension);
+}
+
+std::variant<ObjectKey, std::string> ObjectKey::from_parts(std::string_view prefix,
+                                                           std::string_view name) {
   std::string key;
-  key.reserve(image_id.size() + kExtension.size());
-  key.append(image_id).append(kExtension);
-  if (Fault fault = key_fault(image_id, key)) return std::move(*fault);
+  key.reserve(prefix.size() + name.size());
+  key.append(prefix).append(name);
+  if (Fault fault = key_fault(prefix, key)) return std::move(*fault);
   return ObjectKey(std::move(key));
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 #include <variant>
 
+#include "m2b/util/fail_point.hpp"
 #include "m2b/util/log.hpp"
 #include "m2b/util/thread.hpp"
 
@@ -46,7 +47,10 @@ std::optional<DecodeWorker::Result> DecodeWorker::decode(const DecodeJob& job,
     try {
       ReadResult read = spool_.read(job.id);
       if (const auto* const record = std::get_if<Record>(&read)) {
-        return Result{std::string(record->message().topic), decoder_.decode(*record)};
+        fail_point("pipeline.read");
+        Result result{std::string(record->message().topic), decoder_.decode(*record)};
+        fail_point("pipeline.decoded");
+        return result;
       }
       if (std::holds_alternative<NoRecord>(read)) {
         return Result{};

@@ -12,17 +12,16 @@ namespace {
 constexpr std::size_t kListed = 256;  // ids looked up at a time
 constexpr std::size_t kMaxReturning = 100'000;
 constexpr std::chrono::seconds kReadPause{1};
-constexpr BackoffPolicy kPostponement{.base = std::chrono::seconds(2),
-                                      .cap = std::chrono::minutes(5)};
 
 }  // namespace
 
-Feeder::Feeder(Spool& spool, Flow& flow) : spool_(spool), flow_(flow) {
+Feeder::Feeder(const PipelineOptions& options, Spool& spool, Flow& flow)
+    : spool_(spool), flow_(flow), postponement_(options.postponement) {
   flow_.set_feeder({
       .on_room = [this] { wake(); },
       .on_postponed =
           [this](DecodeJob job) {
-            bring_back(job, Backoff::ceiling(kPostponement, job.postponements));
+            bring_back(job, Backoff::ceiling(postponement_, job.postponements));
           },
       .on_parked = [this](DecodeJob job) { bring_back(job, {}); },
   });

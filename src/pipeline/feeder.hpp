@@ -9,6 +9,7 @@
 #include <stop_token>
 #include <vector>
 
+#include "m2b/pipeline/options.hpp"
 #include "m2b/spool/spool.hpp"
 #include "pipeline/flow.hpp"
 #include "pipeline/job.hpp"
@@ -20,7 +21,7 @@ namespace m2b {
 class Feeder {
  public:
   /// The references outlive the feeder. Hooks itself to the flow and to the spool's appends.
-  Feeder(Spool& spool, Flow& flow);
+  Feeder(const PipelineOptions& options, Spool& spool, Flow& flow);
   ~Feeder();
 
   /// The loop of the feeder's thread.
@@ -43,6 +44,7 @@ class Feeder {
 
   Spool& spool_;
   Flow& flow_;
+  const BackoffPolicy postponement_;
   SpoolId cursor_{0};  // only the feeder's thread
 
   std::mutex mutex_;  // guards the fields below

@@ -14,7 +14,7 @@ constexpr std::size_t kDecodeSlots = 256;
 constexpr std::size_t kMaxParked = 100'000;
 
 DecodeJob round_again(const UploadJob& job) {
-  return {job.id, job.record_bytes, 0, job.postponements};
+  return {job.id, job.record_bytes, 0, job.postponements, job.failures};
 }
 
 }  // namespace
@@ -37,7 +37,7 @@ bool Flow::admit(const SpoolEntry& entry) {
     }
     order_.admit(entry.id);
   }
-  static_cast<void>(decode_queue_.push({entry.id, entry.bytes, budget_bytes, 0}));
+  static_cast<void>(decode_queue_.push({entry.id, entry.bytes, budget_bytes}));
   return true;
 }
 
@@ -52,6 +52,7 @@ void Flow::decoded(const DecodeJob& job, std::unique_ptr<Object> object) {
   upload.record_bytes = job.record_bytes;
   upload.budget_bytes = job.budget_bytes;
   upload.postponements = job.postponements;
+  upload.failures = job.failures;
   upload.object = std::move(object);
   KeyOrder::Release release;
   {
@@ -81,7 +82,7 @@ void Flow::undecodable(const DecodeJob& job, std::string_view topic, const Rejec
     return;
   }
   if (burial == Burial::not_now) {
-    feeder_.on_postponed({job.id, job.record_bytes, 0, job.postponements});
+    feeder_.on_postponed({job.id, job.record_bytes, 0, job.postponements, job.failures});
     if (job.postponements > 0) {
       leave(job.budget_bytes, job.postponements);
       return;
@@ -173,6 +174,9 @@ Burial Flow::bury(SpoolId id, std::string_view name, std::string_view value,
     return burial;
   }
   stats_.count_dead_letter(rejection.reason);
+  if (on_buried_) {
+    on_buried_();
+  }
   const std::string_view reason = to_string(rejection.reason);
   if (const auto held_back = dead_letter_lines_.admit(reason)) {
     log::warn("pipeline", "message goes to the dead letters",

@@ -31,6 +31,8 @@ class Flow {
 
   Flow(const PipelineOptions& options, Spool& spool);
   void set_feeder(FeederHooks hooks) { feeder_ = std::move(hooks); }
+  /// Called after a message has become a dead letter; set once, before the stages start.
+  void set_burial_listener(std::function<void()> listener) { on_buried_ = std::move(listener); }
 
   /// Feeder: takes a record into flight. False when there is no room for it at the moment.
   [[nodiscard]] bool admit(const SpoolEntry& entry);
@@ -70,7 +72,8 @@ class Flow {
                             const Rejection& rejection);
 
   Spool& spool_;
-  FeederHooks feeder_;  // constant once the stages run
+  FeederHooks feeder_;               // constant once the stages run
+  std::function<void()> on_buried_;  // likewise
   ByteBudget budget_;
   BoundedQueue<DecodeJob> decode_queue_;
   BoundedQueue<UploadJob> upload_queue_;

@@ -9,33 +9,31 @@
 
 namespace m2b {
 
-/// A record that is to be decoded.
-struct DecodeJob {
-  SpoolId id{};
-  std::size_t record_bytes = 0;     // in the spool
-  std::size_t budget_bytes = 0;     // its share of the budget
-  std::uint32_t postponements = 0;  // above 0 it comes round again
-};
-
 /// Counts failures that are an object's own: when nothing else was stored between two of them, they
 /// are one failure, the store's.
 class OwnFailures {
  public:
   /// `stored` as in StoreGate::Pass.
   void add(std::uint64_t stored) noexcept {
-    ++attempts_;
     if (count_ == 0 || stored != stored_) {
       ++count_;
       stored_ = stored;
     }
   }
   [[nodiscard]] int count() const noexcept { return count_; }
-  [[nodiscard]] int attempts() const noexcept { return attempts_; }
 
  private:
-  int attempts_ = 0;
   int count_ = 0;
   std::uint64_t stored_ = 0;
+};
+
+/// A record that is to be decoded.
+struct DecodeJob {
+  SpoolId id{};
+  std::size_t record_bytes = 0;     // in the spool
+  std::size_t budget_bytes = 0;     // its share of the budget
+  std::uint32_t postponements = 0;  // above 0 it comes round again
+  OwnFailures failures = {};        // in all rounds
 };
 
 /// An object on its way to the store.
@@ -44,8 +42,9 @@ struct UploadJob {
   std::size_t record_bytes = 0;
   std::size_t budget_bytes = 0;
   std::uint32_t postponements = 0;
-  std::unique_ptr<Object> object;  // none: it gave up its memory and has to be read again
   OwnFailures failures;
+  int attempts = 0;                // in this round
+  std::unique_ptr<Object> object;  // none: it gave up its memory and has to be read again
 };
 
 }  // namespace m2b

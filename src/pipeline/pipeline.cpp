@@ -12,6 +12,7 @@
 #include "pipeline/decode_worker.hpp"
 #include "pipeline/feeder.hpp"
 #include "pipeline/flow.hpp"
+#include "pipeline/letter_sender.hpp"
 #include "pipeline/upload_worker.hpp"
 
 namespace m2b {
@@ -47,7 +48,8 @@ class Pipeline::Impl {
         spool_(spool),
         make_store_(std::move(make_store)),
         flow_(options, spool),
-        feeder_(spool, flow_) {}
+        feeder_(options, spool, flow_),
+        letter_sender_(options.dead_letter_prefix, spool, flow_) {}
 
   ~Impl() { stop(std::chrono::milliseconds(0)); }
 
@@ -61,6 +63,11 @@ class Pipeline::Impl {
     for (std::size_t i = 0; i < options_.decoders; ++i) {
       threads_.push_back(start_thread(fmt::format("decode-{}", i), [this](const std::stop_token&) {
         DecodeWorker(options_, spool_, flow_).run(begin_nothing_.get_token());
+      }));
+    }
+    if (!options_.dead_letter_prefix.empty()) {
+      threads_.push_back(start_thread("letter-sender", [this](const std::stop_token&) {
+        letter_sender_.run(make_store_(), {begin_nothing_.get_token(), abort_.get_token()});
       }));
     }
     threads_.push_back(start_thread(
@@ -97,6 +104,7 @@ class Pipeline::Impl {
   const StoreFactory make_store_;
   Flow flow_;
   Feeder feeder_;
+  LetterSender letter_sender_;
   std::stop_source begin_nothing_;
   std::stop_source abort_;
   std::mutex mutex_;  // guards uploaders_running_

@@ -3,14 +3,21 @@
 #include <chrono>
 #include <utility>
 
+#include "m2b/util/fail_point.hpp"
 #include "m2b/util/log.hpp"
 
 namespace m2b {
 namespace {
 
-/// So often an object may fail while others are stored in between before it is taken to be at
-/// fault.
+/// So often an object may fail, with others stored in between, before it is taken to be at fault.
 constexpr int kMaxOwnFailures = 3;
+/// And so often before a refusal that we do not know is believed: that takes three more rounds,
+/// some fifteen seconds, so that a store, or a gateway before it, may stumble for longer than a
+/// moment.
+constexpr int kFinalOwnFailures = 6;
+/// Attempts of one that comes round again, until its turn is over: the others that wait for theirs
+/// would never have it.
+constexpr int kMaxAttemptsInTurn = 3;
 
 Rejection rejection_of(const PutResult& result) {
   return {DeadLetterReason::rejected_by_store, result.code + ": " + result.detail};
@@ -65,19 +72,20 @@ void UploadWorker::settle(UploadJob job, const PutResult& result, const StoreGat
     case PutOutcome::doubtful:
       flow_.stats().count_retry(result.code);
       job.failures.add(pass.stored);
+      ++job.attempts;
       retry(std::move(job), result);
       return;
   }
 }
 
 void UploadWorker::retry(UploadJob job, const PutResult& result) {
-  const bool at_fault = job.failures.count() >= kMaxOwnFailures;
-  if (at_fault && result.outcome == PutOutcome::doubtful) {
+  const int failures = job.failures.count();
+  if (failures >= kFinalOwnFailures && result.outcome == PutOutcome::doubtful) {
     flow_.rejected(job, rejection_of(result));
     return;
   }
-  // One that came round again has its turn only, or the others that wait for theirs never would.
-  const bool turn_is_over = job.postponements > 0 && job.failures.attempts() >= kMaxOwnFailures;
+  const bool at_fault = failures >= kMaxOwnFailures;
+  const bool turn_is_over = job.postponements > 0 && job.attempts >= kMaxAttemptsInTurn;
   if (!at_fault && !turn_is_over) {
     flow_.try_again(std::move(job));
     return;
@@ -89,8 +97,10 @@ void UploadWorker::retry(UploadJob job, const PutResult& result) {
 
 PutResult UploadWorker::put(const UploadJob& job) {
   const auto started = std::chrono::steady_clock::now();
+  fail_point("upload.before_put");
   PutResult result = store_->put(*job.object, stop_.abort);
   if (result.outcome == PutOutcome::stored) {
+    fail_point("upload.after_put");
     const auto took = std::chrono::steady_clock::now() - started;
     flow_.stats().upload_time.observe(took);
     flow_.stats().uploaded_bytes.fetch_add(job.object->body.size(), std::memory_order_relaxed);

@@ -23,6 +23,20 @@ Intake admit(const CapacityLimits& limits, const CapacityUsage& usage,
   return passes_alone ? Intake::open : Intake::at_floor;
 }
 
+std::uint64_t map_bytes_for(std::uint64_t max_bytes, std::uint64_t file_system_bytes) noexcept {
+  constexpr std::uint64_t kPage = 4096;
+  constexpr std::uint64_t kSlack = std::uint64_t{1} << 30;
+  // Twice the cap: free pages inside the file come on top of the live ones.
+  const std::uint64_t bytes = (max_bytes != 0 ? 2 * max_bytes : file_system_bytes) + kSlack;
+  return bytes / kPage * kPage;
+}
+
+std::uint64_t default_letter_bytes(std::uint64_t file_system_bytes) noexcept {
+  constexpr std::uint64_t kUsualLimit = std::uint64_t{1} << 30;
+  constexpr std::uint64_t kShare = 10;
+  return std::min(kUsualLimit, file_system_bytes / kShare);
+}
+
 std::uint64_t default_min_free_bytes(std::uint64_t file_system_bytes) noexcept {
   constexpr std::uint64_t kUsualFloor = std::uint64_t{256} << 20;
   constexpr std::uint64_t kShare = 20;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 
 #include "m2b/spool/spool.hpp"
@@ -30,7 +31,23 @@ inline constexpr std::uint64_t kDeletionHeadroomBytes = std::uint64_t{1} << 20;
 [[nodiscard]] Intake admit(const CapacityLimits& limits, const CapacityUsage& usage,
                            std::uint64_t need) noexcept;
 
+/// The size of LMDB's map for a spool with that cap (0: none), in bytes. Address space only: the
+/// file grows as it is used. Growing the map later would need every reader to stop, so it is large
+/// from the start.
+[[nodiscard]] std::uint64_t map_bytes_for(std::uint64_t max_bytes,
+                                          std::uint64_t file_system_bytes) noexcept;
+
 /// The floor where none is configured: 256 MiB, or a twentieth of the file system if that is less.
 [[nodiscard]] std::uint64_t default_min_free_bytes(std::uint64_t file_system_bytes) noexcept;
+
+/// How much may be kept of what can never be an object.
+struct LetterLimits {
+  std::uint64_t max_bytes = 0;      // 0: no limit
+  std::chrono::seconds max_age{0};  // 0: no limit
+};
+
+/// The most that dead letters take where nothing is configured: 1 GiB, or a tenth of the file
+/// system if that is less.
+[[nodiscard]] std::uint64_t default_letter_bytes(std::uint64_t file_system_bytes) noexcept;
 
 }  // namespace m2b

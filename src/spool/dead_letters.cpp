@@ -1,7 +1,8 @@
 #include "spool/dead_letters.hpp"
 
-#include <cerrno>
+#include <cstring>
 
+#include "m2b/util/fail_point.hpp"
 #include "spool/little_endian.hpp"
 #include "spool/record_codec.hpp"
 
@@ -38,68 +39,99 @@ class Key {
 }  // namespace
 
 DeadLetters::DeadLetters(std::filesystem::path directory, std::uint64_t map_bytes)
-    : directory_(std::move(directory)),
-      map_bytes_(map_bytes),
-      opened_(open(directory_, map_bytes_, lmdb::File::Scrutiny::trees)) {}
-
-DeadLetters::Opened DeadLetters::open(const std::filesystem::path& directory,
-                                      std::uint64_t map_bytes, lmdb::File::Scrutiny scrutiny) {
-  mend({.folder = directory,
-        .map_bytes = map_bytes,
-        .databases = {{kRecords, MDB_INTEGERKEY}, {kReasons, MDB_INTEGERKEY}}},
-       scrutiny);
-  lmdb::EnvHandle env = lmdb::open_env(directory, map_bytes);
-  lmdb::Txn txn = lmdb::Txn::write(env.get());
-  const PieceStore records(txn, kRecords);
-  const MDB_dbi reasons = lmdb::open_database(txn, kReasons, MDB_CREATE | MDB_INTEGERKEY);
-  std::move(txn).commit();
-  mark_made(directory);
-  return {std::move(env), records, reasons};
+    : env_({.folder = std::move(directory),
+            .map_bytes = map_bytes,
+            .databases = {{kRecords, MDB_INTEGERKEY}, {kReasons, MDB_INTEGERKEY}}}) {
+  fail_point("start.dead_letters_opened");
 }
 
-MDB_env* DeadLetters::env() const {
-  if (!opened_.env) {
-    throw lmdb::Error("dead-letter environment", EIO);
-  }
-  return opened_.env.get();
-}
-
-void DeadLetters::reopen() {
-  opened_.env.reset();  // LMDB must not have one file open twice in a process
-  opened_ = open(directory_, map_bytes_, lmdb::File::Scrutiny::values);
-}
+DeadLetters::Databases::Databases(const lmdb::Txn& txn, const std::filesystem::path&)
+    : records(txn, kRecords),
+      reasons(lmdb::open_database(txn, kReasons, MDB_CREATE | MDB_INTEGERKEY)) {}
 
 void DeadLetters::add(const std::vector<DeadLetter>& letters) {
-  lmdb::Txn txn = lmdb::Txn::write(env());
+  auto env = env_.write();
   for (const DeadLetter& letter : letters) {
-    opened_.records.replace(txn, letter.id, letter.raw);
-    lmdb::put(txn, opened_.reasons, Key(letter.id).bytes(),
+    env->records.replace(env.txn(), letter.id, letter.raw);
+    lmdb::put(env.txn(), env->reasons, Key(letter.id).bytes(),
               encode_reason(letter.rejection, wall_now()));
   }
-  std::move(txn).commit();
+  std::move(env).commit();
+}
+
+void DeadLetters::erase(const std::vector<SpoolId>& ids) {
+  auto env = env_.write();
+  for (const SpoolId id : ids) {
+    env->records.erase(env.txn(), id);
+    lmdb::erase(env.txn(), env->reasons, Key(id).bytes());
+  }
+  std::move(env).commit();
 }
 
 std::uint64_t DeadLetters::count() const {
-  const lmdb::Txn txn = lmdb::Txn::read(env());
+  const auto env = env_.read();
   MDB_stat stat{};
-  lmdb::check(mdb_stat(txn.get(), opened_.reasons, &stat), "mdb_stat");
+  lmdb::check(mdb_stat(env.txn().get(), env->reasons, &stat), "mdb_stat");
   return stat.ms_entries;
 }
 
-std::optional<DeadLetters::Kept> DeadLetters::find(SpoolId id) const {
-  const lmdb::Txn txn = lmdb::Txn::read(env());
-  const auto reason = lmdb::get(txn, opened_.reasons, Key(id).bytes());
-  constexpr std::size_t kMaxBytes =
-      RecordHeader::kBytes + RecordHeader::kMaxTopicBytes + RecordHeader::kMaxPayloadBytes;
-  const auto value = opened_.records.read(txn, id, kMaxBytes, 0);
-  if (!reason || reason->size() < kReasonHeaderBytes || !value) {
-    return std::nullopt;
+std::optional<SpoolId> DeadLetters::id_of(std::string_view key) noexcept {
+  std::uint64_t number = 0;
+  if (key.size() != sizeof number) {
+    return std::nullopt;  // only damage can make such a key
   }
-  const auto added_at = static_cast<std::int64_t>(load_le<std::uint64_t>(&(*reason)[2]));
-  return Kept{{static_cast<DeadLetterReason>(load_le<std::uint8_t>(&(*reason)[1])),
-               std::string(reason->substr(kReasonHeaderBytes))},
-              WallTime(std::chrono::milliseconds(added_at)),
-              std::string(value->buffer.get(), value->bytes)};
+  std::memcpy(&number, key.data(), sizeof number);
+  return SpoolId{number};
+}
+
+bool DeadLetters::contains(SpoolId id) const {
+  const auto env = env_.read();
+  return lmdb::get(env.txn(), env->reasons, Key(id).bytes()).has_value();
+}
+
+std::uint64_t DeadLetters::used_bytes() const {
+  const auto env = env_.read();
+  return lmdb::used_bytes(env.txn(), env->records.dbi()) +
+         lmdb::used_bytes(env.txn(), env->reasons);
+}
+
+std::vector<LetterInfo> DeadLetters::list(SpoolId after, std::size_t max) const {
+  const auto env = env_.read();
+  const lmdb::CursorHandle cursor = lmdb::open_cursor(env.txn(), env->reasons);
+  const Key from(SpoolId{to_number(after) + 1});
+  MDB_val key = lmdb::to_val(from.bytes());
+  MDB_val value{};
+  std::vector<LetterInfo> letters;
+  int code = mdb_cursor_get(cursor.get(), &key, &value, MDB_SET_RANGE);
+  while (code == MDB_SUCCESS && letters.size() < max) {
+    if (const auto id = id_of(lmdb::to_view(key))) {
+      const std::string_view first = env->records.first_piece(env.txn(), *id).value_or("");
+      letters.push_back(describe_letter(*id, lmdb::to_view(value), first));
+      letters.back().record.bytes = env->records.bytes_of(env.txn(), *id);
+    }
+    code = mdb_cursor_get(cursor.get(), &key, &value, MDB_NEXT);
+  }
+  if (code != MDB_SUCCESS && code != MDB_NOTFOUND) {
+    lmdb::check(code, "mdb_cursor_get");
+  }
+  return letters;
+}
+
+std::optional<std::string> DeadLetters::read_raw(SpoolId id, std::size_t offset,
+                                                 std::size_t max_bytes) const {
+  const auto env = env_.read();
+  return env->records.read_range(env.txn(), id, offset, max_bytes);
+}
+
+LetterInfo describe_letter(SpoolId id, std::string_view reason, std::string_view beginning) {
+  LetterInfo letter{describe_record(id, beginning), {DeadLetterReason::damaged, ""}, {}};
+  if (reason.size() >= kReasonHeaderBytes) {
+    const auto buried_at = static_cast<std::int64_t>(load_le<std::uint64_t>(&reason[2]));
+    letter.rejection = {static_cast<DeadLetterReason>(load_le<std::uint8_t>(&reason[1])),
+                        std::string(reason.substr(kReasonHeaderBytes))};
+    letter.buried_at = WallTime(std::chrono::milliseconds(buried_at));
+  }
+  return letter;
 }
 
 }  // namespace m2b

@@ -2,14 +2,18 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "m2b/spool/dead_letter.hpp"
 #include "m2b/spool/message.hpp"
+#include "m2b/spool/record_info.hpp"
 #include "spool/lmdb.hpp"
-#include "spool/mending.hpp"
+#include "spool/mended_env.hpp"
 #include "spool/piece_store.hpp"
+#include "spool/record_codec.hpp"
 
 namespace m2b {
 
@@ -22,7 +26,7 @@ struct DeadLetter {
 };
 
 /// The dead-letter store, an LMDB environment of its own: long-lived records among short-lived ones
-/// are what fragments a spool. For one thread at a time. Throws lmdb::Error.
+/// are what fragments a spool. Reading from any thread; one writer at a time. Throws lmdb::Error.
 class DeadLetters {
  public:
   DeadLetters(std::filesystem::path directory, std::uint64_t map_bytes);
@@ -31,32 +35,41 @@ class DeadLetters {
   /// come between this and the record's removal from the spool.
   void add(const std::vector<DeadLetter>& letters);
 
+  /// Removes them in one durable transaction, as far as they are there.
+  void erase(const std::vector<SpoolId>& ids);
+
   [[nodiscard]] std::uint64_t count() const;
+  [[nodiscard]] bool contains(SpoolId id) const;
+  /// Pages in use, in bytes.
+  [[nodiscard]] std::uint64_t used_bytes() const;
 
-  /// What was kept of a letter; for tests and tools.
-  struct Kept {
-    Rejection rejection;
-    WallTime added_at;
-    std::string raw;
-  };
-  [[nodiscard]] std::optional<Kept> find(SpoolId id) const;
+  /// Up to `max` letters with ids above `after`, in order.
+  [[nodiscard]] std::vector<LetterInfo> list(SpoolId after, std::size_t max) const;
 
-  /// As RecordEnv::reopen().
-  void reopen();
+  /// The record's bytes as they stood in the spool, or a part of them.
+  [[nodiscard]] std::optional<std::string> read_raw(
+      SpoolId id, std::size_t offset = 0,
+      std::size_t max_bytes = RecordHeader::kMaxRecordBytes) const;
+
+  /// What stands under a key of database `reasons`; nothing when it is no such key.
+  [[nodiscard]] static std::optional<SpoolId> id_of(std::string_view key) noexcept;
+
+  /// As those of MendedEnv.
+  void reopen() { env_.reopen(); }
+  [[nodiscard]] bool is_in_place() const { return env_.is_in_place(); }
+  void put_back() { env_.put_back(); }
 
  private:
-  struct Opened {
-    lmdb::EnvHandle env;
+  struct Databases {
+    Databases(const lmdb::Txn& txn, const std::filesystem::path& folder);
     PieceStore records;
     MDB_dbi reasons;
   };
-  [[nodiscard]] static Opened open(const std::filesystem::path& directory, std::uint64_t map_bytes,
-                                   lmdb::File::Scrutiny scrutiny);
-  [[nodiscard]] MDB_env* env() const;
-
-  std::filesystem::path directory_;
-  std::uint64_t map_bytes_;
-  Opened opened_;
+  MendedEnv<Databases> env_;
 };
+
+/// What the value of database `reasons` and the beginning of the record tell of a letter.
+[[nodiscard]] LetterInfo describe_letter(SpoolId id, std::string_view reason,
+                                         std::string_view beginning);
 
 }  // namespace m2b

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <lmdb.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <cstdint>
@@ -13,6 +14,7 @@
 #include <string_view>
 #include <utility>
 
+#include "m2b/util/fail_point.hpp"
 #include "m2b/util/fd.hpp"
 
 /// The only place that knows LMDB's handles. Every return code is checked; what the caller has to
@@ -76,8 +78,25 @@ inline void reserve_lock_file(const std::filesystem::path& directory) {
   check(mdb_env_set_mapsize(raw, map_bytes), "mdb_env_set_mapsize");
   check(mdb_env_set_maxdbs(raw, kMaxDatabases), "mdb_env_set_maxdbs");
   check(mdb_env_set_maxreaders(raw, kMaxReaders), "mdb_env_set_maxreaders");
-  check(mdb_env_open(raw, directory.c_str(), MDB_NOTLS | MDB_NOMEMINIT, 0600), "mdb_env_open");
+  const unsigned sabotage = (is_sabotaged(Sabotage::no_sync) ? MDB_NOSYNC : 0U) |
+                            (is_sabotaged(Sabotage::no_meta_sync) ? MDB_NOMETASYNC : 0U);
+  check(mdb_env_open(raw, directory.c_str(), MDB_NOTLS | MDB_NOMEMINIT | sabotage, 0600),
+        "mdb_env_open");
   return env;
+}
+
+/// Whether the environment's file is still the one at its place. One that was removed lives on
+/// while it is open, and commits into it succeed.
+[[nodiscard]] inline bool is_in_place(MDB_env* env, const std::filesystem::path& directory) {
+  mdb_filehandle_t fd = -1;
+  check(mdb_env_get_fd(env, &fd), "mdb_env_get_fd");
+  struct stat open_file {};
+  struct stat at_its_place {};
+  if (::stat((directory / "data.mdb").c_str(), &at_its_place) != 0) {
+    return errno != ENOENT && errno != ENOTDIR;  // else it cannot be told
+  }
+  return ::fstat(fd, &open_file) != 0 ||
+         (open_file.st_ino == at_its_place.st_ino && open_file.st_dev == at_its_place.st_dev);
 }
 
 struct TxnDeleter {
@@ -139,6 +158,15 @@ inline void put(const Txn& txn, MDB_dbi dbi, std::string_view key, std::string_v
   MDB_val key_val = to_val(key);
   MDB_val value_val = to_val(value);
   check(mdb_put(txn.get(), dbi, &key_val, &value_val, 0), "mdb_put");
+}
+
+/// Nothing happens where the key is not there.
+inline void erase(const Txn& txn, MDB_dbi dbi, std::string_view key) {
+  MDB_val key_val = to_val(key);
+  const int code = mdb_del(txn.get(), dbi, &key_val, nullptr);
+  if (code != MDB_NOTFOUND) {
+    check(code, "mdb_del");
+  }
 }
 
 /// Pages in use by the database, in bytes.

@@ -223,28 +223,66 @@ class File::Walker {
     }
   }
 
-  void visit_leaf(const Page& page, std::uint64_t number, const std::vector<std::size_t>& nodes,
+  void visit_leaf(const Page& page, std::uint64_t number, const std::vector<std::size_t>& offsets,
                   std::string_view from, std::string_view below, const VisitNode& visit) {
-    std::string_view last = from;
-    bool first = true;
-    for (const std::size_t offset : nodes) {
-      const auto node = node_at(page, offset, true);
-      const int order = node && !last.empty() ? compare(last, node->key, integers()) : -1;
-      const bool sound = node && !node->key.empty() && (order < 0 || (first && order == 0)) &&
-                         (below.empty() || compare(node->key, below, integers()) < 0);
-      if (!sound) {
+    const std::vector<std::optional<Node>> nodes = nodes_at(page, offsets, true);
+    const std::vector<bool> in_order = find_ordered(nodes, from, below);
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+      if (!in_order[i]) {
         note(fmt::format("page {} has a damaged entry", number));
         continue;
       }
-      last = node->key;
-      first = false;
-      if (node->value.page != 0 && !take_own_pages(node->value)) {
+      if (nodes[i]->value.page != 0 && !take_own_pages(nodes[i]->value)) {
         note(fmt::format("page {} has an entry whose own pages are damaged or used twice", number));
         continue;
       }
       ++seen_.entries;
-      visit(*node);
+      visit(*nodes[i]);
     }
+  }
+
+  static std::vector<std::optional<Node>> nodes_at(const Page& page,
+                                                   const std::vector<std::size_t>& offsets,
+                                                   bool is_leaf) {
+    std::vector<std::optional<Node>> nodes;
+    nodes.reserve(offsets.size());
+    for (const std::size_t offset : offsets) {
+      nodes.push_back(node_at(page, offset, is_leaf));
+    }
+    return nodes;
+  }
+
+  /// Which nodes have keys within the bounds and in order. Where they are not, as many as can be
+  /// are taken for sound: one damaged key must not condemn all that stands behind it. (Longest
+  /// increasing subsequence, by Schensted's piles.)
+  [[nodiscard]] std::vector<bool> find_ordered(const std::vector<std::optional<Node>>& nodes,
+                                               std::string_view from,
+                                               std::string_view below) const {
+    constexpr std::size_t kNone = ~std::size_t{0};
+    std::vector<std::size_t> tops;  // of the sequences of each length, the end with the lowest key
+    std::vector<std::size_t> before(nodes.size(), kNone);
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+      const bool within = nodes[i] && !nodes[i]->key.empty() &&
+                          (from.empty() || compare(from, nodes[i]->key, integers()) <= 0) &&
+                          (below.empty() || compare(nodes[i]->key, below, integers()) < 0);
+      if (!within) {
+        continue;
+      }
+      const auto pile = std::partition_point(tops.begin(), tops.end(), [&](std::size_t top) {
+        return compare(nodes[top]->key, nodes[i]->key, integers()) < 0;
+      });
+      before[i] = pile == tops.begin() ? kNone : *std::prev(pile);
+      if (pile == tops.end()) {
+        tops.push_back(i);
+      } else {
+        *pile = i;
+      }
+    }
+    std::vector<bool> ordered(nodes.size(), false);
+    for (std::size_t i = tops.empty() ? kNone : tops.back(); i != kNone; i = before[i]) {
+      ordered[i] = true;
+    }
+    return ordered;
   }
 
   [[nodiscard]] bool take_own_pages(const Value& value) {
@@ -263,30 +301,33 @@ class File::Walker {
   void visit_branch(const Page& page, std::uint64_t number, std::size_t level,
                     const std::vector<std::size_t>& offsets, std::string_view from,
                     std::string_view below, const VisitNode& visit) {
-    std::vector<std::optional<Node>> nodes;
-    nodes.reserve(offsets.size());
-    for (const std::size_t offset : offsets) {
-      nodes.push_back(node_at(page, offset, false));
-    }
+    const std::vector<std::optional<Node>> nodes = nodes_at(page, offsets, false);
     if (nodes.size() < 2) {
       note(fmt::format("branch page {} has one child only", number));
     }
-    std::string_view lower = from;
+    // The first key of a branch page stands for everything below the second.
+    std::vector<std::optional<Node>> separators = nodes;
+    separators.front().reset();
+    const std::vector<bool> in_order = find_ordered(separators, from, below);
+    // What is to be rescued may be bounded by a damaged key that is still in order, which must not
+    // condemn it: there the bounds are those of the neighbours.
+    const std::size_t margin = use_ != nullptr ? 0 : 1;
+    std::vector<std::string_view> bounds(margin + 1, from);
+    std::vector<std::size_t> first_bound;  // of each node
     for (std::size_t i = 0; i < nodes.size(); ++i) {
-      // The first key of a branch page stands for everything below the second.
-      const bool in_order =
-          nodes[i] &&
-          (i == 0 || (!nodes[i]->key.empty() &&
-                      (lower.empty() || compare(lower, nodes[i]->key, integers()) <= 0) &&
-                      (below.empty() || compare(nodes[i]->key, below, integers()) < 0)));
-      if (!in_order) {
+      if (in_order[i]) {
+        bounds.push_back(nodes[i]->key);
+      } else if (i > 0 || !nodes[i]) {
         note(fmt::format("branch page {} has a damaged entry", number));
-        continue;
       }
-      lower = i == 0 ? from : nodes[i]->key;
-      const bool is_last = i + 1 == nodes.size();
-      const std::string_view upper = is_last || !nodes[i + 1] ? below : nodes[i + 1]->key;
-      descend(nodes[i]->child, level + 1, lower, upper, visit);
+      first_bound.push_back(bounds.size() - 1 - margin);
+    }
+    bounds.insert(bounds.end(), margin + 1, below);
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+      if (nodes[i]) {
+        const std::size_t lower = first_bound[i];
+        descend(nodes[i]->child, level + 1, bounds[lower], bounds[lower + 1 + 2 * margin], visit);
+      }
     }
   }
 
@@ -492,14 +533,14 @@ void File::scan(const Visit& visit) const {
   }
 }
 
-std::optional<std::string> File::load(const Value& value) const {
+std::optional<std::string> File::load(const Value& value, std::uint64_t max_bytes) const {
   if (value.page == 0) {
-    return std::string(value.in_leaf);
+    return std::string(value.in_leaf.substr(0, max_bytes));
   }
   if (value.page >= page_count_ || value.pages() > page_count_ - value.page) {
     return std::nullopt;
   }
-  std::string bytes(value.bytes, '\0');
+  std::string bytes(std::min(value.bytes, max_bytes), '\0');
   const auto at = static_cast<off_t>(value.page * kPageBytes + kPageHeaderBytes);
   std::size_t done = 0;
   while (done < bytes.size()) {

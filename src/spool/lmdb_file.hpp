@@ -67,8 +67,9 @@ class File {
   /// failed, and of the list of free pages. Reads the whole file.
   void scan(const Visit& visit) const;
 
-  /// The bytes of a value; nothing where they cannot be read.
-  [[nodiscard]] std::optional<std::string> load(const Value& value) const;
+  /// The bytes of a value, or its first ones; nothing where they cannot be read.
+  [[nodiscard]] std::optional<std::string> load(const Value& value,
+                                                std::uint64_t max_bytes = ~std::uint64_t{0}) const;
 
  private:
   struct Tree {

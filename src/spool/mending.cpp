@@ -6,11 +6,14 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <ctime>
 #include <map>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
+#include "m2b/util/fail_point.hpp"
 #include "m2b/util/fd.hpp"
 #include "m2b/util/log.hpp"
 #include "spool/spool_directory.hpp"
@@ -21,6 +24,8 @@ namespace {
 namespace fs = std::filesystem;
 using Snapshot = lmdb::File::Snapshot;
 
+constexpr std::string_view kIncompleteMark = "-incomplete-after-";
+constexpr std::string_view kTakenBackMark = "-taken-back-after-";
 constexpr std::size_t kBatchBytes = std::size_t{16} << 20;
 
 void rename_durably(const fs::path& from, const fs::path& to) {
@@ -61,11 +66,11 @@ fs::path made_mark(const fs::path& folder) { return folder / "made"; }
 fs::path fresh_folder(const fs::path& folder) { return folder.native() + ".fresh"; }
 
 /// Moves a folder out of the way, under a name that tells what it was and when.
-fs::path set_aside(const fs::path& folder) {
+fs::path set_aside(const fs::path& folder, const std::string& mark = "") {
   const fs::path shelf = folder.parent_path() / SpoolDirectory::kSetAside;
   make_folder(shelf);
-  const std::string name = fmt::format("{}-{:%Y%m%dT%H%M%SZ}", folder.filename().string(),
-                                       fmt::gmtime(std::time(nullptr)));
+  const std::string name = fmt::format("{}-{:%Y%m%dT%H%M%SZ}{}", folder.filename().string(),
+                                       fmt::gmtime(std::time(nullptr)), mark);
   fs::path place = shelf / name;
   for (int number = 2; is_there(place); ++number) {
     place = shelf / fmt::format("{}-{}", name, number);
@@ -149,9 +154,11 @@ class Carrier {
   std::size_t batch_bytes_ = 0;
 };
 
-/// False when the disk had no room for all of it.
-bool fill(const MendingPlan& plan, MDB_env* fresh, const lmdb::File* damaged) {
+/// Where to go on when the disk had no room for all of it; nothing when it had.
+std::optional<std::uint64_t> fill(const MendingPlan& plan, MDB_env* fresh,
+                                  const lmdb::File* damaged) {
   bool complete = true;
+  std::optional<std::uint64_t> rest;
   if (damaged != nullptr) {
     try {
       Carrier carrier(plan, fresh);
@@ -164,12 +171,15 @@ bool fill(const MendingPlan& plan, MDB_env* fresh, const lmdb::File* damaged) {
       complete = false;
     }
   }
-  if (plan.settle) {
-    lmdb::Txn txn = lmdb::Txn::write(fresh);
-    plan.settle(txn, damaged);
-    std::move(txn).commit();
+  lmdb::Txn txn = lmdb::Txn::write(fresh);
+  if (!complete) {
+    rest = plan.interrupt ? plan.interrupt(txn) : 0;
   }
-  return complete;
+  if (plan.settle) {
+    plan.settle(txn, damaged);
+  }
+  std::move(txn).commit();
+  return rest;
 }
 
 void log_mended(const MendingPlan& plan, const std::string& fault, const fs::path& kept_at,
@@ -206,17 +216,54 @@ void mend(const MendingPlan& plan, lmdb::File::Scrutiny scrutiny) {
   log::warn("spool", "is damaged and being mended",
             {{"folder", plan.folder.native()}, {"fault", fault}});
   make_folder(fresh);
-  bool complete = false;
+  std::optional<std::uint64_t> rest;
   {
     const lmdb::EnvHandle env = lmdb::open_env(fresh, plan.map_bytes);
     const auto damaged = open_file(plan.folder);
-    complete = fill(plan, env.get(), damaged ? &*damaged : nullptr);
+    fail_point("mending.before_fill");
+    rest = fill(plan, env.get(), damaged ? &*damaged : nullptr);
   }
+  fail_point("mending.filled");
   mark_made(fresh);
   SpoolDirectory::sync(fresh);
-  const fs::path kept_at = set_aside(plan.folder);
+  fail_point("mending.marked");
+  const fs::path kept_at =
+      set_aside(plan.folder, rest ? fmt::format("{}{}", kIncompleteMark, *rest) : "");
+  fail_point("mending.set_aside");
   rename_durably(fresh, plan.folder);
-  log_mended(plan, fault, kept_at, complete);
+  fail_point("mending.renamed");
+  log_mended(plan, fault, kept_at, !rest);
+}
+
+std::optional<std::uint64_t> rest_of(const fs::path& folder) {
+  const std::string name = folder.filename().string();
+  const std::size_t mark = name.find(kIncompleteMark);
+  if (mark == std::string::npos) {
+    return std::nullopt;
+  }
+  const char* const digits = name.data() + mark + kIncompleteMark.size();
+  std::uint64_t id = 0;
+  const auto [rest, error] = std::from_chars(digits, name.data() + name.size(), id);
+  return error == std::errc() ? std::optional(id) : std::nullopt;
+}
+
+void mark_taken_back(const fs::path& folder) {
+  std::string name = folder.filename().string();
+  name.replace(name.find(kIncompleteMark), kIncompleteMark.size(), kTakenBackMark);
+  rename_durably(folder, folder.parent_path() / name);
+}
+
+void write_again(MDB_env* env, const fs::path& folder) {
+  if (is_there(folder)) {
+    static_cast<void>(set_aside(folder));
+  }
+  make_folder(folder);
+  lmdb::check(mdb_env_copy(env, folder.c_str()), "mdb_env_copy");
+  const Fd file(::open(data_file(folder).c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file || ::fsync(file.get()) != 0) {
+    throw lmdb::Error("fsync data.mdb", errno);
+  }
+  SpoolDirectory::sync(folder);
 }
 
 bool is_made(const std::filesystem::path& folder) { return is_there(made_mark(folder)); }
@@ -225,6 +272,7 @@ void mark_made(const std::filesystem::path& folder) {
   if (is_made(folder)) {
     return;
   }
+  fail_point("start.before_made");
   const Fd file(::open(made_mark(folder).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
   if (!file) {
     throw lmdb::Error("open made", errno);

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "spool/lmdb.hpp"
@@ -24,13 +25,27 @@ struct MendingPlan {
   /// Puts right what depends on what could be read; in the last transaction of the fresh
   /// environment. The damaged file is none where there was nothing to read.
   std::function<void(const lmdb::Txn& fresh, const lmdb::File* damaged)> settle = nullptr;
+  /// Called before that when the disk had no room for all: makes a clean cut, and says behind which
+  /// id to go on once there is room. It becomes part of the folder's name in `set-aside`, which
+  /// needs no room; see rest_of().
+  std::function<std::uint64_t(const lmdb::Txn& fresh)> interrupt = nullptr;
 };
+
+/// Of a folder in `set-aside`: behind which id its records wait for room; nothing when none do.
+[[nodiscard]] std::optional<std::uint64_t> rest_of(const std::filesystem::path& folder);
+
+/// Remembers that the rest of such a folder has been taken back. Throws as mend().
+void mark_taken_back(const std::filesystem::path& folder);
 
 /// Looks at an environment before LMDB opens it, since LMDB crashes on damage. One that is damaged
 /// is set aside, and a fresh one with all that can be read of it takes its place. Nothing is done
 /// where nothing is wrong. A crash at any moment is harmless: the next call goes on. Throws
 /// lmdb::Error, and SpoolError where a folder cannot be synced.
 void mend(const MendingPlan& plan, lmdb::File::Scrutiny scrutiny);
+
+/// Writes an open environment again whose folder was removed or replaced under it. What stands at
+/// its place now is set aside. Throws as mend() does.
+void write_again(MDB_env* env, const std::filesystem::path& folder);
 
 /// Remembers that the environment has been made: from then on a missing or empty file is damage and
 /// not a first start. Idempotent.

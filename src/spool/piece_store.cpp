@@ -71,11 +71,13 @@ void write_pieces(const lmdb::Txn& txn, MDB_dbi dbi, SpoolId id, Gather source, 
   } while (source.left() > 0);
 }
 
-/// Calls `visit` with each piece of the value in order, until it returns false.
+/// Calls `visit` with each piece of the value in order, from the one with that number on, until it
+/// returns false.
 template <class Visit>
-void for_each_piece(const lmdb::Txn& txn, MDB_dbi dbi, SpoolId id, Visit visit) {
+void for_each_piece(const lmdb::Txn& txn, MDB_dbi dbi, SpoolId id, Visit visit,
+                    std::uint64_t piece = 0) {
   const lmdb::CursorHandle cursor = lmdb::open_cursor(txn, dbi);
-  std::uint64_t first = key_of(id);
+  std::uint64_t first = key_of(id, piece);
   MDB_val key = to_val(first);
   MDB_val value{};
   int code = mdb_cursor_get(cursor.get(), &key, &value, MDB_SET_RANGE);
@@ -90,6 +92,20 @@ void for_each_piece(const lmdb::Txn& txn, MDB_dbi dbi, SpoolId id, Visit visit) 
   if (code != MDB_NOTFOUND) {
     lmdb::check(code, "mdb_cursor_get");
   }
+}
+
+/// The id of the piece at which the cursor stands after `operation`; nothing when there is none.
+std::optional<SpoolId> id_at(const lmdb::Txn& txn, MDB_dbi dbi, MDB_val key,
+                             MDB_cursor_op operation) {
+  const lmdb::CursorHandle cursor = lmdb::open_cursor(txn, dbi);
+  MDB_val value{};
+  const int code = mdb_cursor_get(cursor.get(), &key, &value, operation);
+  if (code == MDB_NOTFOUND) {
+    return std::nullopt;
+  }
+  lmdb::check(code, "mdb_cursor_get");
+  const std::optional<std::uint64_t> number = key_at(key);
+  return number ? std::optional(SpoolId{*number >> kPieceBits}) : std::nullopt;
 }
 
 }  // namespace
@@ -164,18 +180,31 @@ std::optional<PieceStore::Value> PieceStore::read(const lmdb::Txn& txn, SpoolId 
   return value;
 }
 
-std::optional<SpoolId> PieceStore::lower_bound(const lmdb::Txn& txn, SpoolId from) const {
-  const lmdb::CursorHandle cursor = lmdb::open_cursor(txn, dbi_);
-  std::uint64_t first = key_of(from);
-  MDB_val key = to_val(first);
-  MDB_val value{};
-  const int code = mdb_cursor_get(cursor.get(), &key, &value, MDB_SET_RANGE);
-  if (code == MDB_NOTFOUND) {
+std::optional<std::string> PieceStore::read_range(const lmdb::Txn& txn, SpoolId id,
+                                                  std::size_t offset, std::size_t max_bytes) const {
+  if (!first_piece(txn, id)) {
     return std::nullopt;
   }
-  lmdb::check(code, "mdb_cursor_get");
-  const std::optional<std::uint64_t> number = key_at(key);
-  return number ? std::optional(SpoolId{*number >> kPieceBits}) : std::nullopt;
+  std::string bytes;
+  std::size_t skip = offset % kPieceBytes;
+  for_each_piece(
+      txn, dbi_, id,
+      [&](MDB_cursor*, std::string_view piece) {
+        bytes += piece.substr(std::min(skip, piece.size()), max_bytes - bytes.size());
+        skip = 0;
+        return bytes.size() < max_bytes;
+      },
+      std::min<std::uint64_t>(offset / kPieceBytes, kMaxPieces - 1));
+  return bytes;
+}
+
+std::optional<SpoolId> PieceStore::last(const lmdb::Txn& txn) const {
+  return id_at(txn, dbi_, MDB_val{}, MDB_LAST);
+}
+
+std::optional<SpoolId> PieceStore::lower_bound(const lmdb::Txn& txn, SpoolId from) const {
+  std::uint64_t first = key_of(from);
+  return id_at(txn, dbi_, to_val(first), MDB_SET_RANGE);
 }
 
 }  // namespace m2b

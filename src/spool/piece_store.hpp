@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -57,8 +58,17 @@ class PieceStore {
   [[nodiscard]] std::optional<Value> read(const lmdb::Txn& txn, SpoolId id, std::size_t max_bytes,
                                           std::size_t padding) const;
 
+  /// A part of the value: up to `max_bytes` from `offset` on, fewer at its end. Nothing: there is
+  /// no such value.
+  [[nodiscard]] std::optional<std::string> read_range(const lmdb::Txn& txn, SpoolId id,
+                                                      std::size_t offset,
+                                                      std::size_t max_bytes) const;
+
   /// The first id at or above `from`.
   [[nodiscard]] std::optional<SpoolId> lower_bound(const lmdb::Txn& txn, SpoolId from) const;
+
+  /// The highest id.
+  [[nodiscard]] std::optional<SpoolId> last(const lmdb::Txn& txn) const;
 
   [[nodiscard]] MDB_dbi dbi() const noexcept { return dbi_; }
 

@@ -90,6 +90,37 @@ bool checksum_matches(SpoolId id, const RecordHeader& header, std::string_view r
   return checksum(id, record, message.topic, message.payload) == header.checksum;
 }
 
+std::uint64_t checksum_of(std::string_view raw) {
+  const auto header = decode_header(raw);
+  return header ? header->checksum : 0;
+}
+
+bool is_intact(SpoolId id, std::string_view raw) {
+  const auto header = decode_header(raw);
+  return header && checksum_matches(id, *header, raw);
+}
+
+std::optional<MessageView> message_of(std::string_view raw) {
+  const auto header = decode_header(raw);
+  return header && header->record_bytes() == raw.size() ? std::optional(view_message(*header, raw))
+                                                        : std::nullopt;
+}
+
+RecordInfo describe_record(SpoolId id, std::string_view beginning) {
+  RecordInfo info{.id = id};
+  if (const auto header = decode_header(beginning)) {
+    info.readable = true;
+    info.bytes = header->record_bytes();
+    info.topic = beginning.substr(RecordHeader::kBytes, header->topic_bytes);
+    info.payload_bytes = header->payload_bytes;
+    info.received_at = header->received_at;
+    info.qos = header->qos;
+    info.retained = header->retained;
+    info.duplicate = header->duplicate;
+  }
+  return info;
+}
+
 MessageView view_message(const RecordHeader& header, std::string_view record) {
   assert(record.size() == header.record_bytes());
   return {.topic = record.substr(RecordHeader::kBytes, header.topic_bytes),

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "m2b/spool/message.hpp"
+#include "m2b/spool/record_info.hpp"
 
 /// The bytes of a record, as docs/spool-format.md describes them.
 namespace m2b {
@@ -17,6 +18,7 @@ struct RecordHeader {
   static constexpr std::uint8_t kVersion = 1;
   static constexpr std::size_t kMaxTopicBytes = 65'535;         // MQTT 5, section 1.5.4
   static constexpr std::size_t kMaxPayloadBytes = 268'435'455;  // MQTT 5, section 1.5.5
+  static constexpr std::size_t kMaxRecordBytes = kBytes + kMaxTopicBytes + kMaxPayloadBytes;
 
   std::uint8_t qos = 0;
   bool retained = false;
@@ -46,5 +48,8 @@ using HeaderBytes = std::array<char, RecordHeader::kBytes>;
 
 /// The message inside a whole record; views into `record`.
 [[nodiscard]] MessageView view_message(const RecordHeader& header, std::string_view record);
+
+/// What the beginning of a record tells: its first 4 KiB suffice for all but very long topics.
+[[nodiscard]] RecordInfo describe_record(SpoolId id, std::string_view beginning);
 
 }  // namespace m2b

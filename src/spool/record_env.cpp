@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <chrono>
 #include <map>
-#include <mutex>
 
+#include "m2b/util/fail_point.hpp"
 #include "m2b/util/log.hpp"
 #include "spool/little_endian.hpp"
 #include "spool/record_codec.hpp"
@@ -19,7 +18,7 @@ constexpr const char* kRecords = "records";
 constexpr const char* kAccounts = "accounts";
 constexpr const char* kNotes = "notes";
 constexpr std::string_view kTotalsKey = "totals";
-constexpr std::size_t kAccountsFields = 6;
+constexpr std::size_t kAccountsFields = 7;
 
 std::string encode(const Accounts& accounts) {
   std::string bytes(kAccountsFields * sizeof(std::uint64_t), '\0');
@@ -28,7 +27,8 @@ std::string encode(const Accounts& accounts) {
   store_le(&bytes[16], accounts.totals.stored);
   store_le(&bytes[24], accounts.totals.dead_lettered);
   store_le(&bytes[32], accounts.totals.set_aside);
-  store_le(&bytes[40], accounts.totals.waiting_bytes);
+  store_le(&bytes[40], accounts.totals.dropped);
+  store_le(&bytes[48], accounts.totals.waiting_bytes);
   return bytes;
 }
 
@@ -40,7 +40,8 @@ std::optional<Accounts> decode(std::string_view bytes) {
                              .stored = load_le<std::uint64_t>(&bytes[16]),
                              .dead_lettered = load_le<std::uint64_t>(&bytes[24]),
                              .set_aside = load_le<std::uint64_t>(&bytes[32]),
-                             .waiting_bytes = load_le<std::uint64_t>(&bytes[40])},
+                             .dropped = load_le<std::uint64_t>(&bytes[40]),
+                             .waiting_bytes = load_le<std::uint64_t>(&bytes[48])},
                   .last_id = load_le<std::uint64_t>(&bytes[0])};
 }
 
@@ -55,15 +56,6 @@ Accounts load_accounts(const lmdb::Txn& txn, MDB_dbi dbi) {
     throw lmdb::Error("accounts of the spool", MDB_CORRUPTED);
   }
   return *accounts;
-}
-
-std::optional<Accounts> accounts_of(const lmdb::File& damaged, lmdb::File::Snapshot snapshot) {
-  std::optional<Accounts> found;
-  damaged.walk(snapshot, kAccounts, [&](std::string_view, const lmdb::File::Value& value) {
-    const auto bytes = sealed::open(value.in_leaf);
-    found = bytes ? decode(*bytes) : found;
-  });
-  return found;
 }
 
 /// Higher than any id that was given so far, where nothing tells which that was: ids begin with 1,
@@ -152,80 +144,85 @@ void settle_accounts(const lmdb::Txn& txn, const lmdb::File* damaged) {
   } else {
     // The last commit's removals came back; they will be stored, and counted, once more.
     totals.stored -= std::min(totals.stored, found.count - waiting);
-    totals.received = totals.stored + totals.dead_lettered + totals.set_aside + found.count;
+    totals.received = totals.gone() + found.count;
   }
   totals.waiting_bytes = found.bytes;
   sealed::put(txn, dbi, kTotalsKey, encode(*kept));
 }
 
+/// The disk was full while records were carried over: takes away the last one if only a part of it
+/// was, and returns the last whole one.
+std::uint64_t cut_cleanly(const lmdb::Txn& txn) {
+  const PieceStore records(txn, kRecords);
+  auto last = records.last(txn);
+  if (last &&
+      !is_intact(*last,
+                 records.read_range(txn, *last, 0, RecordHeader::kMaxRecordBytes).value_or(""))) {
+    records.erase(txn, *last);
+    last = records.last(txn);
+  }
+  return last ? to_number(*last) : 0;
+}
+
 }  // namespace
 
-RecordEnv::RecordEnv(std::filesystem::path directory, std::uint64_t map_bytes)
-    : directory_(std::move(directory)),
-      map_bytes_(map_bytes),
-      opened_(open(directory_, map_bytes_, lmdb::File::Scrutiny::trees)) {}
+std::optional<Accounts> accounts_of(const lmdb::File& file, lmdb::File::Snapshot snapshot) {
+  std::optional<Accounts> found;
+  file.walk(snapshot, kAccounts, [&](std::string_view, const lmdb::File::Value& value) {
+    const auto bytes = sealed::open(value.in_leaf);
+    found = bytes ? decode(*bytes) : found;
+  });
+  return found;
+}
 
-RecordEnv::Opened RecordEnv::open(const std::filesystem::path& directory, std::uint64_t map_bytes,
-                                  lmdb::File::Scrutiny scrutiny) {
-  mend({.folder = directory,
-        .map_bytes = map_bytes,
-        .databases = {{kRecords, MDB_INTEGERKEY}, {kAccounts, 0}, {kNotes, 0}},
-        .settle = settle_accounts},
-       scrutiny);
-  lmdb::EnvHandle env = lmdb::open_env(directory, map_bytes);
-  lmdb::Txn txn = lmdb::Txn::write(env.get());
-  const PieceStore records(txn, kRecords);
-  const MDB_dbi accounts = lmdb::open_database(txn, kAccounts, MDB_CREATE);
-  const MDB_dbi notes = lmdb::open_database(txn, kNotes, MDB_CREATE);
+RecordEnv::RecordEnv(std::filesystem::path directory, std::uint64_t map_bytes)
+    : env_({.folder = std::move(directory),
+            .map_bytes = map_bytes,
+            .databases = {{kRecords, MDB_INTEGERKEY}, {kAccounts, 0}, {kNotes, 0}},
+            .settle = settle_accounts,
+            .interrupt = cut_cleanly}) {
+  fail_point("start.records_opened");
+}
+
+RecordEnv::Databases::Databases(const lmdb::Txn& txn, const std::filesystem::path& folder)
+    : records(txn, kRecords),
+      accounts(lmdb::open_database(txn, kAccounts, MDB_CREATE)),
+      notes(lmdb::open_database(txn, kNotes, MDB_CREATE)) {
   if (!find_accounts(txn, accounts)) {
-    if (is_made(directory)) {
+    if (is_made(folder)) {
       settle_accounts(txn, nullptr);
     } else {
       sealed::put(txn, accounts, kTotalsKey, encode({}));
     }
   }
-  std::move(txn).commit();
-  mark_made(directory);
-  return {std::move(env), records, accounts, notes};
-}
-
-MDB_env* RecordEnv::env() const {
-  if (!opened_.env) {
-    throw lmdb::Error("spool environment", EIO);
+  // A damaged key may have made an id of its own; those that come must be above it.
+  Accounts known = load_accounts(txn, accounts);
+  if (const auto last = records.last(txn); last && to_number(*last) > known.last_id) {
+    known.last_id = to_number(*last);
+    sealed::put(txn, accounts, kTotalsKey, encode(known));
   }
-  return opened_.env.get();
-}
-
-bool RecordEnv::is_open() const {
-  const std::shared_lock lock(mutex_);
-  return opened_.env != nullptr;
-}
-
-void RecordEnv::reopen() {
-  const std::unique_lock lock(mutex_);
-  opened_.env.reset();  // LMDB must not have one file open twice in a process
-  opened_ = open(directory_, map_bytes_, lmdb::File::Scrutiny::values);
 }
 
 RecordEnv::Batch::Batch(RecordEnv& env)
-    : env_(env),
-      lock_(env.mutex_),
-      txn_(lmdb::Txn::write(env.env())),
-      accounts_(load_accounts(txn_, env.opened_.accounts)) {}
+    : env_(env.env_.write()), accounts_(load_accounts(env_.txn(), env_->accounts)) {}
 
 SpoolId RecordEnv::Batch::append(const MessageView& message) {
+  accounts_.totals.received += 1;
+  return write(message);
+}
+
+SpoolId RecordEnv::Batch::write(const MessageView& message) {
   const SpoolId id{accounts_.last_id + 1};
   const HeaderBytes header = encode_header(id, message);
   const std::string_view header_view(header.data(), header.size());
-  env_.opened_.records.append(txn_, id, {header_view, message.topic, message.payload});
+  env_->records.append(env_.txn(), id, {header_view, message.topic, message.payload});
   accounts_.last_id += 1;
-  accounts_.totals.received += 1;
   accounts_.totals.waiting_bytes += header.size() + message.topic.size() + message.payload.size();
   return id;
 }
 
 void RecordEnv::Batch::erase(SpoolId id, bool dead_lettered) {
-  const std::optional<std::size_t> bytes = env_.opened_.records.erase(txn_, id);
+  const std::optional<std::size_t> bytes = env_->records.erase(env_.txn(), id);
   if (!bytes) {
     return;
   }
@@ -234,43 +231,97 @@ void RecordEnv::Batch::erase(SpoolId id, bool dead_lettered) {
   totals.waiting_bytes -= std::min<std::uint64_t>(*bytes, totals.waiting_bytes);
 }
 
+void RecordEnv::Batch::put_back(const MessageView& letter) {
+  write(letter);
+  take_letters(1);
+}
+
+void RecordEnv::Batch::take_back(const MessageView& message) {
+  write(message);
+  SpoolTotals& totals = accounts_.totals;
+  if (totals.set_aside > 0) {
+    totals.set_aside -= 1;
+  } else {
+    totals.received += 1;  // by accounts that began anew
+  }
+}
+
+bool RecordEnv::Batch::contains(SpoolId id) const {
+  return env_->records.lower_bound(env_.txn(), id) == id;
+}
+
+void RecordEnv::Batch::drop_letters(std::uint64_t count) {
+  take_letters(count);
+  accounts_.totals.dropped += count;
+}
+
+void RecordEnv::Batch::store_letters(std::uint64_t count) {
+  take_letters(count);
+  accounts_.totals.stored += count;
+}
+
+/// The account that they go to is the caller's affair.
+void RecordEnv::Batch::take_letters(std::uint64_t count) {
+  SpoolTotals& totals = accounts_.totals;
+  const std::uint64_t known = std::min(count, totals.dead_lettered);
+  totals.dead_lettered -= known;
+  totals.received += count - known;
+}
+
+void RecordEnv::Batch::settle_letters(std::uint64_t kept, std::uint64_t waiting) {
+  SpoolTotals& totals = accounts_.totals;
+  const std::uint64_t right = kept - waiting;
+  if (totals.dead_lettered > right) {
+    const std::uint64_t too_many = totals.dead_lettered - right;
+    const std::uint64_t lost = totals.dead_lettered - std::min(kept, totals.dead_lettered);
+    totals.set_aside += std::min(lost, too_many);
+    totals.stored += too_many - std::min(lost, too_many);  // settle_accounts() took them from there
+  } else {
+    totals.received += right - totals.dead_lettered;
+  }
+  totals.dead_lettered = right;
+}
+
 void RecordEnv::Batch::put_note(std::string_view name, std::string_view text) {
-  sealed::put(txn_, env_.opened_.notes, name, text);
+  sealed::put(env_.txn(), env_->notes, name, text);
 }
 
 SpoolTotals RecordEnv::Batch::commit() && {
-  sealed::put(txn_, env_.opened_.accounts, kTotalsKey, encode(accounts_));
-  std::move(txn_).commit();
+  sealed::put(env_.txn(), env_->accounts, kTotalsKey, encode(accounts_));
+  std::move(env_).commit();
   return accounts_.totals;
 }
 
 std::vector<SpoolEntry> RecordEnv::list(SpoolId after, std::size_t max) const {
-  const std::shared_lock lock(mutex_);
-  const lmdb::Txn txn = lmdb::Txn::read(env());
+  const auto env = env_.read();
   std::vector<SpoolEntry> entries;
-  auto id = opened_.records.lower_bound(txn, next(after));
+  auto id = env->records.lower_bound(env.txn(), next(after));
   while (id && entries.size() < max) {
-    const auto first = opened_.records.first_piece(txn, *id);
+    const auto first = env->records.first_piece(env.txn(), *id);
     const auto header = first ? decode_header(*first) : std::nullopt;
     entries.push_back({*id, header ? header->record_bytes() : 0});
-    id = opened_.records.lower_bound(txn, next(*id));
+    id = env->records.lower_bound(env.txn(), next(*id));
+  }
+  if (!entries.empty() &&
+      to_number(entries.back().id) > load_accounts(env.txn(), env->accounts).last_id) {
+    // No such id was given. Whoever goes on behind it would never see those that come.
+    throw lmdb::Error("ids of the records", MDB_CORRUPTED);
   }
   return entries;
 }
 
 std::variant<Record, NoRecord, DamagedRecord> RecordEnv::read(SpoolId id) const {
-  const std::shared_lock lock(mutex_);
-  const lmdb::Txn txn = lmdb::Txn::read(env());
-  const auto first = opened_.records.first_piece(txn, id);
+  const auto env = env_.read();
+  const auto first = env->records.first_piece(env.txn(), id);
   const auto header = first ? decode_header(*first) : std::nullopt;
   if (!header) {
-    const bool gone = !first && opened_.records.lower_bound(txn, id) != id;
+    const bool gone = !first && env->records.lower_bound(env.txn(), id) != id;
     if (gone) {
       return NoRecord{};
     }
     return DamagedRecord{};
   }
-  auto value = opened_.records.read(txn, id, header->record_bytes() + 1, Record::kPaddingBytes);
+  auto value = env->records.read(env.txn(), id, header->record_bytes() + 1, Record::kPaddingBytes);
   const std::string_view bytes(value->buffer.get(), value->bytes);
   if (!checksum_matches(id, *header, bytes)) {
     return DamagedRecord{};
@@ -278,43 +329,55 @@ std::variant<Record, NoRecord, DamagedRecord> RecordEnv::read(SpoolId id) const 
   return Record(id, std::move(value->buffer), view_message(*header, bytes));
 }
 
-std::optional<std::string> RecordEnv::read_raw(SpoolId id) const {
-  const std::shared_lock lock(mutex_);
-  const lmdb::Txn txn = lmdb::Txn::read(env());
-  constexpr std::size_t kMaxBytes =
-      RecordHeader::kBytes + RecordHeader::kMaxTopicBytes + RecordHeader::kMaxPayloadBytes;
-  const auto value = opened_.records.read(txn, id, kMaxBytes, 0);
-  return value ? std::optional(std::string(value->buffer.get(), value->bytes)) : std::nullopt;
+std::optional<std::string> RecordEnv::read_raw(SpoolId id, std::size_t offset,
+                                               std::size_t max_bytes) const {
+  const auto env = env_.read();
+  return env->records.read_range(env.txn(), id, offset, max_bytes);
+}
+
+std::vector<RecordInfo> RecordEnv::describe(SpoolId after, std::size_t max) const {
+  const auto env = env_.read();
+  std::vector<RecordInfo> infos;
+  auto id = env->records.lower_bound(env.txn(), next(after));
+  while (id && infos.size() < max) {
+    infos.push_back(describe_record(*id, env->records.first_piece(env.txn(), *id).value_or("")));
+    infos.back().bytes = env->records.bytes_of(env.txn(), *id);
+    id = env->records.lower_bound(env.txn(), next(*id));
+  }
+  return infos;
+}
+
+bool RecordEnv::contains(SpoolId id) const {
+  const auto env = env_.read();
+  return env->records.lower_bound(env.txn(), id) == id;
 }
 
 std::optional<WallTime> RecordEnv::oldest_received_at() const {
-  const std::shared_lock lock(mutex_);
-  const lmdb::Txn txn = lmdb::Txn::read(env());
-  const auto id = opened_.records.lower_bound(txn, SpoolId{0});
-  const auto first = id ? opened_.records.first_piece(txn, *id) : std::nullopt;
+  const auto env = env_.read();
+  const auto id = env->records.lower_bound(env.txn(), SpoolId{0});
+  const auto first = id ? env->records.first_piece(env.txn(), *id) : std::nullopt;
   const auto header = first ? decode_header(*first) : std::nullopt;
   return header ? std::optional(header->received_at) : std::nullopt;
 }
 
 std::optional<std::string> RecordEnv::note(std::string_view name) const {
-  const std::shared_lock lock(mutex_);
-  const lmdb::Txn txn = lmdb::Txn::read(env());
-  return sealed::get(txn, opened_.notes, name);
+  const auto env = env_.read();
+  return sealed::get(env.txn(), env->notes, name);
 }
 
 SpoolTotals RecordEnv::totals() const {
-  const std::shared_lock lock(mutex_);
-  return load_accounts(lmdb::Txn::read(env()), opened_.accounts).totals;
+  const auto env = env_.read();
+  return load_accounts(env.txn(), env->accounts).totals;
 }
 
 RecordEnv::Usage RecordEnv::usage() const {
-  const std::shared_lock lock(mutex_);
-  const lmdb::Txn txn = lmdb::Txn::read(env());
+  const auto env = env_.read();
+  MDB_env* const raw = mdb_txn_env(env.txn().get());
   MDB_envinfo info{};
-  lmdb::check(mdb_env_info(env(), &info), "mdb_env_info");
+  lmdb::check(mdb_env_info(raw, &info), "mdb_env_info");
   MDB_stat stat{};
-  lmdb::check(mdb_env_stat(env(), &stat), "mdb_env_stat");
-  return {.live_bytes = lmdb::used_bytes(txn, opened_.records.dbi()),
+  lmdb::check(mdb_env_stat(raw, &stat), "mdb_env_stat");
+  return {.live_bytes = lmdb::used_bytes(env.txn(), env->records.dbi()),
           .file_bytes = (std::uint64_t{info.me_last_pgno} + 1) * stat.ms_psize};
 }
 

@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
-#include <shared_mutex>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -11,8 +10,9 @@
 
 #include "m2b/spool/spool.hpp"
 #include "spool/lmdb.hpp"
-#include "spool/mending.hpp"
+#include "spool/mended_env.hpp"
 #include "spool/piece_store.hpp"
+#include "spool/record_codec.hpp"
 
 namespace m2b {
 
@@ -22,9 +22,21 @@ struct Accounts {
   std::uint64_t last_id = 0;  // the last one that was given
 };
 
+/// The accounts in an environment's file that is read without LMDB; nothing where they cannot be
+/// read.
+[[nodiscard]] std::optional<Accounts> accounts_of(const lmdb::File& file,
+                                                  lmdb::File::Snapshot snapshot);
+
 /// The LMDB environment of the waiting records, with the accounts and notes. Reading from any
 /// thread; one writer at a time. Throws lmdb::Error.
 class RecordEnv {
+  struct Databases {
+    Databases(const lmdb::Txn& txn, const std::filesystem::path& folder);
+    PieceStore records;
+    MDB_dbi accounts;
+    MDB_dbi notes;
+  };
+
  public:
   RecordEnv(std::filesystem::path directory, std::uint64_t map_bytes);
 
@@ -36,21 +48,38 @@ class RecordEnv {
     SpoolId append(const MessageView& message);
     /// Removes a record that was stored or dead-lettered; one that is gone already is not counted.
     void erase(SpoolId id, bool dead_lettered);
+    /// Gives a dead letter's message the next id; it waits again.
+    void put_back(const MessageView& letter);
+    /// A message that was set aside waits again, under the next id.
+    void take_back(const MessageView& message);
+    [[nodiscard]] bool contains(SpoolId id) const;
+    /// Dead letters that go for good, or because the store has them.
+    void drop_letters(std::uint64_t count);
+    void store_letters(std::uint64_t count);
+    /// Makes the account of the dead letters agree with what is kept of them, less those whose
+    /// records wait.
+    void settle_letters(std::uint64_t kept, std::uint64_t waiting);
     void put_note(std::string_view name, std::string_view text);
     /// Returns the new accounts once everything is on disk.
     SpoolTotals commit() &&;
 
    private:
-    RecordEnv& env_;
-    std::shared_lock<std::shared_mutex> lock_;
-    lmdb::Txn txn_;
+    SpoolId write(const MessageView& message);
+    void take_letters(std::uint64_t count);
+
+    MendedEnv<Databases>::Access env_;
     Accounts accounts_;
   };
 
   [[nodiscard]] std::vector<SpoolEntry> list(SpoolId after, std::size_t max) const;
   [[nodiscard]] std::variant<Record, NoRecord, DamagedRecord> read(SpoolId id) const;
-  /// The bytes as they are, whatever they are.
-  [[nodiscard]] std::optional<std::string> read_raw(SpoolId id) const;
+  /// The bytes as they are, whatever they are, or a part of them.
+  [[nodiscard]] std::optional<std::string> read_raw(
+      SpoolId id, std::size_t offset = 0,
+      std::size_t max_bytes = RecordHeader::kMaxRecordBytes) const;
+  /// As list(), with what the records' headers tell.
+  [[nodiscard]] std::vector<RecordInfo> describe(SpoolId after, std::size_t max) const;
+  [[nodiscard]] bool contains(SpoolId id) const;
   [[nodiscard]] std::optional<WallTime> oldest_received_at() const;
   [[nodiscard]] std::optional<std::string> note(std::string_view name) const;
   [[nodiscard]] SpoolTotals totals() const;
@@ -62,29 +91,14 @@ class RecordEnv {
   };
   [[nodiscard]] Usage usage() const;
 
-  /// False after a reopen() that failed.
-  [[nodiscard]] bool is_open() const;
-  /// Closes the environment, looks at it closely, mends it if it is damaged, and opens it again:
-  /// after a failed write of the meta page LMDB refuses everything until then. Waits for readers.
-  void reopen();
+  /// As those of MendedEnv.
+  [[nodiscard]] bool is_open() const { return env_.is_open(); }
+  void reopen() { env_.reopen(); }
+  [[nodiscard]] bool is_in_place() const { return env_.is_in_place(); }
+  void put_back() { env_.put_back(); }
 
  private:
-  struct Opened {
-    lmdb::EnvHandle env;
-    PieceStore records;
-    MDB_dbi accounts;
-    MDB_dbi notes;
-  };
-
-  [[nodiscard]] static Opened open(const std::filesystem::path& directory, std::uint64_t map_bytes,
-                                   lmdb::File::Scrutiny scrutiny);
-  /// The handle, or an error while a failed reopen() has left none. Caller holds mutex_.
-  [[nodiscard]] MDB_env* env() const;
-
-  const std::filesystem::path directory_;
-  const std::uint64_t map_bytes_;
-  mutable std::shared_mutex mutex_;  // guards opened_: exclusive only to reopen
-  Opened opened_;
+  MendedEnv<Databases> env_;
 };
 
 }  // namespace m2b

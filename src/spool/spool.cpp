@@ -15,17 +15,6 @@
 namespace m2b {
 namespace {
 
-/// Address space only: the file grows as it is used. Growing the map later would need every reader
-/// to stop, so it is large from the start.
-std::uint64_t map_bytes(const CapacityLimits& limits, std::uint64_t file_system_bytes) {
-  constexpr std::uint64_t kPage = 4096;
-  constexpr std::uint64_t kSlack = std::uint64_t{1} << 30;
-  // Twice the cap: free pages inside the file come on top of the live ones.
-  const std::uint64_t bytes =
-      (limits.max_bytes != 0 ? 2 * limits.max_bytes : file_system_bytes) + kSlack;
-  return bytes / kPage * kPage;
-}
-
 CapacityLimits limits_of(const SpoolOptions& options, std::uint64_t file_system_bytes) {
   return {options.max_bytes,
           options.min_free_bytes.value_or(default_min_free_bytes(file_system_bytes))};
@@ -38,6 +27,18 @@ const char* remedy_of(const lmdb::Error& error) {
   return "SPOOL_DIR must be on a local disk that can be read and written";
 }
 
+LetterLimits letter_limits_of(const SpoolOptions& options, std::uint64_t file_system_bytes) {
+  return {options.dead_letter_max_bytes.value_or(default_letter_bytes(file_system_bytes)),
+          options.dead_letter_max_age};
+}
+
+RawResult raw_result(std::optional<std::optional<std::string>> bytes) {
+  if (!bytes) {
+    return ReadFailed{};
+  }
+  return *bytes ? RawResult(**std::move(bytes)) : RawResult(NoRecord{});
+}
+
 }  // namespace
 
 class Spool::Impl {
@@ -45,11 +46,12 @@ class Spool::Impl {
   explicit Impl(const SpoolOptions& options)
       : directory_(options.directory),
         limits_(limits_of(options, directory_.space().total_bytes)),
-        map_bytes_(map_bytes(limits_, directory_.space().total_bytes)),
+        map_bytes_(map_bytes_for(limits_.max_bytes, directory_.space().total_bytes)),
         records_(directory_.subdirectory("records"), map_bytes_),
         dead_letters_(directory_.subdirectory("dead-letters"),
-                      map_bytes({}, directory_.space().total_bytes)),  // the cap is not theirs
-        writer_(directory_, limits_, records_, dead_letters_) {
+                      map_bytes_for(0, directory_.space().total_bytes)),  // the cap is not theirs
+        writer_(directory_, limits_, letter_limits_of(options, directory_.space().total_bytes),
+                records_, dead_letters_) {
     SpoolDirectory::sync(directory_.subdirectory("records"));
     SpoolDirectory::sync(directory_.subdirectory("dead-letters"));
     const SpoolTotals totals = writer_.totals();
@@ -65,7 +67,19 @@ class Spool::Impl {
 
   [[nodiscard]] const SpoolDirectory& directory() const noexcept { return directory_; }
   [[nodiscard]] const RecordEnv& records() const noexcept { return records_; }
+  [[nodiscard]] const DeadLetters& dead_letters() const noexcept { return dead_letters_; }
   [[nodiscard]] SpoolWriter& writer() noexcept { return writer_; }
+
+  /// What `read` gives; nothing when the disk did not answer.
+  template <class Read>
+  [[nodiscard]] auto read(Read read) -> std::optional<decltype(read(*this))> {
+    try {
+      return read(*this);
+    } catch (const lmdb::Error& error) {
+      on_read_failed(error);
+      return std::nullopt;
+    }
+  }
 
   void on_read_failed(const lmdb::Error& error) {
     if (const auto held_back = read_failures_.admit(error.what())) {
@@ -110,23 +124,40 @@ Burial Spool::bury(SpoolId id, Rejection rejection, const std::stop_token& stop)
 }
 
 std::optional<std::vector<SpoolEntry>> Spool::list(SpoolId after, std::size_t max) const {
-  try {
-    return impl_->records().list(after, max);
-  } catch (const lmdb::Error& error) {
-    impl_->on_read_failed(error);
-    return std::nullopt;
-  }
+  return impl_->read([&](Impl& impl) { return impl.records().list(after, max); });
 }
 
 ReadResult Spool::read(SpoolId id) const {
-  try {
-    return std::visit(
-        [](auto&& result) { return ReadResult(std::forward<decltype(result)>(result)); },
-        impl_->records().read(id));
-  } catch (const lmdb::Error& error) {
-    impl_->on_read_failed(error);
+  auto found = impl_->read([&](Impl& impl) { return impl.records().read(id); });
+  if (!found) {
     return ReadFailed{};
   }
+  return std::visit(
+      [](auto&& result) { return ReadResult(std::forward<decltype(result)>(result)); },
+      *std::move(found));
+}
+
+std::optional<std::vector<RecordInfo>> Spool::describe(SpoolId after, std::size_t max) const {
+  return impl_->read([&](Impl& impl) { return impl.records().describe(after, max); });
+}
+
+RawResult Spool::read_raw(SpoolId id, std::size_t offset, std::size_t max_bytes) const {
+  return raw_result(
+      impl_->read([&](Impl& impl) { return impl.records().read_raw(id, offset, max_bytes); }));
+}
+
+std::optional<std::vector<LetterInfo>> Spool::describe_letters(SpoolId after,
+                                                               std::size_t max) const {
+  return impl_->read([&](Impl& impl) { return impl.dead_letters().list(after, max); });
+}
+
+RawResult Spool::read_letter(SpoolId id, std::size_t offset, std::size_t max_bytes) const {
+  return raw_result(
+      impl_->read([&](Impl& impl) { return impl.dead_letters().read_raw(id, offset, max_bytes); }));
+}
+
+std::future<LettersMoved> Spool::move_letters(LetterMove move, std::vector<SpoolId> ids) {
+  return impl_->writer().move_letters(move, std::move(ids));
 }
 
 void Spool::set_append_listener(std::function<void()> listener) {
@@ -138,13 +169,11 @@ std::future<Durability> Spool::write_note(std::string name, std::string text) {
 }
 
 NoteRead Spool::read_note(const std::string& name) const {
-  try {
-    auto text = impl_->records().note(name);
-    return text ? NoteRead(*std::move(text)) : NoteRead(NoNote{});
-  } catch (const lmdb::Error& error) {
-    impl_->on_read_failed(error);
+  auto text = impl_->read([&](Impl& impl) { return impl.records().note(name); });
+  if (!text) {
     return ReadFailed{};
   }
+  return *text ? NoteRead(**std::move(text)) : NoteRead(NoNote{});
 }
 
 SpoolTotals Spool::totals() const { return impl_->writer().totals(); }
@@ -152,12 +181,8 @@ SpoolTotals Spool::totals() const { return impl_->writer().totals(); }
 Intake Spool::intake() const { return impl_->writer().intake(); }
 
 std::optional<WallTime> Spool::oldest_received_at() const {
-  try {
-    return impl_->records().oldest_received_at();
-  } catch (const lmdb::Error& error) {
-    impl_->on_read_failed(error);
-    return std::nullopt;
-  }
+  return impl_->read([](Impl& impl) { return impl.records().oldest_received_at(); })
+      .value_or(std::nullopt);
 }
 
 const DurationHistogram& Spool::commit_time() const noexcept {

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <lmdb.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -16,6 +17,8 @@
 #include <system_error>
 
 #include "m2b/spool/spool.hpp"
+#include "m2b/spool/spool_reader.hpp"
+#include "m2b/util/fail_point.hpp"
 
 namespace m2b {
 namespace {
@@ -72,10 +75,11 @@ Fd take_lock(const std::filesystem::path& directory) {
     if (errno != EWOULDBLOCK) {
       fail(path, "cannot lock", errno);
     }
-    throw SpoolError(
-        fmt::format("the spool {} is in use by {}. Two bridges need two folders: set SPOOL_DIR, or "
-                    "stop the other",
-                    directory.string(), read_holder(lock.get())));
+    const bool is_read = ::flock(lock.get(), LOCK_SH | LOCK_NB) == 0;
+    throw SpoolInUse(fmt::format(
+        "the spool {} is in use by {}. Two bridges need two folders: set SPOOL_DIR, or "
+        "stop the other",
+        directory.string(), is_read ? "a tool that reads it" : read_holder(lock.get())));
   }
   write_holder(lock.get());
   return lock;
@@ -86,6 +90,30 @@ Fd take_lock(const std::filesystem::path& directory) {
 SpoolDirectory::SpoolDirectory(std::filesystem::path path) : path_(std::move(path)) {
   make_directory(path_);
   lock_ = take_lock(path_);
+  fail_point("start.locked");
+}
+
+Fd SpoolDirectory::lock_for_reading(const std::filesystem::path& directory) {
+  const std::filesystem::path path = directory / "lock";
+  Fd lock(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!lock && errno != ENOENT) {
+    fail(path, "cannot open", errno);
+  }
+  if (lock && ::flock(lock.get(), LOCK_SH | LOCK_NB) != 0) {
+    throw SpoolInUse(
+        fmt::format("the spool {} is in use by {}", directory.string(), read_holder(lock.get())));
+  }
+  return lock;
+}
+
+void SpoolDirectory::take_again() {
+  make_directory(path_);
+  struct stat held {};
+  struct stat at_its_place {};
+  if (::fstat(lock_.get(), &held) != 0 || ::stat((path_ / "lock").c_str(), &at_its_place) != 0 ||
+      held.st_ino != at_its_place.st_ino || held.st_dev != at_its_place.st_dev) {
+    lock_ = take_lock(path_);
+  }
 }
 
 std::filesystem::path SpoolDirectory::subdirectory(const char* name) const {

@@ -13,6 +13,13 @@ class SpoolDirectory {
  public:
   explicit SpoolDirectory(std::filesystem::path path);
 
+  /// Keeps a process from using the spool while the result lives; nothing is written. An empty
+  /// result: there is no lock, as in a copy of a spool. Throws SpoolInUse.
+  [[nodiscard]] static Fd lock_for_reading(const std::filesystem::path& directory);
+
+  /// Makes and locks it anew, should it have been removed or replaced.
+  void take_again();
+
   /// A folder inside, made if it is missing, its entry on disk.
   [[nodiscard]] std::filesystem::path subdirectory(const char* name) const;
 

@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "m2b/util/fail_point.hpp"
 #include "m2b/util/log.hpp"
 #include "m2b/util/thread.hpp"
 
@@ -15,7 +16,11 @@ namespace {
 constexpr std::size_t kMaxUncommittedRemovals = 4096;
 constexpr std::size_t kMaxBatchBytes = std::size_t{64} << 20;
 constexpr std::size_t kMaxLetterBytes = std::size_t{8} << 20;
+/// Nobody waits for the removal of a stored record, and one that a crash forgets costs an upload.
+/// So it goes with the commit of the next message, or after this time in one with others like it.
+constexpr std::chrono::milliseconds kRemovalDelay{100};
 constexpr std::chrono::seconds kFullRecheck{1};
+constexpr std::chrono::minutes kLettersRecheck{1};
 constexpr BackoffPolicy kDiskBackoff{.base = std::chrono::milliseconds(100),
                                      .cap = std::chrono::milliseconds(5000)};
 
@@ -24,6 +29,17 @@ std::uint64_t bytes_on_disk(const MessageView& message) {
   constexpr std::uint64_t kPage = 4096;
   constexpr std::uint64_t kHeaders = 64;
   return (message.topic.size() + message.payload.size() + kHeaders + kPage - 1) / kPage * kPage;
+}
+
+/// A commit may hold both; each point is for those that hold its kind.
+void pass_fail_points(std::size_t appends, FailPoint of_appends, std::size_t removals,
+                      FailPoint of_removals) noexcept {
+  if (appends > 0) {
+    fail_point(of_appends);
+  }
+  if (removals > 0) {
+    fail_point(of_removals);
+  }
 }
 
 template <class Env>
@@ -48,14 +64,18 @@ void SpoolWriter::Pending::take(Pending& other) {
   move_behind(appends, other.appends);
   move_behind(notes, other.notes);
   move_behind(removals, other.removals);
+  move_behind(moves, other.moves);
 }
 
-SpoolWriter::SpoolWriter(const SpoolDirectory& directory, const CapacityLimits& limits,
-                         RecordEnv& records, DeadLetters& dead_letters)
+SpoolWriter::SpoolWriter(SpoolDirectory& directory, const CapacityLimits& limits,
+                         const LetterLimits& letter_limits, RecordEnv& records,
+                         DeadLetters& dead_letters)
     : directory_(directory),
       limits_(limits),
       records_(records),
       dead_letters_(dead_letters),
+      letters_have_an_age_(letter_limits.max_age.count() > 0),
+      letter_mover_(letter_limits, records, dead_letters),
       backoff_(kDiskBackoff),
       totals_(records.totals()),
       dead_letters_kept_(dead_letters.count()) {
@@ -96,11 +116,27 @@ bool SpoolWriter::remove_stored(SpoolId id, const std::stop_token& stop) {
 Burial SpoolWriter::bury(SpoolId id, Rejection rejection, const std::stop_token& stop) {
   const auto burial = std::make_shared<PendingBurial>(PendingBurial{std::move(rejection)});
   std::unique_lock lock(mutex_);
+  ++burials_waiting_;
   if (!queue_removal({id, burial}, lock, stop)) {
+    --burials_waiting_;
     return Burial::stopped;
   }
   removed_.wait(lock, stop, [&] { return burial->outcome.has_value(); });
+  --burials_waiting_;
   return burial->outcome.value_or(Burial::stopped);
+}
+
+std::future<LettersMoved> SpoolWriter::move_letters(LetterMove move, std::vector<SpoolId> ids) {
+  PendingMove pending{move, std::move(ids), {}};
+  std::future<LettersMoved> outcome = pending.outcome.get_future();
+  const std::lock_guard lock(mutex_);
+  if (closed_) {
+    pending.outcome.set_value({.failure = "the spool is closed"});
+  } else {
+    arrived_.moves.push_back(std::move(pending));
+    work_arrived_.notify_one();
+  }
+  return outcome;
 }
 
 bool SpoolWriter::queue_removal(Removal removal, std::unique_lock<std::mutex>& lock,
@@ -110,10 +146,21 @@ bool SpoolWriter::queue_removal(Removal removal, std::unique_lock<std::mutex>& l
   if (closed_ || !has_room) {
     return false;
   }
+  const bool is_first = arrived_.removals.empty();
   arrived_.removals.push_back(std::move(removal));
   ++uncommitted_removals_;
-  work_arrived_.notify_one();
+  if (is_first || is_urgent()) {
+    work_arrived_.notify_one();
+  }
   return true;
+}
+
+/// Whether what arrived should be committed at once.
+bool SpoolWriter::is_urgent() const {
+  const bool only_removals =
+      arrived_.appends.empty() && arrived_.notes.empty() && arrived_.moves.empty();
+  return !only_removals || records_are_distrusted_ || burials_waiting_ > 0 ||
+         uncommitted_removals_ >= kMaxUncommittedRemovals / 2;
 }
 
 void SpoolWriter::set_append_listener(std::function<void()> listener) {
@@ -161,6 +208,7 @@ void SpoolWriter::run(const std::stop_token& stop) {
       reopen_records();
     }
     write_batch(/*take_appends=*/true);
+    tend_letters();
   }
   take_arrived();
   write_batch(/*take_appends=*/false);
@@ -188,16 +236,25 @@ void SpoolWriter::collect(const std::stop_token& stop) {
   } else if (!in_hand_.appends.empty()) {
     // They found no room. Another message will not find any either, but a removal makes some.
     work_arrived_.wait_until(lock, stop, recheck_at_, [this] {
-      return !arrived_.removals.empty() || !arrived_.notes.empty() || records_are_distrusted_;
+      return !arrived_.removals.empty() || !arrived_.notes.empty() || !arrived_.moves.empty() ||
+             records_are_distrusted_;
     });
   } else {
-    work_arrived_.wait(lock, stop, [this] { return !arrived_.empty() || records_are_distrusted_; });
+    work_arrived_.wait_until(lock, stop, letters_due_at_,
+                             [this] { return !arrived_.empty() || records_are_distrusted_; });
+    if (!arrived_.removals.empty()) {
+      work_arrived_.wait_until(lock, stop, Clock::now() + kRemovalDelay,
+                               [this] { return is_urgent(); });
+    }
   }
   in_hand_.take(arrived_);
 }
 
 void SpoolWriter::write_batch(bool take_appends) {
   recheck_at_ = {};
+  if (!put_back_if_removed()) {
+    return;
+  }
   Removals removals = std::exchange(in_hand_.removals, {});
   write_letters(removals);
   try {
@@ -209,10 +266,42 @@ void SpoolWriter::write_batch(bool take_appends) {
     const auto started = Clock::now();
     const SpoolTotals totals = commit(removals, appends);
     commit_time_.observe(Clock::now() - started);
+    if (!put_back_if_removed()) {
+      in_hand_.removals = std::move(removals);  // all of it is written once more, which is harmless
+      return;
+    }
     on_committed(totals, removals, appends);
   } catch (const lmdb::Error& error) {
     in_hand_.removals = std::move(removals);
     on_commit_failed(error);
+  }
+}
+
+/// Nothing is acknowledged that is only in a file which nobody will find again. False: not now.
+bool SpoolWriter::put_back_if_removed() {
+  if (records_.is_in_place() && dead_letters_.is_in_place()) {
+    return true;
+  }
+  try {
+    directory_.take_again();
+    records_.put_back();
+    dead_letters_.put_back();
+    log::error("spool",
+               "its files were removed or replaced while in use; they were written again, with "
+               "all that was in them, from those that were still open",
+               {{"waiting", totals().waiting()}});
+    return true;
+  } catch (const std::runtime_error& error) {  // lmdb::Error or SpoolError
+    if (const auto held_back = failures_.admit(error.what())) {
+      log::write(
+          log::Level::critical, "spool",
+          "its files were removed or replaced while in use and cannot be written again; "
+          "what waits is in files that go with this process",
+          {{"cause", error.what()}, {"waiting", totals().waiting()}, {"repeated", *held_back}});
+    }
+    set_intake(Intake::disk_error);
+    paused_until_ = Clock::now() + backoff_.next();
+    return false;
   }
 }
 
@@ -293,7 +382,10 @@ void SpoolWriter::commit_letters(std::vector<DeadLetter>& letters,
                                  std::vector<PendingBurial*>& burials) {
   try {
     if (!letters.empty()) {
+      fail_point("letter.before_commit");
       dead_letters_.add(letters);
+      letters_due_at_ = {};
+      fail_point("letter.after_commit");
       const std::uint64_t kept = dead_letters_.count();
       const std::lock_guard lock(mutex_);
       dead_letters_kept_ = kept;
@@ -314,6 +406,77 @@ void SpoolWriter::commit_letters(std::vector<DeadLetter>& letters,
   }
   letters.clear();
   burials.clear();
+}
+
+/// What a person wants of the dead letters, and what their limits want.
+void SpoolWriter::tend_letters() {
+  const bool is_due = Clock::now() >= letters_due_at_;
+  if (in_hand_.moves.empty() && !is_due) {
+    return;
+  }
+  try {
+    if (letters_are_unsettled_) {
+      letter_mover_.settle();
+      letters_are_unsettled_ = false;
+    }
+    while (!in_hand_.moves.empty()) {
+      PendingMove pending = std::move(in_hand_.moves.front());
+      in_hand_.moves.pop_front();
+      move_letters(pending);
+    }
+    if (is_due) {
+      letter_mover_.enforce_limits();
+      letters_due_at_ = letters_have_an_age_ ? Clock::now() + kLettersRecheck  //
+                                             : Clock::time_point::max();
+    }
+    update_totals();
+  } catch (const lmdb::Error& error) {
+    on_letters_failed(error);
+  }
+}
+
+void SpoolWriter::move_letters(PendingMove& pending) {
+  LettersMoved moved;
+  try {
+    letter_mover_.move(pending.move, pending.ids, moved);
+  } catch (const lmdb::Error& error) {
+    moved.failure = error.what();
+    pending.outcome.set_value(std::move(moved));
+    throw;
+  }
+  update_totals();
+  std::function<void()> listener;
+  {
+    const std::lock_guard lock(mutex_);
+    listener = append_listener_;
+  }
+  if (listener && pending.move == LetterMove::replay) {
+    listener();
+  }
+  pending.outcome.set_value(std::move(moved));
+}
+
+void SpoolWriter::on_letters_failed(const lmdb::Error& error) {
+  if (const auto held_back = failures_.admit(error.what())) {
+    log::error("spool", "dead letters could not be moved or dropped",
+               {{"cause", error.what()},
+                {"disk_free_bytes", directory_.space().free_bytes},
+                {"repeated", *held_back}});
+  }
+  if (!directory_.is_full(error.code())) {
+    reopen(dead_letters_);
+    reopen_records();
+  }
+  letters_are_unsettled_ = true;
+  letters_due_at_ = Clock::now() + kLettersRecheck;
+}
+
+void SpoolWriter::update_totals() {
+  const SpoolTotals totals = records_.totals();
+  const std::uint64_t kept = dead_letters_.count();
+  const std::lock_guard lock(mutex_);
+  totals_ = totals;
+  dead_letters_kept_ = kept;
 }
 
 void SpoolWriter::give_up_unwritten(Removals& removals) {
@@ -372,7 +535,10 @@ SpoolTotals SpoolWriter::commit(const Removals& removals, std::size_t appends) {
   for (const PendingNote& note : in_hand_.notes) {
     batch.put_note(note.name, note.text);
   }
-  return std::move(batch).commit();
+  pass_fail_points(appends, "append.before_commit", removals.size(), "removal.before_commit");
+  const SpoolTotals totals = std::move(batch).commit();
+  pass_fail_points(appends, "append.after_commit", removals.size(), "removal.after_commit");
+  return totals;
 }
 
 void SpoolWriter::on_commit_failed(const lmdb::Error& error) {
@@ -401,6 +567,15 @@ void SpoolWriter::reopen_records() {
   uncommitted_removals_ += last_removed_.size();
   in_hand_.removals.insert(in_hand_.removals.begin(), last_removed_.begin(), last_removed_.end());
   last_removed_.clear();
+  letters_are_unsettled_ = true;
+  letters_due_at_ = {};
+}
+
+/// At its limit each record that leaves makes room for the next, so that is told once in a while.
+/// Errors of the disk are spaced by their backoff.
+bool SpoolWriter::is_to_be_told(Intake refusal) {
+  const bool is_limit = refusal == Intake::at_cap || refusal == Intake::at_floor;
+  return refusal != announced_intake_ && (!is_limit || refusals_.admit(to_string(refusal)));
 }
 
 void SpoolWriter::set_intake(Intake intake) {
@@ -409,13 +584,15 @@ void SpoolWriter::set_intake(Intake intake) {
     const std::lock_guard lock(mutex_);
     before = std::exchange(intake_, intake);
   }
-  if (before == intake) {
-    return;
-  }
   if (intake == Intake::open) {
-    failures_.reset();
-    log::info("spool", "takes messages again", {{"waiting", totals().waiting()}});
-  } else {
+    if (before != intake) {
+      failures_.reset();
+    }
+    if (std::exchange(announced_intake_, intake) != intake) {
+      log::info("spool", "takes messages again", {{"waiting", totals().waiting()}});
+    }
+  } else if (is_to_be_told(intake)) {
+    announced_intake_ = intake;
     log::error(
         "spool",
         "takes no more messages; the broker keeps them and they are fetched once there is room",
@@ -434,6 +611,9 @@ void SpoolWriter::end_tickets() {
   }
   for (PendingNote& pending : in_hand_.notes) {
     pending.ticket.set_value(Durability::closed);
+  }
+  for (PendingMove& pending : in_hand_.moves) {
+    pending.outcome.set_value({.failure = "the spool is being closed"});
   }
   const std::lock_guard lock(mutex_);
   for (const Removal& removal : in_hand_.removals) {

@@ -21,6 +21,7 @@
 #include "m2b/util/repetition.hpp"
 #include "spool/capacity.hpp"
 #include "spool/dead_letters.hpp"
+#include "spool/letter_mover.hpp"
 #include "spool/record_env.hpp"
 #include "spool/spool_directory.hpp"
 
@@ -31,14 +32,15 @@ namespace m2b {
 class SpoolWriter {
  public:
   /// The references outlive the writer.
-  SpoolWriter(const SpoolDirectory& directory, const CapacityLimits& limits, RecordEnv& records,
-              DeadLetters& dead_letters);
+  SpoolWriter(SpoolDirectory& directory, const CapacityLimits& limits,
+              const LetterLimits& letter_limits, RecordEnv& records, DeadLetters& dead_letters);
   ~SpoolWriter() { close(); }
 
   [[nodiscard]] std::future<Durability> append(const MessageView& message);
   [[nodiscard]] std::future<Durability> write_note(std::string name, std::string text);
   [[nodiscard]] bool remove_stored(SpoolId id, const std::stop_token& stop);
   [[nodiscard]] Burial bury(SpoolId id, Rejection rejection, const std::stop_token& stop);
+  [[nodiscard]] std::future<LettersMoved> move_letters(LetterMove move, std::vector<SpoolId> ids);
   void set_append_listener(std::function<void()> listener);
   /// A reader has met damage: the records are looked at, and mended, before the next commit.
   void distrust_records();
@@ -59,6 +61,11 @@ class SpoolWriter {
     std::string text;
     std::promise<Durability> ticket;
   };
+  struct PendingMove {
+    LetterMove move;
+    std::vector<SpoolId> ids;
+    std::promise<LettersMoved> outcome;
+  };
   /// Shared between the writer and the one who waits in bury().
   struct PendingBurial {
     Rejection rejection;
@@ -75,9 +82,10 @@ class SpoolWriter {
     std::deque<PendingAppend> appends;
     std::deque<PendingNote> notes;
     Removals removals;
+    std::deque<PendingMove> moves;
 
     [[nodiscard]] bool empty() const noexcept {
-      return appends.empty() && notes.empty() && removals.empty();
+      return appends.empty() && notes.empty() && removals.empty() && moves.empty();
     }
     /// Takes everything of `other` behind its own.
     void take(Pending& other);
@@ -86,12 +94,14 @@ class SpoolWriter {
 
   [[nodiscard]] bool queue_removal(Removal removal, std::unique_lock<std::mutex>& lock,
                                    const std::stop_token& stop);
+  [[nodiscard]] bool is_urgent() const;
 
   void run(const std::stop_token& stop);
   void take_arrived();
   [[nodiscard]] bool take_distrust();
   void collect(const std::stop_token& stop);
   void write_batch(bool take_appends);
+  [[nodiscard]] bool put_back_if_removed();
   void write_letters(Removals& removals);
   [[nodiscard]] bool add_letter(const Removal& removal, std::vector<DeadLetter>& letters);
   void commit_letters(std::vector<DeadLetter>& letters, std::vector<PendingBurial*>& burials);
@@ -101,29 +111,41 @@ class SpoolWriter {
   void on_committed(const SpoolTotals& totals, const Removals& removals, std::size_t appends);
   void on_commit_failed(const lmdb::Error& error);
   void reopen_records();
+  void tend_letters();
+  void move_letters(PendingMove& pending);
+  void on_letters_failed(const lmdb::Error& error);
+  void update_totals();
+  [[nodiscard]] bool is_to_be_told(Intake refusal);
   void set_intake(Intake intake);
   void end_tickets();
 
-  const SpoolDirectory& directory_;
+  SpoolDirectory& directory_;
   const CapacityLimits limits_;
   RecordEnv& records_;
   DeadLetters& dead_letters_;
+  const bool letters_have_an_age_;
+  LetterMover letter_mover_;
   DurationHistogram commit_time_;
 
   // Only the writer thread touches these.
   Pending in_hand_;
-  Removals last_removed_;             // by the last commit
-  Clock::time_point paused_until_{};  // nothing is tried before, after a failed commit
-  Clock::time_point recheck_at_{};    // when appends without room look again
-  bool skip_appends_once_ = false;    // the disk was full: deletions alone may succeed
+  Removals last_removed_;               // by the last commit
+  Clock::time_point paused_until_{};    // nothing is tried before, after a failed commit
+  Clock::time_point recheck_at_{};      // when appends without room look again
+  Clock::time_point letters_due_at_{};  // when their limits are looked at
+  bool letters_are_unsettled_ = false;
+  bool skip_appends_once_ = false;  // the disk was full: deletions alone may succeed
   Backoff backoff_;
   Repetition failures_;
+  Repetition refusals_{std::chrono::seconds(10)};
+  Intake announced_intake_ = Intake::open;
 
   mutable std::mutex mutex_;  // guards the fields below
   std::condition_variable_any work_arrived_;
   std::condition_variable_any removed_;
   Pending arrived_;
   std::size_t uncommitted_removals_ = 0;
+  std::size_t burials_waiting_ = 0;
   bool closed_ = false;
   bool records_are_distrusted_ = false;
   SpoolTotals totals_;

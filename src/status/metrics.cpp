@@ -128,14 +128,16 @@ void add_spool(Families& families, const Spool& spool) {
   families.gauge("dead_letters", "Messages kept in the dead-letter store.",
                  static_cast<double>(spool.dead_letters_kept()));
   families
-      .family("spool_account_messages_total",
+      .family("spool_account_messages",
               "Accounts of the spool since it was made, restarts included: received = stored + "
-              "dead_lettered + set_aside + spool_messages.",
-              MetricType::Counter)
+              "dead_lettered + set_aside + dropped + waiting.",
+              MetricType::Gauge)
       .add(totals.received, {{"account", "received"}})
       .add(totals.stored, {{"account", "stored"}})
       .add(totals.dead_lettered, {{"account", "dead_lettered"}})
-      .add(totals.set_aside, {{"account", "set_aside"}});
+      .add(totals.set_aside, {{"account", "set_aside"}})
+      .add(totals.dropped, {{"account", "dropped"}})
+      .add(totals.waiting(), {{"account", "waiting"}});
   families.gauge("spool_set_aside_files",
                  "Damaged files that are kept in the spool's folder set-aside.",
                  static_cast<double>(spool.files_set_aside()));

@@ -10,10 +10,10 @@
 #include <string>
 #include <thread>
 
+#include "http/http_server.hpp"
 #include "m2b/util/log.hpp"
 #include "m2b/util/repetition.hpp"
 #include "m2b/util/thread.hpp"
-#include "status/http_server.hpp"
 #include "status/metrics.hpp"
 
 namespace m2b {
@@ -68,7 +68,7 @@ class StatusServer::Impl {
   void run(const std::stop_token& stop) {
     Repetition failures;
     while (!stop.stop_requested()) {
-      HttpServer server(stop);  // one that has served cannot serve again
+      HttpServer server(stop, {});  // one that has served cannot serve again
       set_routes(server);
       if (server.bind_to_port(bare_host(options_.host), options_.port)) {
         log::info("status", "listening", {{"address", address()}});

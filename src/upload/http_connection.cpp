@@ -16,7 +16,8 @@ constexpr long kKeepAliveIntervalSeconds = 10;
 
 }  // namespace
 
-HttpConnection::HttpConnection(const StoreOptions& options) : easy_(curl::make_easy()) {
+HttpConnection::HttpConnection(const StoreOptions& options)
+    : answer_timeout_(options.connect_timeout + options.stall_timeout), easy_(curl::make_easy()) {
   response_body_.reserve(kMaxResponseBytes);  // so that write_response() never allocates
   set_fixed_options(options);
 }
@@ -60,6 +61,8 @@ HttpResponse HttpConnection::perform(const HttpRequest& request, const std::stop
   body_offset_ = 0;
   response_body_.clear();
   response_overflow_ = false;
+  sent_at_.reset();
+  overdue_ = false;
   abort_ = abort;
   error_text_.front() = '\0';
 
@@ -88,6 +91,11 @@ HttpResponse HttpConnection::perform(const HttpRequest& request, const std::stop
 
 HttpResponse HttpConnection::collect(CURLcode code) const {
   HttpResponse response;
+  if (overdue_ && code == CURLE_ABORTED_BY_CALLBACK) {
+    response.transport = CURLE_OPERATION_TIMEDOUT;
+    response.transport_text = "the answer was not complete in time";
+    return response;
+  }
   // An answer longer than we care to read is an answer all the same.
   response.transport = response_overflow_ && code == CURLE_WRITE_ERROR ? CURLE_OK : code;
   if (response.transport != CURLE_OK) {
@@ -139,8 +147,22 @@ std::size_t HttpConnection::write_response(char* data, std::size_t size, std::si
 }
 
 int HttpConnection::on_progress(void* self, curl_off_t, curl_off_t, curl_off_t,
-                                curl_off_t) noexcept {
-  return static_cast<const HttpConnection*>(self)->abort_.stop_requested() ? 1 : 0;
+                                curl_off_t uploaded) noexcept {
+  auto& connection = *static_cast<HttpConnection*>(self);
+  if (connection.abort_.stop_requested()) return 1;
+  connection.overdue_ = connection.answer_is_overdue(static_cast<std::size_t>(uploaded));
+  return connection.overdue_ ? 1 : 0;
+}
+
+/// An answer that comes byte by byte and for ever is no stall to libcurl, but holds an uploader.
+bool HttpConnection::answer_is_overdue(std::size_t uploaded) noexcept {
+  if (uploaded < body_.size()) {
+    sent_at_.reset();  // libcurl may have begun again, on another connection
+    return false;
+  }
+  const Clock::time_point now = Clock::now();
+  if (!sent_at_) sent_at_ = now;
+  return now - *sent_at_ > answer_timeout_;
 }
 
 }  // namespace m2b

@@ -55,13 +55,22 @@ class HttpConnection final {
                          curl_off_t upload_total, curl_off_t uploaded) noexcept;
 
   void set_fixed_options(const StoreOptions& options);
+  [[nodiscard]] bool answer_is_overdue(std::size_t uploaded) noexcept;
   [[nodiscard]] HttpResponse collect(CURLcode code) const;
+
+  using Clock = std::chrono::steady_clock;
+
+  /// From the last byte of the body to the last byte of the answer. Without a body it includes
+  /// connecting.
+  const Clock::duration answer_timeout_;
 
   // What the callbacks work on, for the request under way.
   std::string_view body_;
   std::size_t body_offset_ = 0;
   std::string response_body_;
   bool response_overflow_ = false;
+  std::optional<Clock::time_point> sent_at_;  // all of it
+  bool overdue_ = false;
   std::stop_token abort_;
 
   std::array<char, CURL_ERROR_SIZE> error_text_{};

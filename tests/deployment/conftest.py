@@ -5,7 +5,8 @@ import signal
 import engine
 import pytest
 from harness import service
-from harness.store import REPOSITORY, minio_binary
+from harness.programs import REPOSITORY
+from harness.store import minio_binary
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 
-from harness.store import REPOSITORY
+from harness.programs import REPOSITORY
 from harness.waiting import wait_until
 
 PREFIX = f"m2b-test-{os.getpid()}"

@@ -10,8 +10,9 @@ from engine import run
 from harness.judge import Judge
 from harness.messages import picture
 from harness.ports import free_port
+from harness.programs import REPOSITORY
 from harness.publisher import Publisher
-from harness.store import Bucket, Endpoint, REPOSITORY
+from harness.store import Bucket, Endpoint
 from harness.waiting import wait_until
 
 STAND_INS = """

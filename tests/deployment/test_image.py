@@ -11,8 +11,9 @@ from harness.judge import Judge
 from harness.messages import pictures
 from harness.metrics import Metrics
 from harness.ports import accepts_connections, free_port
+from harness.programs import REPOSITORY
 from harness.publisher import Publisher
-from harness.store import Bucket, Endpoint, REPOSITORY
+from harness.store import Bucket, Endpoint
 from harness.waiting import wait_until
 
 BUCKET = "umh-images"

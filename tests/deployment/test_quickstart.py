@@ -9,7 +9,8 @@ import time
 
 import pytest
 from harness.ports import accepts_connections
-from harness.store import Bucket, Endpoint, REPOSITORY
+from harness.programs import REPOSITORY
+from harness.store import Bucket, Endpoint
 from harness.waiting import wait_until
 
 SCRIPT = REPOSITORY / "scripts" / "quickstart"

@@ -1,4 +1,7 @@
-"""A full spool: the broker keeps the rest, and flow resumes by itself."""
+"""A full spool: the broker keeps the rest, and flow resumes by itself.
+
+Faults of the disk itself are in the laboratory: test_disk.py.
+"""
 
 import os
 
@@ -6,24 +9,9 @@ import pytest
 
 from harness import volumes
 from harness.messages import Message, pictures
-from harness.waiting import stays_true, wait_until
+from harness.waiting import stays_true
 
 MEBIBYTE = 1 << 20
-
-
-def wait_until_blocked(bridge, sent):
-    """The count of acknowledged messages stops below what was sent; returns it."""
-    state = {"last": -1, "same": 0}
-
-    def stopped():
-        count = bridge.total("messages_acknowledged_total")
-        state["same"] = state["same"] + 1 if count == state["last"] and count else 0
-        state["last"] = count
-        return state["same"] >= 10
-
-    wait_until(stopped, 20, "the bridge stops acknowledging", poll=0.1)
-    assert state["last"] < sent, "all of it was acknowledged: the spool did not fill"
-    return state["last"]
 
 
 def test_at_the_spools_limit_the_broker_keeps_the_rest(new_stack):
@@ -31,7 +19,7 @@ def test_at_the_spools_limit_the_broker_keeps_the_rest(new_stack):
     stack.store.stop()
     messages = pictures(800, size=20_000)  # about 21 MB of JSON
     stack.publisher.send(*messages)
-    acknowledged = wait_until_blocked(stack.bridge, len(messages))
+    acknowledged = stack.bridge.wait_until_it_takes_no_more(len(messages))
     assert acknowledged > 100, "the limit leaves room for more than that"
     stays_true(
         lambda: stack.bridge.metric("spool_bytes") <= 9 * MEBIBYTE
@@ -50,7 +38,7 @@ def test_a_full_spool_survives_a_crash(new_stack):
     stack.store.stop()
     messages = pictures(400, size=20_000)
     stack.publisher.send(*messages)
-    wait_until_blocked(stack.bridge, len(messages))
+    stack.bridge.wait_until_it_takes_no_more(len(messages))
     for _ in range(3):
         stack.bridge.kill()
         stack.bridge.start()
@@ -64,72 +52,11 @@ def test_a_full_spool_empties_while_the_broker_is_restarted(new_stack):
     stack.store.stop()
     messages = pictures(400, size=20_000)
     stack.publisher.send(*messages)
-    wait_until_blocked(stack.bridge, len(messages))
+    stack.bridge.wait_until_it_takes_no_more(len(messages))
     stack.broker.stop()
     stack.store.start()
     stack.broker.start()
     stack.assert_exactly_stored(within=30)
-
-
-def test_free_space_is_left_on_the_file_system(new_stack):
-    stack = new_stack(own_store=True)
-    spool = stack.folder / "small"
-    stack.bridge = stack.new_bridge(
-        "bridge", volumes.on_tmpfs(spool, "48m"), SPOOL_DIR=spool, SPOOL_MIN_FREE_BYTES="32MiB"
-    )  # fmt: skip
-    stack.start()
-    stack.store.stop()
-    messages = pictures(1000, size=20_000)  # about 27 MB of JSON
-    stack.publisher.send(*messages)
-    wait_until_blocked(stack.bridge, len(messages))
-    seen = volumes.seen_by(stack.bridge.pid, spool)
-    assert volumes.free_bytes(seen) >= 30 * MEBIBYTE
-    assert volumes.free_bytes(seen) <= 40 * MEBIBYTE, "the floor leaves room for more than that"
-    stack.store.start()
-    stack.assert_exactly_stored(within=30)
-    assert stack.bridge.dead_letters() == {}
-
-
-@pytest.mark.parametrize("end", ["the store comes back", "crash, then the store comes back"])
-def test_a_disk_filled_by_somebody_else_loses_nothing(new_stack, end):
-    """No floor is set, and another program takes the last byte."""
-    stack = new_stack(own_store=True)
-    spool = stack.folder / "disk"
-    stack.bridge = stack.new_bridge(
-        "bridge", volumes.on_ext4(spool, stack.folder / "disk.img", 48 * MEBIBYTE),
-        SPOOL_DIR=spool, SPOOL_MIN_FREE_BYTES="0",
-    )  # fmt: skip
-    stack.start()
-    stack.store.stop()
-    stack.publisher.send(*pictures(100, size=20_000))
-    stack.bridge.wait_until_acknowledged(100)
-    volumes.fill(volumes.seen_by(stack.bridge.pid, spool) / "somebody-elses-file")
-    messages = pictures(500, size=20_000)
-    stack.publisher.send(*messages)
-    wait_until_blocked(stack.bridge, 100 + len(messages))
-    assert stack.bridge.status_of("/livez") == 200
-    if end.startswith("crash"):
-        stack.bridge.kill()
-        stack.bridge.start()
-    stack.store.start()
-    # Deletions need some room of their own on a full disk; the other program gives it at last.
-    wait_until(lambda: stack.bucket.etags(), 20, "the store gets pictures")
-    (volumes.seen_by(stack.bridge.pid, spool) / "somebody-elses-file").unlink()
-    stack.assert_exactly_stored(within=45)
-    assert stack.bridge.dead_letters() == {}
-
-
-@pytest.mark.parametrize("syscall", ["fdatasync", "pwrite64"])
-def test_errors_of_the_disk_are_survived(new_stack, syscall):
-    """What could not be written is not acknowledged, and the database is opened again."""
-    stack = new_stack()
-    stack.bridge = stack.new_bridge("bridge", volumes.with_failing_disk(syscall, 40, 60))
-    stack.start()
-    stack.publisher.send(*pictures(200, size=20_000))
-    stack.assert_exactly_stored(within=60)
-    assert "commit failed" in stack.bridge.log_text()
-    assert stack.bridge.dead_letters() == {}
-    stack.bridge.wait_until_spool_is_empty()
 
 
 def test_a_disk_that_is_full_at_the_first_start_is_a_clear_error(new_stack):

@@ -7,7 +7,7 @@ import pytest
 
 from harness import volumes
 from harness.messages import message_from_file, picture
-from harness.store import REPOSITORY
+from harness.programs import REPOSITORY
 
 REAL_MESSAGE = REPOSITORY.parent / "shared" / "data" / "dummy_pic_mqtt_topic.json"
 TOPIC = "ia/rawImage/2021-0156/00-1B-44-11-3A-B7"

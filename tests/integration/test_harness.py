@@ -1,17 +1,26 @@
 """The harness itself, without the daemon: a judge that misses something would prove nothing."""
 
 import dataclasses
+import http.client
+import re
 
+import botocore.auth
+import botocore.awsrequest
+import botocore.credentials
 import paho.mqtt.client as paho
 import pytest
 
 from harness.broker import Broker
+from harness.dead_letters import DeadLetter
 from harness.judge import Judge
-from harness.messages import encode_metadata, picture, pictures
+from harness.messages import encode_metadata, picture, pictures, undecodable
 from harness.metrics import Metrics
+from harness.mqtt import PUBLISH
 from harness.proxy import OldBrokerProxy
 from harness.publisher import Publisher
+from harness.scripted_store import Answer, ScriptedStore
 from harness.waiting import TimedOut, wait_until
+from harness.wire import TO_CLIENT, TO_SERVER, MqttWire, Witness
 
 
 @pytest.fixture
@@ -50,6 +59,25 @@ def test_the_judge_notices_a_missing_object(judged_bucket):
         judge.assert_exactly_stored(within=0.3)
 
 
+def test_the_judge_notices_what_is_wrong_with_the_dead_letters(judged_bucket):
+    judge, _, _ = judged_bucket
+    messages = [undecodable() for _ in range(5)]
+    for message in messages:
+        judge.acknowledged(message)
+    letters = [DeadLetter(n, m.dead_letter, m.payload) for n, m in enumerate(messages)]
+    assert judge.verdict_with_letters([*letters, letters[0]]).is_good
+    assert judge.verdict_with_letters(letters).letters == len(messages)
+
+    missing = judge.verdict_with_letters(letters[1:])
+    assert not missing.is_good
+    assert missing.missing_letters == [messages[0].payload]
+    wrong_reason = dataclasses.replace(letters[0], reason="damaged")
+    assert not judge.verdict_with_letters([wrong_reason, *letters[1:]]).is_good
+    stranger = judge.verdict_with_letters([*letters, DeadLetter(9, "not_json", b"stranger")])
+    assert stranger.unexpected_letters == [b"stranger"]
+    assert not stranger.is_good
+
+
 def test_the_judge_notices_a_bucket_that_is_missing(shared_store):
     judge = Judge(shared_store.bucket(shared_store.new_bucket()))
     message = picture()
@@ -82,6 +110,51 @@ def test_the_judge_notices_an_unexpected_object(judged_bucket):
     assert verdict.unexpected == ["stranger.jpg"]
     with pytest.raises(AssertionError, match="1 unexpected"):
         judge.assert_exactly_stored(within=1)
+
+
+def test_what_is_allowed_may_be_missing_but_not_wrong(judged_bucket):
+    judge, bucket, _ = judged_bucket
+    absent, stored, wrong = pictures(3)
+    for message in (absent, stored, wrong):
+        judge.allow(message)
+    _store(bucket, stored.expectation)
+    assert judge.verdict().is_good
+    _store(bucket, wrong.expectation, body=b"another")
+    assert list(judge.verdict().differing) == [wrong.expectation.key]
+
+
+def test_what_was_judged_before_may_come_again(judged_bucket):
+    judge, bucket, expectations = judged_bucket
+    judge.turn_page()
+    bucket.delete(expectations[0].key)
+    assert judge.verdict().is_good
+    assert judge.expected_count == 0
+
+
+@pytest.mark.parametrize("version, qos", [("3.1.1", 1), ("5", 1), ("5", 2)])
+def test_the_witness_tells_what_was_acknowledged_and_no_more(tmp_path, shared_store, version, qos):
+    """The client is killed before it acknowledges the last one."""
+    broker = Broker(tmp_path / "broker").start()
+    judge = Judge(shared_store.bucket(shared_store.new_bucket()))
+    witness = Witness(judge)
+    first, last = witness.watch(pictures(2))
+    with MqttWire(broker.port) as wire, Publisher(broker) as publisher:
+        wire.rules.append(witness)
+        protocol = {"3.1.1": paho.MQTTv311, "5": paho.MQTTv5}[version]
+        client = paho.Client("client", protocol=protocol)
+        client.connect("127.0.0.1", wire.port)
+        client.subscribe("ia/#", qos)
+        client.loop_start()
+        broker.wait_for_subscription("ia/#")
+        publisher.send(first, qos=qos)
+        wait_until(lambda: judge.expected_count == 1, 10, "the first one is acknowledged")
+        wire.pause(TO_SERVER)
+        publisher.send(last, qos=qos)
+        wait_until(lambda: wire.passed[TO_CLIENT, PUBLISH] == 2, 10, "the last one has come")
+        client.loop_stop()
+        wire.cut()
+    assert judge.verdict().missing == [first.expectation.key]
+    broker.end()
 
 
 @pytest.mark.parametrize("change", ["other value", "missing", "additional"])
@@ -264,3 +337,60 @@ def test_the_metrics_reader_refuses_what_prometheus_refuses():
     ):
         with pytest.raises((AssertionError, ValueError, KeyError)):
             Metrics(wrong)
+
+
+def _signed_put(store, path, body=b"picture", sent=None, secret=None, unsigned=None):
+    """(status, S3 error code) of a PUT as botocore signs it, with `sent` as its real body."""
+    request = botocore.awsrequest.AWSRequest("PUT", f"http://{store.address}{path}", data=body)
+    credentials = botocore.credentials.Credentials(store.access_key, secret or store.secret_key)
+    botocore.auth.S3SigV4Auth(credentials, "s3", "us-east-1").add_auth(request)
+    headers = dict(request.headers) | (unsigned or {})
+    connection = http.client.HTTPConnection(store.address, timeout=5)
+    try:
+        connection.request("PUT", path, body if sent is None else sent, headers)
+        answer = connection.getresponse()
+        code = re.search(rb"<Code>(\w+)</Code>", answer.read())
+        return answer.status, code.group(1).decode() if code else ""
+    finally:
+        connection.close()
+
+
+def test_the_scripted_store_refuses_what_a_real_one_would():
+    store = ScriptedStore().start()
+    try:
+        bucket = store.bucket("pictures")
+        assert _signed_put(store, "/pictures/a.jpg") == (404, "NoSuchBucket")
+        assert _signed_put(store, "/pictures", b"") == (200, "")
+        assert _signed_put(store, "/pictures/a%20b.jpg") == (200, "")
+        assert list(bucket.etags()) == ["a b.jpg"]
+        assert bucket.read("a b.jpg").size == len(b"picture")
+
+        wrong = "/pictures/wrong.jpg"
+        assert _signed_put(store, wrong, secret="x") == (403, "SignatureDoesNotMatch")
+        assert _signed_put(store, wrong, sent=b"pictura") == (400, "XAmzContentSHA256Mismatch")
+        other_host = {"Host": "elsewhere"}
+        assert _signed_put(store, wrong, unsigned=other_host) == (403, "SignatureDoesNotMatch")
+        for day in (-86400, 86400, 16 * 60):
+            store.clock_offset = day
+            assert _signed_put(store, wrong) == (403, "RequestTimeTooSkewed")
+        store.clock_offset = 14 * 60
+        assert _signed_put(store, "/pictures/a%20b.jpg") == (200, "")
+        assert list(bucket.etags()) == ["a b.jpg"]
+        assert bucket.surplus_versions() == 1
+    finally:
+        store.close()
+
+
+def test_the_scripted_store_says_what_it_is_told_to():
+    store = ScriptedStore().start()
+    try:
+        _signed_put(store, "/pictures", b"")
+        with store.saying(Answer(503, "SlowDown")) as said:
+            assert _signed_put(store, "/pictures/a.jpg") == (503, "SlowDown")
+        assert said["SlowDown"] == 1
+        assert store.bucket("pictures").etags() == {}
+        with store.saying(Answer(manner="none")), pytest.raises(http.client.RemoteDisconnected):
+            _signed_put(store, "/pictures/lost.jpg")
+        assert list(store.bucket("pictures").etags()) == ["lost.jpg"]
+    finally:
+        store.close()

@@ -149,48 +149,6 @@ def test_a_bucket_that_is_there_already_is_used(new_stack):
     stack.assert_exactly_stored()
 
 
-def test_a_bucket_that_was_deleted_is_made_again(new_stack):
-    stack = new_stack().start()
-    stack.new_publisher(judged=False).send(picture())
-    wait_until(stack.bucket.etags, 10, "the bucket is used")
-    stack.bridge.wait_until_spool_is_empty()
-    stack.bucket.delete_with_all_objects()
-    assert not stack.bucket.exists()
-    stack.publisher.send(*pictures(30))
-    stack.assert_exactly_stored()
-    assert stack.bridge.dead_letters() == {}
-
-
-def test_wrong_store_credentials_drop_nothing_and_are_said_loudly(new_stack):
-    stack = new_stack(own_store=True).start()
-    stack.publisher.send(picture())
-    stack.assert_exactly_stored()
-    stack.store.stop()
-    stack.store.lock_out()
-    stack.store.start()
-    mark = stack.bridge.mark()
-    stack.publisher.send(*pictures(50))
-    stack.bridge.wait_for_log(
-        re.compile(r" ERROR +\S+: .*(SignatureDoesNotMatch|InvalidAccessKeyId|AccessDenied|403)"),
-        within=15,
-        since=mark,
-    )
-    stack.bridge.wait_until_acknowledged(51)
-    assert stack.bridge.metric("store_reachable") == 0
-    stays_true(
-        lambda: stack.bridge.metric("spool_messages") >= 50 and not stack.bridge.dead_letters(),
-        5,
-        "all of it waits",
-    )
-    stack.store.stop()
-    stack.store.let_in()
-    stack.store.start()
-    mended = time.monotonic()
-    assert_flows_again(stack, mended)
-    stack.assert_exactly_stored()
-    assert stack.bridge.metric("store_reachable") == 1
-
-
 def test_a_daemon_started_with_wrong_credentials_goes_on_when_they_are_mended(new_stack):
     stack = new_stack(own_store=True)
     stack.broker.start()
@@ -204,21 +162,6 @@ def test_a_daemon_started_with_wrong_credentials_goes_on_when_they_are_mended(ne
     stack.store.let_in()
     stack.store.start()
     stack.assert_exactly_stored(within=FLOWS_AGAIN_WITHIN)
-
-
-def test_it_subscribes_again_when_the_broker_lost_the_session_and_says_so(new_stack):
-    stack = new_stack(persistent_broker=False).start()
-    stack.publisher.send(*pictures(10))
-    stack.assert_exactly_stored()
-    mark_of_broker, mark = stack.broker.mark(), stack.bridge.mark()
-    stack.broker.stop()
-    stack.broker.start()
-    returned = time.monotonic()
-    stack.broker.wait_for_subscription("ia/rawImage/#", since=mark_of_broker)
-    assert_flows_again(stack, returned)
-    stack.bridge.wait_for_log(re.compile(r" WARNING +\S+: .*session"), since=mark)
-    stack.publisher.send(*pictures(10))
-    stack.assert_exactly_stored()
 
 
 @pytest.mark.parametrize("version", ["5", "3.1.1"])

@@ -2,13 +2,12 @@
 
 import re
 
-import paho.mqtt.client as paho
 import pytest
 
 from harness.messages import picture, pictures
 from harness.proxy import OldBrokerProxy
 from harness.volumes import with_slow_disk
-from harness.waiting import Clockwork, stays_true, wait_until
+from harness.waiting import stays_true, wait_until
 
 FILTER = "ia/rawImage/#"
 
@@ -123,20 +122,6 @@ def test_two_bridges_share_the_load(new_stack):
     assert min(counts) > 0 and sum(counts) == 300, counts
 
 
-def test_one_of_two_bridges_is_killed_and_nothing_is_lost(new_stack):
-    stack = new_stack(TOPIC="$share/bridges/ia/rawImage/#").start()
-    second = stack.new_bridge("second").start_ready()
-    stream = stack.stream(pictures(600, size=3000), per_second=200)
-    clock = Clockwork(0.5)
-    while stream.running:
-        clock.wait_for_tick()
-        second.kill()
-        second.launch()
-    stream.finish()
-    second.wait_until_ready()
-    stack.assert_exactly_stored(within=30)
-
-
 def test_several_filters_are_served(new_stack):
     stack = new_stack(TOPIC="ia/rawImage/#,ia/+/+/+/productImage,other/place").start()
     messages = [
@@ -154,33 +139,6 @@ def test_overlapping_filters_store_a_picture_once_and_right(new_stack):
     stack = new_stack(TOPIC="ia/#,ia/rawImage/#").start()
     stack.publisher.send(*pictures(20))
     stack.assert_exactly_stored()
-
-
-def test_a_retained_message_is_stored(new_stack):
-    stack = new_stack()
-    stack.broker.start()
-    stack.publisher.send(picture(), retain=True)
-    stack.bridge.start()
-    stack.assert_exactly_stored()
-
-
-def test_a_client_with_the_same_id_that_takes_the_session_does_not_end_the_daemon(new_stack):
-    stack = new_stack(MQTT_CLIENT_ID="the-bridge").start()
-    assert connection_of(stack)[0] == "the-bridge"
-    for _ in range(2):
-        mark = stack.broker.mark()
-        intruder = paho.Client("the-bridge", clean_session=False)
-        intruder.connect("127.0.0.1", stack.broker.port)
-        wait_until(
-            lambda: stack.broker.said_since(mark).count("already connected, closing old") == 2,
-            15,
-            "the intruder threw the bridge out, and the bridge came back",
-        )
-        intruder.disconnect()
-        stack.bridge.wait_until_ready()
-        stack.publisher.send(*pictures(10))
-        stack.assert_exactly_stored()
-    assert stack.bridge.running
 
 
 def test_a_filter_that_is_no_longer_set_is_unsubscribed(new_stack):

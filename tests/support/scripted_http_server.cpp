@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@ namespace m2b::test {
 namespace {
 
 constexpr std::chrono::seconds kDeadline{10};
+constexpr std::chrono::milliseconds kDrip{20};
 constexpr std::size_t kWholeBody = std::numeric_limits<std::size_t>::max();
 
 [[noreturn]] void throw_errno(const char* function) {
@@ -105,6 +107,11 @@ class ScriptedHttpServer::Socket {
     while (fill()) buffer_.clear();
   }
 
+  [[nodiscard]] bool has_ended_within(std::chrono::milliseconds time) {
+    pollfd readable{descriptor_, POLLIN, 0};
+    return ::poll(&readable, 1, static_cast<int>(time.count())) > 0 && !fill();
+  }
+
   void send_all(std::string_view bytes) const {
     while (!bytes.empty()) {
       const ssize_t sent = ::send(descriptor_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
@@ -182,6 +189,10 @@ void ScriptedHttpServer::answer_raw_and_close(std::string bytes) {
 }
 
 void ScriptedHttpServer::stay_silent() { add({Action::stay_silent, {}, true, kWholeBody}); }
+
+void ScriptedHttpServer::drip(std::string beginning) {
+  add({Action::drip, std::move(beginning), true, kWholeBody});
+}
 
 void ScriptedHttpServer::drop() { add({Action::drop, {}, true, kWholeBody}); }
 
@@ -269,6 +280,10 @@ bool ScriptedHttpServer::serve_request(Socket& socket, std::size_t connection) {
       break;
     case Action::stay_silent:
       socket.wait_for_end();
+      break;
+    case Action::drip:
+      socket.send_all(step.bytes);
+      while (!socket.has_ended_within(kDrip)) socket.send_all("x");
       break;
     case Action::drop:
       break;

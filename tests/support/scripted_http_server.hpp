@@ -44,6 +44,8 @@ class ScriptedHttpServer {
   void answer_raw_and_close(std::string bytes);
   /// Reads the request and says nothing until the client goes away.
   void stay_silent();
+  /// Reads the request, begins to answer, and goes on byte by byte until the client goes away.
+  void drip(std::string beginning);
   /// Reads the request and closes without an answer.
   void drop();
   /// Resets the connection after so many bytes of the body.
@@ -56,7 +58,7 @@ class ScriptedHttpServer {
   void wait_until_closed(std::size_t connection);
 
  private:
-  enum class Action { answer, stay_silent, drop, reset };
+  enum class Action { answer, stay_silent, drip, drop, reset };
   struct Step {
     Action action = Action::answer;
     std::string bytes;

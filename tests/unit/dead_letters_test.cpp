@@ -20,13 +20,15 @@ TEST_SUITE("dead_letters") {
   TEST_CASE_FIXTURE(Fixture, "a letter is kept with reason, detail and raw bytes") {
     const std::string raw(200'000, 'r');
     letters.add({{SpoolId{5}, {DeadLetterReason::bad_key, "leading '/'"}, raw}});
-    const auto kept = letters.find(SpoolId{5});
-    REQUIRE(kept);
-    CHECK(kept->raw == raw);
-    CHECK(kept->rejection.reason == DeadLetterReason::bad_key);
-    CHECK(kept->rejection.detail == "leading '/'");
-    CHECK(kept->added_at <= wall_now());
-    CHECK_FALSE(letters.find(SpoolId{6}));
+    const auto kept = letters.list(SpoolId{0}, 10);
+    REQUIRE(kept.size() == 1);
+    CHECK(kept[0].record.id == SpoolId{5});
+    CHECK(kept[0].record.bytes == raw.size());
+    CHECK(kept[0].rejection.reason == DeadLetterReason::bad_key);
+    CHECK(kept[0].rejection.detail == "leading '/'");
+    CHECK(kept[0].buried_at <= wall_now());
+    CHECK(letters.read_raw(SpoolId{5}) == raw);
+    CHECK_FALSE(letters.read_raw(SpoolId{6}));
   }
 
   TEST_CASE_FIXTURE(Fixture,
@@ -34,8 +36,8 @@ TEST_SUITE("dead_letters") {
     letters.add({{SpoolId{5}, {DeadLetterReason::bad_key, "first"}, std::string(100'000, 'a')}});
     letters.add({{SpoolId{5}, {DeadLetterReason::bad_key, "second"}, "b"}});
     CHECK(letters.count() == 1);
-    CHECK(letters.find(SpoolId{5})->raw == "b");
-    CHECK(letters.find(SpoolId{5})->rejection.detail == "second");
+    CHECK(letters.read_raw(SpoolId{5}) == "b");
+    CHECK(letters.list(SpoolId{0}, 10).at(0).rejection.detail == "second");
   }
 
   TEST_CASE_FIXTURE(Fixture, "letters are there after opening again, in any order of ids") {
@@ -43,8 +45,8 @@ TEST_SUITE("dead_letters") {
                  {SpoolId{2}, {DeadLetterReason::too_large, ""}, "two"}});
     letters.reopen();
     CHECK(letters.count() == 2);
-    CHECK(letters.find(SpoolId{2})->raw == "two");
-    CHECK(letters.find(SpoolId{9})->raw == "nine");
+    CHECK(letters.read_raw(SpoolId{2}) == "two");
+    CHECK(letters.read_raw(SpoolId{9}) == "nine");
   }
 
   TEST_CASE("every reason has a name of its own") {

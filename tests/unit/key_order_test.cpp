@@ -15,8 +15,11 @@ TEST_SUITE("key_order") {
 
   UploadJob job(std::uint64_t id, const std::string& image_id) {
     auto key = std::get<ObjectKey>(ObjectKey::from_image_id(image_id));
-    return {SpoolId{id}, 0, 10, 0, std::make_unique<Object>(Object{std::move(key), "", "", {}}),
-            {}};
+    UploadJob made;
+    made.id = SpoolId{id};
+    made.budget_bytes = 10;
+    made.object = std::make_unique<Object>(Object{std::move(key), "", "", {}});
+    return made;
   }
 
   UploadJob again(UploadJob job) {

@@ -96,7 +96,7 @@ TEST_SUITE("mending") {
       }
       // It works on, and no id is given twice.
       append_durably(spool, "topic", payload_of(61));
-      CHECK(spool.remove_stored(entries->empty() ? SpoolId{1} : entries->back().id));
+      CHECK(spool.remove_stored(entries->empty() ? SpoolId{1} : entries->front().id));
       const auto more = spool.list(entries->empty() ? SpoolId{60} : entries->back().id, 1000);
       REQUIRE(more);
       CHECK(more->size() == 1);

@@ -107,6 +107,34 @@ TEST_SUITE("piece_store") {
     CHECK(read(1, 10) == pattern(10));
   }
 
+  TEST_CASE_FIXTURE(Fixture, "the last id is known") {
+    const auto last = [&] {
+      return write([&](const PieceStore& store, const lmdb::Txn& txn) { return store.last(txn); });
+    };
+    CHECK_FALSE(last());
+    append(1, pattern(200'000));
+    append(7, "seven");
+    CHECK(last() == SpoolId{7});
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a part is read from anywhere, across pieces") {
+    const std::string value = pattern(200'000);
+    append(1, value);
+    append(2, "next");
+    const auto range = [&](std::size_t offset, std::size_t max, std::uint64_t id = 1) {
+      return write([&](const PieceStore& store, const lmdb::Txn& txn) {
+        return store.read_range(txn, SpoolId{id}, offset, max);
+      });
+    };
+    CHECK(range(0, 1'000'000) == value);
+    CHECK(range(65'000, 70'000) == value.substr(65'000, 70'000));
+    CHECK(range(PieceStore::kPieceBytes, 5) == value.substr(PieceStore::kPieceBytes, 5));
+    CHECK(range(199'999, 100) == value.substr(199'999));
+    CHECK(range(200'000, 100) == "");
+    CHECK(range(std::size_t{1} << 40, 100) == "");
+    CHECK_FALSE(range(0, 100, 3));
+  }
+
   TEST_CASE_FIXTURE(Fixture, "replacing leaves nothing of the old value") {
     append(1, pattern(200'000));
     write([&](const PieceStore& store, const lmdb::Txn& txn) {

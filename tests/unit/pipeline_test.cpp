@@ -34,6 +34,7 @@ TEST_SUITE("pipeline") {
     Fixture() {
       options.decoders = 3;
       options.backoff = {.base = 1ms, .cap = 10ms};
+      options.postponement = {.base = 5ms, .cap = 40ms};
     }
     ~Fixture() { stop(); }
 
@@ -59,6 +60,10 @@ TEST_SUITE("pipeline") {
     }
     bool drained() {
       return eventually([&] { return spool->totals().waiting() == 0; });
+    }
+    /// A dead letter is counted after it has left the spool.
+    bool counted_once(DeadLetterReason reason) {
+      return eventually([&] { return pipeline->stats().dead_letters(reason) == 1; });
     }
   };
 
@@ -90,7 +95,7 @@ TEST_SUITE("pipeline") {
     CHECK(drained());
     CHECK(bucket.objects().size() == 3);  // `..` with `.jpg` behind it is a key like any other
     CHECK(spool->totals().dead_lettered == 1);
-    CHECK(pipeline->stats().dead_letters(DeadLetterReason::not_json) == 1);
+    CHECK(counted_once(DeadLetterReason::not_json));
   }
 
   TEST_CASE_FIXTURE(Fixture, "while the store is away one upload probes, nothing is lost") {
@@ -167,7 +172,7 @@ TEST_SUITE("pipeline") {
     append("bad");
     append("good");
     CHECK(drained());
-    CHECK(pipeline->stats().dead_letters(DeadLetterReason::rejected_by_store) == 1);
+    CHECK(counted_once(DeadLetterReason::rejected_by_store));
     CHECK(bucket.objects().size() == 1);
   }
 
@@ -194,6 +199,23 @@ TEST_SUITE("pipeline") {
     CHECK(drained());
     CHECK(bucket.objects().contains("good.jpg"));
     CHECK_FALSE(bucket.objects().contains("bad.jpg"));
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a doubtful refusal that ends after some rounds buries nothing") {
+    std::atomic<int> refusals{5};
+    bucket.set_answer([&](const Object& object) {
+      return object.key.str() == "good.jpg" && refusals-- > 0
+                 ? PutResult{PutOutcome::doubtful, 400, "InvalidArgument", ""}
+                 : FakeBucket::stored();
+    });
+    start();
+    append("good");
+    CHECK(eventually([&] {
+      append("more");  // each refusal is its own: others are stored in between
+      return bucket.objects().contains("good.jpg");
+    }));
+    CHECK(drained());
+    CHECK(spool->totals().dead_lettered == 0);
   }
 
   TEST_CASE_FIXTURE(Fixture, "an object that fails alone comes round again and holds nobody up") {
@@ -291,7 +313,7 @@ TEST_SUITE("pipeline") {
     append("big", std::string(2000, 'A'));
     append("small");
     CHECK(drained());
-    CHECK(pipeline->stats().dead_letters(DeadLetterReason::too_large) == 1);
+    CHECK(counted_once(DeadLetterReason::too_large));
     CHECK(bucket.objects().size() == 1);
   }
 }

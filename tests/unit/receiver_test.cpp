@@ -477,7 +477,7 @@ TEST_SUITE("receiver") {
     broker.accept_session(false);
     const std::string id = broker.expect(Type::subscribe).body.substr(0, 2);
     const auto started = std::chrono::steady_clock::now();
-    for (std::uint16_t message = 1; std::chrono::steady_clock::now() - started < 3s; ++message) {
+    for (std::uint16_t message = 1; std::chrono::steady_clock::now() - started < 4s; ++message) {
       broker.publish(message, "ia/x", "picture", 1);
       auto packet = broker.read();
       while (packet.type == Type::pingreq) {

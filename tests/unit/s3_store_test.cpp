@@ -395,6 +395,17 @@ TEST_SUITE("S3 store") {
     CHECK(result.code == "timeout");
   }
 
+  TEST_CASE_FIXTURE(Fixture, "an answer that drips for ever is given up") {
+    options_.connect_timeout = 100ms;
+    options_.stall_timeout = 1s;
+    S3Store impatient(options_, clock_offset_);
+    SUBCASE("in its head") { server_.drip("HTTP/1.1 200 OK\r\nX-Drip: "); }
+    SUBCASE("in its body") { server_.drip("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"); }
+    const PutResult result = impatient.put(object("1"), {});
+    CHECK(result.outcome == PutOutcome::retry_later);
+    CHECK(result.code == "timeout");
+  }
+
   TEST_CASE_FIXTURE(Fixture, "a request to stop ends a silent transfer soon, and is no failure") {
     server_.stay_silent();
     auto pending = std::async(std::launch::async, [this] { return put(object("1")); });

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <fstream>
 #include <future>
+#include <numeric>
 #include <string>
 #include <thread>
 #include <variant>
@@ -114,12 +115,12 @@ TEST_SUITE("spool") {
     spool.reset();
 
     const DeadLetters letters(options.directory / "dead-letters", std::uint64_t{1} << 30);
-    const auto kept = letters.find(SpoolId{1});
-    REQUIRE(kept);
-    CHECK(kept->rejection.reason == DeadLetterReason::not_json);
-    CHECK(kept->rejection.detail == "at byte 0");
-    CHECK(kept->raw.find("the/topic") != std::string::npos);
-    CHECK(kept->raw.ends_with("not json"));
+    const auto kept = letters.list(SpoolId{0}, 10);
+    REQUIRE(kept.size() == 1);
+    CHECK(kept[0].rejection.reason == DeadLetterReason::not_json);
+    CHECK(kept[0].rejection.detail == "at byte 0");
+    CHECK(kept[0].record.topic == "the/topic");
+    CHECK(letters.read_raw(SpoolId{1}).value_or("").ends_with("not json"));
   }
 
   TEST_CASE_FIXTURE(Fixture, "burying a record that is gone, or twice, is done and counted once") {
@@ -230,6 +231,27 @@ TEST_SUITE("spool") {
     CHECK(ticket.get() == Durability::closed);
   }
 
+  TEST_CASE_FIXTURE(Fixture, "removals wait for company, others do not wait for them") {
+    constexpr std::uint64_t kRecords = 200;
+    for (std::uint64_t i = 0; i <= kRecords; ++i) {
+      append_durably(*spool, "t", "x");
+    }
+    const auto commits = [&] {
+      const auto counts = spool->commit_time().snapshot().counts;
+      return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
+    };
+    const std::uint64_t before = commits();
+    for (std::uint64_t id = 1; id <= kRecords; ++id) {
+      CHECK(spool->remove_stored(SpoolId{id}));
+    }
+    CHECK(settled(kRecords));
+    CHECK(commits() - before < kRecords / 4);
+
+    CHECK(spool->remove_stored(SpoolId{kRecords + 1}));
+    append_durably(*spool, "t", "y");  // its commit takes the removal along
+    CHECK(spool->totals().stored == kRecords + 1);
+  }
+
   TEST_CASE_FIXTURE(Fixture, "closing commits the removals that wait and takes nothing more") {
     append_durably(*spool, "t", "one");
     CHECK(spool->remove_stored(SpoolId{1}));
@@ -289,25 +311,30 @@ TEST_SUITE("spool") {
     CHECK(spool->totals().waiting() == 2);
   }
 
-  TEST_CASE_FIXTURE(Fixture, "damage that a reader meets is mended while it runs") {
-    append_durably(*spool, "t", std::string(5000, 'l'));
-    append_durably(*spool, "t", std::string(5000, 'x'));
-    const auto path = options.directory / "records" / "data.mdb";
+  /// Overwrites a byte of each entry of a leaf that begins with the key of the id's first piece;
+  /// `offset` is from the key's begin.
+  void put_in_entries(const std::filesystem::path& path, char id, std::size_t offset, char byte) {
     std::string bytes;
     {
       std::ifstream in(path, std::ios::binary);
       bytes.assign(std::istreambuf_iterator<char>(in), {});
     }
-    // In the leaves, behind the key of record 1, stands the number of the value's page.
-    const std::string key("\0\0\1\0\0\0\0\0", 8);
+    const std::string key{0, 0, id, 0, 0, 0, 0, 0};
     std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
     for (std::size_t at = bytes.find(key); at != std::string::npos; at = bytes.find(key, at + 1)) {
       if (bytes[at / 4096 * 4096 + 10] == 2) {
-        file.seekp(static_cast<std::streamoff>(at + key.size() + 4));
-        file.put(1);
+        file.seekp(static_cast<std::streamoff>(at + offset));
+        file.put(byte);
       }
     }
-    file.close();
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "damage that a reader meets is mended while it runs") {
+    append_durably(*spool, "t", std::string(5000, 'l'));
+    append_durably(*spool, "t", std::string(5000, 'x'));
+    const auto path = options.directory / "records" / "data.mdb";
+    // Behind the key stands the number of the value's page.
+    put_in_entries(path, 1, 8 + 4, 1);
 
     CHECK(std::holds_alternative<ReadFailed>(spool->read(SpoolId{1})));
     CHECK(eventually([&] { return spool->files_set_aside() == 1; }));
@@ -316,6 +343,28 @@ TEST_SUITE("spool") {
     append_durably(*spool, "t", "goes on");
     CHECK(spool->totals().set_aside == 1);
     CHECK(spool->totals().waiting() == 2);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "an id that was never given hides nothing that comes") {
+    append_durably(*spool, "t", "first");
+    append_durably(*spool, "t", "second");
+    const std::uint64_t wrong = (std::uint64_t{1} << 32U) + 2;
+    const auto path = options.directory / "records" / "data.mdb";
+    SUBCASE("made while it is closed") {
+      spool.reset();
+      put_in_entries(path, 2, 6, 1);
+      spool.emplace(options);
+    }
+    SUBCASE("made while it runs") {
+      put_in_entries(path, 2, 6, 1);
+      CHECK_FALSE(spool->list(SpoolId{0}, 10));
+      CHECK(eventually([&] { return spool->list(SpoolId{0}, 10).has_value(); }));
+    }
+    CHECK(ids() == std::vector<std::uint64_t>{1, wrong});
+    CHECK(std::holds_alternative<DamagedRecord>(spool->read(SpoolId{wrong})));
+    append_durably(*spool, "t", "third");
+    CHECK(ids() == std::vector<std::uint64_t>{1, wrong, wrong + 1});
+    CHECK(payload(wrong + 1) == "third");
   }
 
   TEST_CASE_FIXTURE(Fixture, "the file stays bounded by what waited at once") {
@@ -342,6 +391,51 @@ TEST_SUITE("spool") {
     REQUIRE(oldest);
     CHECK(*oldest >= before);
     CHECK(*oldest <= wall_now());
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a spool that is removed while in use is written again") {
+    append_durably(*spool, "t", "first");
+    CHECK(spool->bury(SpoolId{1}, {DeadLetterReason::not_json, "no JSON"}, {}) == Burial::done);
+    append_durably(*spool, "t", "second");
+    std::filesystem::remove_all(options.directory);
+    append_durably(*spool, "t", "third");
+    CHECK_THROWS_WITH_AS(Spool{options}, doctest::Contains("is in use by"), SpoolError);
+
+    reopen();
+    CHECK(ids() == std::vector<std::uint64_t>{2, 3});
+    CHECK(payload(2) == "second");
+    CHECK(payload(3) == "third");
+    CHECK(spool->totals().received == 3);
+    CHECK(spool->dead_letters_kept() == 1);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "what stands in the place of a removed spool is set aside") {
+    append_durably(*spool, "t", "first");
+    std::filesystem::rename(options.directory / "records", options.directory / "elsewhere");
+    std::filesystem::create_directory(options.directory / "records");
+    std::ofstream(options.directory / "records" / "data.mdb") << "somebody else's";
+    append_durably(*spool, "t", "second");
+
+    CHECK(spool->files_set_aside() == 1);
+    reopen();
+    CHECK(payload(1) == "first");
+    CHECK(payload(2) == "second");
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a removed spool that cannot be written again takes no message") {
+    append_durably(*spool, "t", "first");
+    std::filesystem::remove_all(options.directory);
+    std::ofstream(options.directory) << "a file";
+    std::future<Durability> ticket = spool->append(message("t", "second"));
+    CHECK(eventually([&] { return spool->intake() == Intake::disk_error; }));
+    CHECK(ticket.wait_for(50ms) == std::future_status::timeout);
+
+    std::filesystem::remove(options.directory);
+    CHECK(ticket.get() == Durability::durable);
+    reopen();
+    CHECK(payload(1) == "first");
+    CHECK(payload(2) == "second");
+    CHECK(ids().size() == 2);
   }
 
   TEST_CASE("a folder that cannot be made is a clear error") {

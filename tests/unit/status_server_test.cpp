@@ -125,9 +125,9 @@ TEST_SUITE("status_server") {
     const auto has = [&](const std::string& line) {
       return text.find("\n" + line + "\n") != std::string::npos;
     };
-    CHECK(has(R"(mqtt_to_blob_spool_account_messages_total{account="received"} 2)"));
-    CHECK(has(R"(mqtt_to_blob_spool_account_messages_total{account="stored"} 1)"));
-    CHECK(has(R"(mqtt_to_blob_spool_account_messages_total{account="dead_lettered"} 1)"));
+    CHECK(has(R"(mqtt_to_blob_spool_account_messages{account="received"} 2)"));
+    CHECK(has(R"(mqtt_to_blob_spool_account_messages{account="stored"} 1)"));
+    CHECK(has(R"(mqtt_to_blob_spool_account_messages{account="dead_lettered"} 1)"));
     CHECK(has("mqtt_to_blob_spool_messages 0"));
     CHECK(has("mqtt_to_blob_dead_letters 1"));
     CHECK(has(R"(mqtt_to_blob_dead_letters_total{reason="not_json"} 1)"));

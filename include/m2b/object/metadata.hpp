@@ -33,4 +33,17 @@ inline constexpr std::size_t kMaxMetadataBytes = 2000;
 /// the key holds it.
 [[nodiscard]] Metadata make_metadata(const ImageFacts& facts);
 
+/// What is kept with a dead letter in the bucket.
+struct LetterFacts {
+  std::string_view reason;
+  std::string_view detail;
+  std::string_view topic;
+  std::string received_at_ms;  // decimal digits
+  std::string buried_at_ms;
+};
+
+/// reason, detail, received_at_ms, buried_at_ms, mqtt_topic; as make_metadata(), and a detail that
+/// is long is cut as well.
+[[nodiscard]] Metadata make_letter_metadata(const LetterFacts& facts);
+
 }  // namespace m2b

@@ -22,6 +22,10 @@ class ObjectKey {
   [[nodiscard]] static std::variant<ObjectKey, std::string> from_image_id(
       std::string_view image_id);
 
+  /// Key of anything else that goes to the bucket, by the same rules.
+  [[nodiscard]] static std::variant<ObjectKey, std::string> from_parts(std::string_view prefix,
+                                                                       std::string_view name);
+
   [[nodiscard]] const std::string& str() const noexcept { return key_; }
   friend auto operator<=>(const ObjectKey&, const ObjectKey&) = default;
 

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <string>
 
 #include "m2b/util/backoff.hpp"
 
@@ -15,7 +16,11 @@ struct PipelineOptions {
   /// A longer payload goes to the dead letters. A hostile one may take about 14 times its length in
   /// memory while it is decoded.
   std::size_t max_message_bytes = std::size_t{32} << 20;
+  /// Dead letters go to the bucket under keys that begin so; empty: they stay in the spool.
+  std::string dead_letter_prefix = {};
   BackoffPolicy backoff;
+  /// Pauses of an object that fails while others are stored, until it comes round again.
+  BackoffPolicy postponement{.base = std::chrono::seconds(2), .cap = std::chrono::minutes(5)};
 };
 
 }  // namespace m2b

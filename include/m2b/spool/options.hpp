@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -15,6 +16,11 @@ struct SpoolOptions {
   /// Free space that stays on the file system; unset: 256 MiB, or a twentieth of the file system if
   /// that is less.
   std::optional<std::uint64_t> min_free_bytes = std::nullopt;
+  /// Bytes that dead letters may occupy on disk; the oldest go first. 0: no limit; unset: 1 GiB, or
+  /// a tenth of the file system if that is less.
+  std::optional<std::uint64_t> dead_letter_max_bytes = std::nullopt;
+  /// How long dead letters are kept; 0: no limit.
+  std::chrono::seconds dead_letter_max_age{0};
 };
 
 }  // namespace m2b

@@ -16,6 +16,7 @@
 #include "m2b/spool/message.hpp"
 #include "m2b/spool/options.hpp"
 #include "m2b/spool/record.hpp"
+#include "m2b/spool/record_info.hpp"
 #include "m2b/util/histogram.hpp"
 
 namespace m2b {
@@ -46,17 +47,19 @@ enum class Intake {
 
 /// The accounts of the spool since it was made; they survive restarts, because they are written in
 /// the same transactions as what they count.
-/// received = stored + dead_lettered + set_aside + waiting().
+/// received = stored + dead_lettered + set_aside + dropped + waiting().
 struct SpoolTotals {
   std::uint64_t received = 0;
   std::uint64_t stored = 0;
-  std::uint64_t dead_lettered = 0;
+  std::uint64_t dead_lettered = 0;  // and still in the dead letters
   std::uint64_t set_aside = 0;      // only in a damaged file that was set aside
+  std::uint64_t dropped = 0;        // dead letters, by a limit or by a person
   std::uint64_t waiting_bytes = 0;  // of the waiting records, without the tree's own pages
 
-  [[nodiscard]] std::uint64_t waiting() const noexcept {
-    return received - stored - dead_lettered - set_aside;
+  [[nodiscard]] std::uint64_t gone() const noexcept {
+    return stored + dead_lettered + set_aside + dropped;
   }
+  [[nodiscard]] std::uint64_t waiting() const noexcept { return received - gone(); }
 };
 
 /// A record that waits, without its bytes.
@@ -72,6 +75,20 @@ enum class Burial {
   stopped   ///< stopped or closed first; the record may be in both, under the same id
 };
 
+/// Where dead letters go.
+enum class LetterMove {
+  replay,  ///< back into the queue, as if the message had just come
+  stored,  ///< the bucket has it
+  drop     ///< gone for good
+};
+
+/// How a move ended. What is in none of the fields was not there, or its record still waits.
+struct LettersMoved {
+  std::uint64_t moved = 0;
+  std::vector<SpoolId> damaged = {};  // not what was received, so they cannot be replayed
+  std::string failure = {};           // why the rest was not moved; empty: all was tried
+};
+
 /// The record has left the spool.
 struct NoRecord {};
 /// The record is there but is not what was written.
@@ -80,6 +97,7 @@ struct DamagedRecord {};
 struct NoNote {};
 /// The disk did not answer; another attempt may succeed.
 struct ReadFailed {};
+using RawResult = std::variant<std::string, NoRecord, ReadFailed>;
 using ReadResult = std::variant<Record, NoRecord, DamagedRecord, ReadFailed>;
 using NoteRead = std::variant<std::string, NoNote, ReadFailed>;
 
@@ -118,6 +136,23 @@ class Spool {
 
   /// A copy of a record.
   [[nodiscard]] ReadResult read(SpoolId id) const;
+
+  /// As list(), with what can be told of the records without their payloads.
+  [[nodiscard]] std::optional<std::vector<RecordInfo>> describe(SpoolId after,
+                                                                std::size_t max) const;
+  /// The bytes of a record as they stand in the spool (docs/spool-format.md), whatever they are: up
+  /// to `max_bytes` from `offset` on.
+  static constexpr std::size_t kWholeRecord = std::size_t{1} << 30;  // more than MQTT carries
+  [[nodiscard]] RawResult read_raw(SpoolId id, std::size_t offset, std::size_t max_bytes) const;
+
+  /// As describe() and read_raw(), of the dead letters.
+  [[nodiscard]] std::optional<std::vector<LetterInfo>> describe_letters(SpoolId after,
+                                                                        std::size_t max) const;
+  [[nodiscard]] RawResult read_letter(SpoolId id, std::size_t offset, std::size_t max_bytes) const;
+
+  /// Replays or drops dead letters. Each letter is at any time in one of the places that the
+  /// accounts know, whatever crashes; nothing is moved after close().
+  [[nodiscard]] std::future<LettersMoved> move_letters(LetterMove move, std::vector<SpoolId> ids);
 
   /// `listener` is called by the writer thread after each commit that added records; it must not
   /// block.

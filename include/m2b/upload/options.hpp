@@ -18,7 +18,8 @@ struct StoreOptions {
   std::string bucket;
   std::string region = "us-east-1";  // MinIO's default
   std::chrono::milliseconds connect_timeout{5000};
-  /// A transfer on which less than a byte a second moves for so long is given up and retried.
+  /// A transfer on which less than a byte a second moves for so long is given up and retried, and
+  /// so is one whose answer is not complete so long (and connect_timeout) after all was sent.
   std::chrono::seconds stall_timeout{30};
 };
 

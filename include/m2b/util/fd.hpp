@@ -23,6 +23,8 @@ class Fd {
   }
 
   [[nodiscard]] int get() const noexcept { return fd_; }
+  /// Hands the descriptor over.
+  [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
   [[nodiscard]] explicit operator bool() const noexcept { return fd_ >= 0; }
 
  private:

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "m2b/spool/dead_letter.hpp"
+#include "m2b/spool/message.hpp"
+
+namespace m2b {
+
+/// What can be told of a record without its payload. Owns its bytes.
+struct RecordInfo {
+  SpoolId id{};
+  bool readable = false;  // its header is one of ours; only then the rest is set
+  std::size_t bytes = 0;  // of the whole record
+  std::string topic = {};
+  std::size_t payload_bytes = 0;
+  WallTime received_at = {};
+  std::uint8_t qos = 0;
+  bool retained = false;
+  bool duplicate = false;
+};
+
+/// A dead letter: the record as it stood in the spool, and why it is here.
+struct LetterInfo {
+  RecordInfo record;
+  Rejection rejection;
+  WallTime buried_at;
+};
+
+/// The checksum in the header of a record's bytes; 0 where there is no header.
+[[nodiscard]] std::uint64_t checksum_of(std::string_view raw);
+
+/// Whether the bytes of a record, as they stand in the spool, are what was written under this id.
+[[nodiscard]] bool is_intact(SpoolId id, std::string_view raw);
+
+/// The message in the bytes of a record, with views into them; nothing when its header or its
+/// lengths are wrong. Says nothing of the checksum.
+[[nodiscard]] std::optional<MessageView> message_of(std::string_view raw);
+
+}  // namespace m2b

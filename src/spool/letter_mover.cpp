@@ -1,0 +1,205 @@
+#include "spool/letter_mover.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <charconv>
+#include <string_view>
+#include <utility>
+
+#include "m2b/spool/record_info.hpp"
+#include "m2b/util/fail_point.hpp"
+#include "m2b/util/log.hpp"
+
+namespace m2b {
+namespace {
+
+constexpr std::string_view kLeavingNote = "dead_letters.leaving";
+constexpr std::size_t kMaxIds = 1000;  // in one transaction
+constexpr std::size_t kMaxReplayBytes = std::size_t{8} << 20;
+
+std::string encode(const std::vector<SpoolId>& ids) {
+  std::vector<std::uint64_t> numbers;
+  std::ranges::transform(ids, std::back_inserter(numbers), to_number);
+  return fmt::format("{}", fmt::join(numbers, ","));
+}
+
+std::vector<SpoolId> decode(std::string_view text) {
+  std::vector<SpoolId> ids;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  std::uint64_t number = 0;
+  while (at < end) {
+    const auto [rest, error] = std::from_chars(at, end, number);
+    if (error != std::errc()) {
+      break;
+    }
+    ids.push_back(SpoolId{number});
+    at = rest + 1;  // behind the comma
+  }
+  return ids;
+}
+
+}  // namespace
+
+LetterMover::LetterMover(const LetterLimits& limits, RecordEnv& records, DeadLetters& dead_letters)
+    : limits_(limits), records_(records), dead_letters_(dead_letters) {
+  settle();
+}
+
+void LetterMover::settle() {
+  leaving_ = decode(records_.note(kLeavingNote).value_or(""));
+  erase_leaving();
+  const std::uint64_t account = records_.totals().dead_lettered;
+  const std::uint64_t kept = dead_letters_.count();
+  const std::uint64_t waiting = count_waiting();
+  if (kept - waiting == account) {
+    return;
+  }
+  log::warn("spool", "the account of the dead letters was not right, and is put right",
+            {{"account", account}, {"kept", kept}, {"waiting", waiting}});
+  RecordEnv::Batch batch(records_);
+  batch.settle_letters(kept, waiting);
+  static_cast<void>(std::move(batch).commit());
+}
+
+/// Letters whose records still wait, and count there: a crash came before the record's removal, or
+/// damage brought the record back.
+std::uint64_t LetterMover::count_waiting() const {
+  const std::vector<SpoolEntry> first = records_.list(SpoolId{0}, 1);
+  if (first.empty()) {
+    return 0;
+  }
+  std::uint64_t count = 0;
+  SpoolId after{to_number(first.front().id) - 1};
+  for (auto letters = dead_letters_.list(after, kMaxIds); !letters.empty();
+       letters = dead_letters_.list(after, kMaxIds)) {
+    for (const LetterInfo& letter : letters) {
+      count += records_.contains(letter.record.id) ? 1 : 0;
+    }
+    after = letters.back().record.id;
+  }
+  return count;
+}
+
+void LetterMover::erase_leaving() {
+  if (!leaving_.empty()) {
+    dead_letters_.erase(leaving_);
+    leaving_.clear();
+  }
+}
+
+void LetterMover::leave(RecordEnv::Batch batch, Ids ids) {
+  batch.put_note(kLeavingNote, encode(ids));
+  fail_point("letters.before_note");
+  static_cast<void>(std::move(batch).commit());
+  fail_point("letters.noted");
+  leaving_ = std::move(ids);
+  erase_leaving();
+}
+
+void LetterMover::move(LetterMove move, Ids ids, LettersMoved& moved) {
+  std::ranges::sort(ids);
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  erase_leaving();
+  for (std::size_t done = 0; done < ids.size();) {
+    done = move == LetterMove::replay ? replay(ids, done, moved) : take(move, ids, done, moved);
+  }
+}
+
+/// As many as fit into one transaction; returns which comes next.
+std::size_t LetterMover::replay(const Ids& ids, std::size_t first, LettersMoved& moved) {
+  RecordEnv::Batch batch(records_);
+  Ids back;
+  std::size_t bytes = 0;
+  std::size_t next = first;
+  for (; next < ids.size() && back.size() < kMaxIds && bytes < kMaxReplayBytes; ++next) {
+    const SpoolId id = ids[next];
+    const auto raw = dead_letters_.read_raw(id);
+    if (!raw || batch.contains(id)) {
+      continue;
+    }
+    if (!is_intact(id, *raw)) {
+      moved.damaged.push_back(id);
+      continue;
+    }
+    batch.put_back(*message_of(*raw));
+    back.push_back(id);
+    bytes += raw->size();
+  }
+  const std::size_t count = back.size();
+  if (count > 0) {
+    leave(std::move(batch), std::move(back));
+  }
+  moved.moved += count;
+  return next;
+}
+
+std::size_t LetterMover::take(LetterMove move, const Ids& ids, std::size_t first,
+                              LettersMoved& moved) {
+  Ids present;
+  std::size_t next = first;
+  for (; next < ids.size() && present.size() < kMaxIds; ++next) {
+    if (dead_letters_.contains(ids[next]) && !records_.contains(ids[next])) {
+      present.push_back(ids[next]);
+    }
+  }
+  if (present.empty()) {
+    return next;
+  }
+  const std::size_t count = present.size();
+  RecordEnv::Batch batch(records_);
+  if (move == LetterMove::stored) {
+    batch.store_letters(count);
+  } else {
+    batch.drop_letters(count);
+  }
+  leave(std::move(batch), std::move(present));
+  moved.moved += count;
+  return next;
+}
+
+LetterMover::Ids LetterMover::over_limits() const {
+  const std::uint64_t used = dead_letters_.used_bytes();
+  std::uint64_t too_much =
+      limits_.max_bytes != 0 && used > limits_.max_bytes ? used - limits_.max_bytes : 0;
+  const WallTime oldest_allowed = wall_now() - limits_.max_age;
+  const auto is_too_old = [&](const LetterInfo& letter) {
+    return limits_.max_age.count() > 0 && letter.buried_at < oldest_allowed;
+  };
+  // After each burial, so the many are listed only when the oldest one has to go.
+  const std::vector<LetterInfo> oldest = dead_letters_.list(SpoolId{0}, 1);
+  Ids ids;
+  if (oldest.empty() || (too_much == 0 && !is_too_old(oldest.front()))) {
+    return ids;
+  }
+  for (const LetterInfo& letter : dead_letters_.list(SpoolId{0}, kMaxIds)) {
+    if (too_much == 0 && !is_too_old(letter)) {
+      break;
+    }
+    if (!records_.contains(letter.record.id)) {
+      ids.push_back(letter.record.id);
+      too_much -= std::min<std::uint64_t>(too_much, letter.record.bytes);
+    }
+  }
+  return ids;
+}
+
+void LetterMover::enforce_limits() {
+  LettersMoved dropped;
+  for (Ids ids = over_limits(); !ids.empty(); ids = over_limits()) {
+    move(LetterMove::drop, std::move(ids), dropped);
+  }
+  if (dropped.moved > 0) {
+    log::error("spool",
+               "dead letters were dropped, the oldest first: over DEAD_LETTER_MAX_BYTES or "
+               "DEAD_LETTER_MAX_AGE",
+               {{"dropped", dropped.moved},
+                {"kept", dead_letters_.count()},
+                {"max_bytes", limits_.max_bytes},
+                {"max_age_seconds", limits_.max_age.count()}});
+  }
+}
+
+}  // namespace m2b

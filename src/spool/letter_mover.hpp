@@ -1,0 +1,51 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "m2b/spool/spool.hpp"
+#include "spool/capacity.hpp"
+#include "spool/dead_letters.hpp"
+#include "spool/record_env.hpp"
+
+namespace m2b {
+
+/// Takes letters out of the dead letters: back into the queue, or away for good. Two environments
+/// cannot share a transaction, so the accounts change first, together with a note of the ids that
+/// are about to leave; then the letters go. A crash in between is mended from the note.
+///
+/// For the one thread that writes the spool. Throws lmdb::Error.
+class LetterMover {
+ public:
+  /// The references outlive it. Settles what a crash left.
+  LetterMover(const LetterLimits& limits, RecordEnv& records, DeadLetters& dead_letters);
+
+  /// Ends a move that was interrupted, and makes the account agree with what is kept; also after
+  /// either environment was opened again.
+  void settle();
+
+  /// `moved` tells how far it came, also when it throws.
+  void move(LetterMove move, std::vector<SpoolId> ids, LettersMoved& moved);
+
+  /// Drops what is over the limits, the oldest first, and says so in the log.
+  void enforce_limits();
+
+ private:
+  using Ids = std::vector<SpoolId>;
+
+  void erase_leaving();
+  void leave(RecordEnv::Batch batch, Ids ids);
+  [[nodiscard]] Ids over_limits() const;
+  [[nodiscard]] std::uint64_t count_waiting() const;
+  std::size_t replay(const Ids& ids, std::size_t first, LettersMoved& moved);
+  std::size_t take(LetterMove move, const Ids& ids, std::size_t first, LettersMoved& moved);
+
+  const LetterLimits limits_;
+  RecordEnv& records_;
+  DeadLetters& dead_letters_;
+  Ids leaving_;  // their accounts have changed already
+};
+
+}  // namespace m2b

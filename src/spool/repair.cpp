@@ -1,0 +1,122 @@
+#include "m2b/spool/repair.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "m2b/spool/record_info.hpp"
+#include "m2b/spool/spool_reader.hpp"
+#include "spool/capacity.hpp"
+#include "spool/dead_letters.hpp"
+#include "spool/lmdb.hpp"
+#include "spool/lmdb_file.hpp"
+#include "spool/mending.hpp"
+#include "spool/record_env.hpp"
+#include "spool/record_walk.hpp"
+#include "spool/spool_directory.hpp"
+
+namespace m2b {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kBatchBytes = std::size_t{8} << 20;
+
+std::set<fs::path> folders_set_aside(const fs::path& directory) {
+  std::set<fs::path> folders;
+  std::error_code error;
+  for (fs::directory_iterator at(directory / SpoolDirectory::kSetAside, error), end;
+       !error && at != end; at.increment(error)) {
+    folders.insert(at->path());
+  }
+  return folders;
+}
+
+/// How far a folder has been taken back, so that a crash repeats nothing.
+std::string bookmark_of(const fs::path& folder) { return "repair." + folder.filename().string(); }
+
+void take_back(RecordEnv& records, const fs::path& folder, std::uint64_t after,
+               RepairReport& report) {
+  const std::string bookmark = bookmark_of(folder);
+  if (const auto text = records.note(bookmark)) {
+    after = std::max<std::uint64_t>(after, std::stoull(*text));
+  }
+  const lmdb::File file(folder / "data.mdb");
+  std::optional<RecordEnv::Batch> batch;
+  std::uint64_t in_batch = 0;
+  std::size_t bytes_in_batch = 0;
+  SpoolId last{after};
+  const auto commit = [&] {
+    if (batch) {
+      batch->put_note(bookmark, std::to_string(to_number(last)));
+      static_cast<void>(std::move(*batch).commit());
+      batch.reset();
+      report.taken_back += std::exchange(in_batch, 0);
+      bytes_in_batch = 0;
+    }
+  };
+  walk_records(file, [&](SpoolId id, std::string_view, std::size_t, const auto& load) {
+    if (to_number(id) <= after) {
+      return;
+    }
+    const auto raw = load();
+    if (!raw || !is_intact(id, *raw)) {
+      report.unreadable += 1;
+      return;
+    }
+    if (!batch) {
+      batch.emplace(records);
+    }
+    batch->take_back(*message_of(*raw));
+    last = id;
+    in_batch += 1;
+    bytes_in_batch += raw->size();
+    if (bytes_in_batch >= kBatchBytes) {
+      commit();
+    }
+  });
+  commit();
+  mark_taken_back(folder);
+}
+
+RepairReport repair(const fs::path& path) {
+  const SpoolDirectory directory(path);
+  const std::set<fs::path> before = folders_set_aside(path);
+  const std::uint64_t map_bytes = map_bytes_for(0, directory.space().total_bytes);
+  RepairReport report;
+  RecordEnv records(directory.subdirectory("records"), map_bytes);
+  records.reopen();  // looks at the values' own pages as well
+  DeadLetters letters(directory.subdirectory("dead-letters"), map_bytes);
+  letters.reopen();
+  for (const fs::path& folder : folders_set_aside(path)) {
+    if (!before.contains(folder)) {
+      report.set_aside.push_back(folder.string());
+    }
+    if (const auto after = rest_of(folder)) {
+      try {
+        take_back(records, folder, *after, report);
+      } catch (const lmdb::Error& error) {
+        report.failure = fmt::format("{}: {}", folder.string(), error.what());
+      }
+    }
+  }
+  return report;
+}
+
+}  // namespace
+
+RepairReport repair_spool(const fs::path& directory) {
+  std::error_code error;
+  if (!fs::exists(directory / "records", error)) {
+    throw SpoolError("there is no spool in " + directory.string() +
+                     ": give the folder that SPOOL_DIR of the bridge names");
+  }
+  try {
+    return repair(directory);
+  } catch (const lmdb::Error& failure) {
+    throw SpoolError("cannot repair the spool in " + directory.string() + ": " + failure.what());
+  }
+}
+
+}  // namespace m2b

@@ -1,0 +1,124 @@
+#include "m2b/spool/spool_reader.hpp"
+
+#include <map>
+#include <utility>
+
+#include "m2b/util/fd.hpp"
+#include "spool/dead_letters.hpp"
+#include "spool/lmdb.hpp"
+#include "spool/lmdb_file.hpp"
+#include "spool/record_codec.hpp"
+#include "spool/record_env.hpp"
+#include "spool/record_walk.hpp"
+#include "spool/spool_directory.hpp"
+
+namespace m2b {
+namespace {
+
+namespace fs = std::filesystem;
+using lmdb::File;
+
+/// Nothing where there is no file yet.
+std::optional<File> open_file(const fs::path& path) {
+  std::error_code error;
+  if (!fs::exists(path, error)) {
+    return std::nullopt;
+  }
+  try {
+    return std::optional<File>(std::in_place, path);
+  } catch (const lmdb::Error& failure) {
+    throw SpoolError("cannot read " + path.string() + ": " + failure.what());
+  }
+}
+
+}  // namespace
+
+class SpoolReader::Impl {
+ public:
+  explicit Impl(const fs::path& directory)
+      : lock_(SpoolDirectory::lock_for_reading(directory)),
+        records_(open_file(directory / "records" / "data.mdb")),
+        letters_(open_file(directory / "dead-letters" / "data.mdb")) {
+    if (!records_ && !letters_) {
+      throw SpoolError("there is no spool in " + directory.string() +
+                       ": give the folder that SPOOL_DIR of the bridge names");
+    }
+  }
+
+  [[nodiscard]] std::optional<SpoolTotals> totals() const {
+    const auto accounts =
+        records_ ? accounts_of(*records_, File::Snapshot::newest) : std::optional<Accounts>();
+    return accounts ? std::optional(accounts->totals) : std::nullopt;
+  }
+
+  void each_record(const VisitRecord& visit) const {
+    if (!records_) {
+      return;
+    }
+    walk_records(*records_,
+                 [&](SpoolId id, std::string_view beginning, std::size_t bytes, const Load& load) {
+                   RecordInfo record = describe_record(id, beginning);
+                   record.bytes = bytes;
+                   visit(record, load);
+                 });
+  }
+
+  void each_letter(const VisitLetter& visit) const {
+    if (!letters_) {
+      return;
+    }
+    std::map<SpoolId, std::string> reasons;
+    letters_->walk(File::Snapshot::newest, "reasons",
+                   [&](std::string_view key, const File::Value& value) {
+                     const auto reason = letters_->load(value);
+                     if (const auto id = DeadLetters::id_of(key); id && reason) {
+                       reasons[*id] = *reason;
+                     }
+                   });
+    walk_records(*letters_, [&](SpoolId id, std::string_view beginning, std::size_t bytes,
+                                const Load& load) {
+      const auto reason = reasons.extract(id);
+      LetterInfo letter = describe_letter(id, reason ? reason.mapped() : "", beginning);
+      letter.record.bytes = bytes;
+      visit(letter, load);
+    });
+    for (const auto& [id, reason] : reasons) {  // their bytes are not there
+      visit(describe_letter(id, reason, ""), [] { return std::nullopt; });
+    }
+  }
+
+  [[nodiscard]] std::vector<std::string> file_faults() const {
+    std::vector<std::string> faults;
+    add_fault(faults, "records/data.mdb", records_);
+    add_fault(faults, "dead-letters/data.mdb", letters_);
+    return faults;
+  }
+
+ private:
+  static void add_fault(std::vector<std::string>& faults, const char* name,
+                        const std::optional<File>& file) {
+    if (!file) {
+      faults.push_back(std::string(name) + ": missing");
+    } else if (const auto fault = file->find_fault(File::Scrutiny::values)) {
+      faults.push_back(std::string(name) + ": " + *fault);
+    }
+  }
+
+  Fd lock_;
+  std::optional<File> records_;
+  std::optional<File> letters_;
+};
+
+SpoolReader::SpoolReader(const fs::path& directory) : impl_(std::make_unique<Impl>(directory)) {}
+
+SpoolReader::~SpoolReader() = default;
+
+std::optional<SpoolTotals> SpoolReader::totals() const { return impl_->totals(); }
+
+void SpoolReader::each_record(const VisitRecord& visit) const { impl_->each_record(visit); }
+
+void SpoolReader::each_letter(const VisitLetter& visit) const { impl_->each_letter(visit); }
+
+std::vector<std::string> SpoolReader::file_faults() const { return impl_->file_faults(); }
+
+}  // namespace m2b

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include "control/documents.hpp"
+
+namespace m2b {
+
+/// The export cannot be written: the text names the path and the cause.
+class ExportError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// Writes messages into a folder: each payload as `<id>.json`, and a line about each in
+/// `index.jsonl`. Throws ExportError.
+class Exporter {
+ public:
+  /// The folder is made; one that holds something already is refused.
+  explicit Exporter(std::filesystem::path folder);
+
+  void add(SpoolId id, std::string_view payload, documents::Json about);
+  /// All of it is on disk when this returns.
+  void finish();
+
+ private:
+  const std::filesystem::path folder_;
+  std::ofstream index_;
+};
+
+}  // namespace m2b

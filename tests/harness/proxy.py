@@ -1,0 +1,62 @@
+"""Servers that play a broker or store of a kind that cannot be installed here."""
+
+import socket
+import threading
+
+from harness import mqtt
+from harness.ports import free_port
+from harness.wire import TO_CLIENT, TO_SERVER, MqttWire, shut
+
+
+class OldBrokerProxy(MqttWire):
+    """Refuses a CONNECT of protocol level 5 and passes every other connection through.
+
+    `answer` is "code": with CONNACK return code 1, as MQTT 3.1.1 demands; or "close": by closing
+    the connection without a word, as some brokers do.
+    """
+
+    def __init__(self, broker, answer="code"):
+        assert answer in ("code", "close")
+        super().__init__(broker.port)
+        self.levels = []  # protocol level of every CONNECT seen
+        self._answer = answer
+        self.rules.append(self._refuse_5)
+
+    def _refuse_5(self, link, direction, packet):
+        if direction != TO_SERVER or packet.kind != mqtt.CONNECT:
+            return False
+        self.levels.append(packet.level)
+        if packet.level < mqtt.LEVELS["5"]:
+            return False
+        if self._answer == "code":
+            link.send(TO_CLIENT, mqtt.connack(mqtt.LEVELS["3.1.1"], 1))
+        link.end()
+        return True
+
+
+class SilentServer:
+    """Accepts connections, reads, and never says a word."""
+
+    def __init__(self):
+        self.port = free_port()
+        self.connections = 0
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+        self._open = []
+        threading.Thread(target=self._accept, name="silent", daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        shut(self._listener)
+        for connection in self._open:
+            shut(connection)
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self._open.append(client)
