@@ -1,0 +1,80 @@
+#include "bench/bridge.hpp"
+
+#include <charconv>
+#include <stdexcept>
+#include <string_view>
+
+#include <fmt/format.h>
+
+namespace m2b::bench {
+namespace {
+
+Command command_of(const BridgeOptions& options, const Address& status, const Address& broker,
+                   const std::string& topic, int qos, const StoreAccess& store,
+                   const std::filesystem::path& folder) {
+  Command command;
+  command.name = "the bridge";
+  command.arguments = {
+      find_program(options.program, "build the target mqtt-to-blob, or name it with --bridge")};
+  command.environment = {
+      "BROKER_URL=" + broker.host,
+      fmt::format("BROKER_PORT={}", broker.port),
+      "TOPIC=" + topic,
+      fmt::format("MQTT_QOS={}", qos),
+      "MINIO_URL=" + store.address.text(),
+      "MINIO_SECURE=False",
+      "MINIO_ACCESS_KEY=" + store.access_key,
+      "MINIO_SECRET_KEY=" + store.secret_key,
+      "BUCKET_NAME=" + store.bucket,
+      "SPOOL_DIR=" + (folder / "spool").string(),
+      "STATUS_ADDRESS=" + status.text(),
+      fmt::format("UPLOADER_THREADS={}", options.uploaders),
+  };
+  command.environment.insert(command.environment.end(), options.settings.begin(),
+                             options.settings.end());
+  command.log = folder / "bridge.log";
+  return command;
+}
+
+std::size_t sample(std::string_view metrics, std::string_view account) {
+  const std::string name =
+      fmt::format("mqtt_to_blob_spool_account_messages{{account=\"{}\"}} ", account);
+  const std::size_t at = metrics.find(name);
+  std::size_t value = 0;
+  if (at == std::string_view::npos ||
+      std::from_chars(metrics.data() + at + name.size(), metrics.data() + metrics.size(), value)
+              .ec != std::errc()) {
+    throw std::runtime_error(
+        fmt::format("the bridge's /metrics have no {}; is it of the same version?", name));
+  }
+  return value;
+}
+
+}  // namespace
+
+Bridge::Bridge(const BridgeOptions& options, const Address& broker, const std::string& topic,
+               int qos, const StoreAccess& store, const std::filesystem::path& folder,
+               const std::stop_token& stop)
+    : status_{kLoopback, free_port()},
+      process_(command_of(options, status_, broker, topic, qos, store, folder)),
+      client_(status_) {
+  process_.wait_until(
+      [this] {
+        const auto answer = client_.get("/readyz");
+        return answer && answer->status == 200;
+      },
+      stop);
+}
+
+Bridge::Account Bridge::account() {
+  process_.expect_running();
+  const auto answer = client_.get("/metrics");
+  if (!answer || answer->status != 200) {
+    throw std::runtime_error("the bridge does not answer for its /metrics");
+  }
+  return {sample(answer->body, "stored"), sample(answer->body, "dead_lettered") +
+                                              sample(answer->body, "set_aside") +
+                                              sample(answer->body, "dropped")};
+}
+
+}  // namespace m2b::bench

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "bench/http_client.hpp"
+#include "bench/process.hpp"
+#include "bench/sockets.hpp"
+#include "bench/store.hpp"
+#include "bench/usage.hpp"
+
+namespace m2b::bench {
+
+struct BridgeOptions {
+  std::string program;
+  unsigned uploaders = 4;
+  std::vector<std::string> settings;  // further ones, NAME=VALUE
+};
+
+/// The daemon under measurement, with a fresh spool.
+class Bridge {
+ public:
+  /// Returns when it is ready. `store` may lead through a relay.
+  Bridge(const BridgeOptions& options, const Address& broker, const std::string& topic, int qos,
+         const StoreAccess& store, const std::filesystem::path& folder,
+         const std::stop_token& stop);
+
+  /// What its metrics say of the messages that came since its start.
+  struct Account {
+    std::size_t stored = 0;
+    std::size_t lost = 0;  // dead letters and what was set aside
+  };
+  /// Throws if it has ended or does not answer.
+  [[nodiscard]] Account account();
+
+  [[nodiscard]] CpuTime cpu() const { return cpu_time(process_.pid()); }
+  [[nodiscard]] std::uint64_t private_bytes() const { return bench::private_bytes(process_.pid()); }
+
+ private:
+  Address status_;
+  Process process_;
+  HttpClient client_;
+};
+
+}  // namespace m2b::bench

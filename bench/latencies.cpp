@@ -1,0 +1,33 @@
+#include "bench/latencies.hpp"
+
+#include <algorithm>
+
+#include "bench/pictures.hpp"
+
+namespace m2b::bench {
+
+void Latencies::note(Times& times, std::size_t number) noexcept {
+  if (number >= times.size()) return;
+  std::int64_t none = 0;
+  times[number].compare_exchange_strong(
+      none, std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count());
+}
+
+void Latencies::answered(std::string_view request) {
+  if (const auto number = picture_number(request)) note(answered_, *number);
+}
+
+std::optional<LatencySummary> Latencies::summary() const {
+  std::vector<std::chrono::nanoseconds> sorted;
+  for (std::size_t i = 0; i < published_.size(); ++i) {
+    const std::int64_t from = published_[i];
+    const std::int64_t until = answered_[i];
+    if (from != 0 && until != 0) sorted.emplace_back(until - from);
+  }
+  if (sorted.empty()) return std::nullopt;
+  std::sort(sorted.begin(), sorted.end());
+  const auto at = [&](std::size_t percent) { return sorted[(sorted.size() - 1) * percent / 100]; };
+  return LatencySummary{at(50), at(99), sorted.back(), sorted.size()};
+}
+
+}  // namespace m2b::bench

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+namespace m2b::bench {
+
+struct LatencySummary {
+  std::chrono::duration<double, std::milli> p50{};
+  std::chrono::duration<double, std::milli> p99{};
+  std::chrono::duration<double, std::milli> max{};
+  std::size_t count = 0;
+};
+
+/// When each message was published and when the store first answered for it. For any thread.
+class Latencies {
+ public:
+  explicit Latencies(std::size_t messages) : published_(messages), answered_(messages) {}
+
+  void published(std::size_t number) noexcept { note(published_, number); }
+  /// `request` as for picture_number().
+  void answered(std::string_view request);
+
+  /// Of the messages that have both times; nothing if there is none.
+  [[nodiscard]] std::optional<LatencySummary> summary() const;
+
+ private:
+  using Times = std::vector<std::atomic<std::int64_t>>;  // nanoseconds; 0: not yet
+
+  static void note(Times& times, std::size_t number) noexcept;
+
+  Times published_;
+  Times answered_;
+};
+
+}  // namespace m2b::bench

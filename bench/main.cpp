@@ -1,0 +1,222 @@
+#include <sysexits.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "bench/decode_bench.hpp"
+#include "bench/pipeline.hpp"
+#include "bench/put_loop.hpp"
+#include "bench/report.hpp"
+#include "bench/sizes.hpp"
+#include "bench/spool_bench.hpp"
+#include "bench/stop.hpp"
+#include "bench/temporary_folder.hpp"
+#include "m2b/upload/s3_store.hpp"
+#include "m2b/util/log.hpp"
+
+namespace m2b::bench {
+namespace {
+
+constexpr int kInterrupted = 130;  // as shells say it
+
+/// All that the command line can say.
+struct Options {
+  std::vector<std::string> sizes{"100KiB"};
+  std::string json;  // a path, or - for stdout
+  PipelineRun pipeline;
+  std::size_t waiters = 20;
+  unsigned put_threads = 0;  // 0: as many as the bridge's uploaders
+  double decode_seconds = 1;
+};
+
+std::string beside_us(const char* name) {
+  return (std::filesystem::read_symlink("/proc/self/exe").parent_path() / name).string();
+}
+
+void add_common(CLI::App& command, Options& options) {
+  command
+      .add_option("--size", options.sizes, "decoded bytes of a picture, such as 1KiB; repeatable")
+      ->capture_default_str()
+      ->check([](const std::string& text) -> std::string {
+        try {
+          static_cast<void>(parse_size(text));
+          return {};
+        } catch (const std::invalid_argument& error) {
+          return error.what();
+        }
+      });
+  command.add_option("--json", options.json,
+                     "also write the results as JSON there; -: to stdout, "
+                     "and no table");
+}
+
+void add_messages(CLI::App& command, Options& options) {
+  command.add_option("--messages", options.pipeline.messages, "messages of each size")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 100'000'000));
+  command
+      .add_option("--dir", options.pipeline.folder,
+                  "a folder on the disk to measure; a temporary one is made in it")
+      ->default_str(".")
+      ->check(CLI::ExistingDirectory);
+}
+
+void add_store(CLI::App& command, Options& options) {
+  StoreChoice& store = options.pipeline.store;
+  command.add_option("--store", store.kind, "minio, discard or http://host:port")
+      ->capture_default_str();
+  command.add_option("--minio", store.minio,
+                     "MinIO's program (default: $MINIO_BIN, or what scripts/minio obtained)");
+  command.add_option("--access-key", store.access_key, "of a store given by its URL");
+  command.add_option("--secret-key", store.secret_key, "of a store given by its URL");
+  command.add_option("--bucket", store.bucket, "gets the objects, and keeps them")
+      ->capture_default_str();
+  command
+      .add_option("--put-threads", options.put_threads,
+                  "threads of the bare PUTs (default: as many as uploaders)")
+      ->check(CLI::Range(1, 256));
+}
+
+void add_pipeline(CLI::App& command, Options& options) {
+  PipelineRun& run = options.pipeline;
+  add_common(command, options);
+  add_messages(command, options);
+  add_store(command, options);
+  command.add_option("--broker", run.broker, "host:port of a running broker");
+  command.add_option("--bridge", run.bridge.program, "the daemon's program")->capture_default_str();
+  command.add_option("--uploaders", run.bridge.uploaders, "the daemon's UPLOADER_THREADS")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 256));
+  command.add_option("--set", run.bridge.settings, "NAME=VALUE: a further setting of the daemon")
+      ->check([](const std::string& text) -> std::string {
+        return text.find('=') != std::string::npos
+                   ? ""
+                   : fmt::format("'{}' is no setting; give NAME=VALUE", text);
+      });
+  command.add_option("--qos", run.qos, "of messages and subscription")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 2));
+  command.add_option("--publishers", run.publishers, "connections that publish")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000));
+  command
+      .add_option("--in-flight", run.in_flight,
+                  "messages of a publisher without acknowledgement, at most; "
+                  "fewer where they are large")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 65'000));
+  command
+      .add_option("--rate", run.rate,
+                  "messages per second, and measure latencies; 0: as fast as it goes")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1e6));
+}
+
+/// Runs once for each size; the results go to where they were asked for.
+template <class Run>
+void report(const std::string& name, const Options& options, Run run) {
+  std::vector<decltype(run(std::size_t{}))> results;
+  nlohmann::json runs = nlohmann::json::array();
+  for (const std::string& size : options.sizes) {
+    results.push_back(run(parse_size(size)));
+    runs.push_back(to_json(results.back()));
+  }
+  const std::string json =
+      nlohmann::json{{"command", name}, {"version", M2B_VERSION}, {"runs", runs}}.dump(2) + "\n";
+  if (options.json == "-") {
+    fmt::print("{}", json);
+    return;
+  }
+  fmt::print("{}", table(results));
+  if (!options.json.empty() && !(std::ofstream(options.json) << json).flush()) {
+    throw std::runtime_error(
+        fmt::format("--json: '{}' cannot be written; name another file", options.json));
+  }
+}
+
+PutResultRow run_put(const Options& options, std::size_t size, const std::stop_token& stop) {
+  const PipelineRun& run = options.pipeline;
+  const TemporaryFolder folder(run.folder);
+  const auto store = make_store(
+      run.store, folder.path(), [](std::string_view) {}, stop);
+  return {size, run.messages, run.put_threads,
+          bare_puts(store->access(), Picture(size), run.messages, run.put_threads, stop)};
+}
+
+int run(int argc, char** argv) {
+  const StopSignals signals;
+  const CurlGlobal curl;
+  log::set_level(log::Level::warning);
+  const std::stop_token stop = signals.token();
+
+  Options options;
+  options.pipeline.folder = ".";
+  options.pipeline.bridge.program = beside_us("mqtt-to-blob");
+  CLI::App app("Measures mqtt-to-blob against the limits of disk and store (bench/README.md).",
+               "mqtt-to-blob-bench");
+  app.require_subcommand(1);
+  CLI::App& pipeline = *app.add_subcommand("pipeline", "broker to store, through the daemon");
+  add_pipeline(pipeline, options);
+  CLI::App& spool = *app.add_subcommand("spool", "messages to disk");
+  add_common(spool, options);
+  add_messages(spool, options);
+  spool.add_option("--waiters", options.waiters, "messages that wait for their commit at a time")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 10'000));
+  CLI::App& decode = *app.add_subcommand("decode", "messages to objects, on one thread");
+  add_common(decode, options);
+  decode.add_option("--seconds", options.decode_seconds, "of each size")
+      ->capture_default_str()
+      ->check(CLI::Range(0.001, 3600.0));
+  CLI::App& put = *app.add_subcommand("put", "objects into the store, without the daemon");
+  add_common(put, options);
+  add_messages(put, options);
+  add_store(put, options);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? EX_OK : EX_USAGE;
+  }
+
+  PipelineRun& run = options.pipeline;
+  run.put_threads = options.put_threads != 0 ? options.put_threads : run.bridge.uploaders;
+  if (pipeline.parsed()) {
+    report("pipeline", options, [&](std::size_t size) { return run_pipeline(run, size, stop); });
+  } else if (spool.parsed()) {
+    const SpoolRun spool_run{run.folder, run.messages, options.waiters};
+    report("spool", options, [&](std::size_t size) { return run_spool(spool_run, size, stop); });
+  } else if (decode.parsed()) {
+    report("decode", options,
+           [&](std::size_t size) { return run_decode(options.decode_seconds, size, stop); });
+  } else {
+    report("put", options, [&](std::size_t size) { return run_put(options, size, stop); });
+  }
+  return EX_OK;
+}
+
+}  // namespace
+}  // namespace m2b::bench
+
+int main(int argc, char** argv) {
+  try {
+    return m2b::bench::run(argc, argv);
+  } catch (const m2b::bench::Interrupted&) {
+    return m2b::bench::kInterrupted;
+  } catch (const std::invalid_argument& error) {
+    fmt::print(stderr, "mqtt-to-blob-bench: {}\n", error.what());
+    return EX_USAGE;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "mqtt-to-blob-bench: {}\n", error.what());
+    return EXIT_FAILURE;
+  }
+}

@@ -1,0 +1,180 @@
+#include "bench/report.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "bench/sizes.hpp"
+
+namespace m2b::bench {
+namespace {
+
+using Json = nlohmann::json;
+using Row = std::vector<std::string>;
+
+double rate(std::size_t count, double seconds) { return static_cast<double>(count) / seconds; }
+
+CpuTime per_thousand(const CpuTime& time, std::size_t messages) {
+  return time * (1000.0 / static_cast<double>(messages));
+}
+
+Json cpu_json(const std::optional<CpuTime>& time, std::size_t messages) {
+  if (!time) return nullptr;
+  const CpuTime each = per_thousand(*time, messages);
+  return {{"user", each.user}, {"system", each.system}};
+}
+
+std::string cpu_text(const std::optional<CpuTime>& time, std::size_t messages) {
+  if (!time) return "-";
+  const CpuTime each = per_thousand(*time, messages);
+  return fmt::format("{:.2f}+{:.2f}", each.user, each.system);
+}
+
+std::string latency_text(const std::optional<LatencySummary>& latency) {
+  if (!latency) return "-";
+  return fmt::format("{:.1f}/{:.1f}/{:.1f}", latency->p50.count(), latency->p99.count(),
+                     latency->max.count());
+}
+
+/// Columns to the right, as wide as their widest text.
+std::string aligned(const std::vector<Row>& rows) {
+  std::vector<std::size_t> widths(rows.front().size());
+  for (const Row& row : rows) {
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string text;
+  for (const Row& row : rows) {
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      text += fmt::format("{}{:>{}}", i == 0 ? "" : "  ", row[i], widths[i]);
+    }
+    text += '\n';
+  }
+  return text;
+}
+
+}  // namespace
+
+Json to_json(const PipelineResult& result) {
+  Json latency;
+  if (result.latency) {
+    latency = {{"p50_ms", result.latency->p50.count()},
+               {"p99_ms", result.latency->p99.count()},
+               {"max_ms", result.latency->max.count()},
+               {"count", result.latency->count}};
+  }
+  return {{"size_bytes", result.picture_bytes},
+          {"messages", result.messages},
+          {"stored", result.stored},
+          {"publish_seconds", result.publish_seconds},
+          {"seconds", result.seconds},
+          {"messages_per_second", result.per_second()},
+          {"publisher_limited", result.publisher_limited},
+          {"cpu_seconds_per_1000",
+           {{"bridge", cpu_json(result.bridge_cpu, result.messages)},
+            {"broker", cpu_json(result.broker_cpu, result.messages)},
+            {"store", cpu_json(result.store_cpu, result.messages)},
+            {"bench", cpu_json(result.bench_cpu, result.messages)}}},
+          {"bridge_peak_private_bytes", result.peak_private_bytes},
+          {"latency", latency},
+          {"limit_puts_per_second", result.limit_per_second()},
+          {"ratio_to_limit", result.ratio() ? Json(*result.ratio()) : Json()}};
+}
+
+Json to_json(const SpoolResult& result) {
+  const double limit = rate(result.messages, result.limit_seconds);
+  const auto appends = [&](double seconds) {
+    const double each = rate(result.messages, seconds);
+    return Json{
+        {"seconds", seconds}, {"messages_per_second", each}, {"ratio_to_limit", each / limit}};
+  };
+  return {{"size_bytes", result.picture_bytes},
+          {"message_bytes", result.message_bytes},
+          {"messages", result.messages},
+          {"waiters", result.waiters},
+          {"one_at_a_time", appends(result.one_seconds)},
+          {"many_at_a_time", appends(result.many_seconds)},
+          {"limit_writes_per_second", limit}};
+}
+
+Json to_json(const DecodeResult& result) {
+  return {{"size_bytes", result.picture_bytes},
+          {"message_bytes", result.message_bytes},
+          {"messages", result.messages},
+          {"seconds", result.seconds},
+          {"nanoseconds_per_message", result.nanoseconds_per_message()},
+          {"gigabytes_per_second", result.gigabytes_per_second()}};
+}
+
+Json to_json(const PutResultRow& result) {
+  return {{"size_bytes", result.picture_bytes},
+          {"messages", result.messages},
+          {"threads", result.threads},
+          {"seconds", result.seconds},
+          {"puts_per_second", result.per_second()}};
+}
+
+std::string table(const std::vector<PipelineResult>& results) {
+  std::vector<Row> rows{{"size", "messages", "msg/s", "bare PUT/s", "ratio", "bridge CPU",
+                         "broker CPU", "store CPU", "bench CPU", "peak MiB", "p50/p99/max ms"}};
+  for (const PipelineResult& one : results) {
+    rows.push_back({size_text(one.picture_bytes), fmt::format("{}", one.stored),
+                    fmt::format("{:.0f}", one.per_second()),
+                    fmt::format("{:.0f}", one.limit_per_second()),
+                    one.ratio() ? fmt::format("{:.2f}", *one.ratio()) : "-",
+                    cpu_text(one.bridge_cpu, one.messages), cpu_text(one.broker_cpu, one.messages),
+                    cpu_text(one.store_cpu, one.messages), cpu_text(one.bench_cpu, one.messages),
+                    fmt::format("{:.1f}", static_cast<double>(one.peak_private_bytes) / (1 << 20)),
+                    latency_text(one.latency)});
+  }
+  std::string text =
+      aligned(rows) + "CPU: user+system seconds per 1,000 messages; peak: the bridge's RssAnon\n";
+  for (const PipelineResult& one : results) {
+    if (one.publisher_limited) {
+      text += fmt::format(
+          "{}: publishing took nearly all of the time, so this may not be the bridge's limit; "
+          "try more --publishers\n",
+          size_text(one.picture_bytes));
+    }
+  }
+  return text;
+}
+
+std::string table(const std::vector<SpoolResult>& results) {
+  std::vector<Row> rows{{"size", "messages", "bare fdatasync/s", "one at a time/s", "ratio",
+                         "at a time", "many at a time/s", "ratio"}};
+  for (const SpoolResult& one : results) {
+    const double limit = rate(one.messages, one.limit_seconds);
+    const double single = rate(one.messages, one.one_seconds);
+    const double many = rate(one.messages, one.many_seconds);
+    rows.push_back({size_text(one.picture_bytes), fmt::format("{}", one.messages),
+                    fmt::format("{:.0f}", limit), fmt::format("{:.0f}", single),
+                    fmt::format("{:.2f}", single / limit), fmt::format("{}", one.waiters),
+                    fmt::format("{:.0f}", many), fmt::format("{:.2f}", many / limit)});
+  }
+  return aligned(rows);
+}
+
+std::string table(const std::vector<DecodeResult>& results) {
+  std::vector<Row> rows{{"size", "messages", "ns/message", "GB/s"}};
+  for (const DecodeResult& one : results) {
+    rows.push_back({size_text(one.picture_bytes), fmt::format("{}", one.messages),
+                    fmt::format("{:.0f}", one.nanoseconds_per_message()),
+                    fmt::format("{:.2f}", one.gigabytes_per_second())});
+  }
+  return aligned(rows);
+}
+
+std::string table(const std::vector<PutResultRow>& results) {
+  std::vector<Row> rows{{"size", "objects", "threads", "PUT/s", "MB/s"}};
+  for (const PutResultRow& one : results) {
+    rows.push_back(
+        {size_text(one.picture_bytes), fmt::format("{}", one.messages),
+         fmt::format("{}", one.threads), fmt::format("{:.0f}", one.per_second()),
+         fmt::format("{:.1f}", one.per_second() * static_cast<double>(one.picture_bytes) / 1e6)});
+  }
+  return aligned(rows);
+}
+
+}  // namespace m2b::bench

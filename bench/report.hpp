@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "bench/decode_bench.hpp"
+#include "bench/pipeline.hpp"
+#include "bench/spool_bench.hpp"
+
+namespace m2b::bench {
+
+struct PutResultRow {
+  std::size_t picture_bytes = 0;
+  std::size_t messages = 0;
+  unsigned threads = 0;
+  double seconds = 0;
+
+  [[nodiscard]] double per_second() const { return static_cast<double>(messages) / seconds; }
+};
+
+/// One run as machines read it; times in seconds unless the name says otherwise. What was not
+/// measured is null.
+[[nodiscard]] nlohmann::json to_json(const PipelineResult& result);
+[[nodiscard]] nlohmann::json to_json(const SpoolResult& result);
+[[nodiscard]] nlohmann::json to_json(const DecodeResult& result);
+[[nodiscard]] nlohmann::json to_json(const PutResultRow& result);
+
+/// All runs of one command as people read them.
+[[nodiscard]] std::string table(const std::vector<PipelineResult>& results);
+[[nodiscard]] std::string table(const std::vector<SpoolResult>& results);
+[[nodiscard]] std::string table(const std::vector<DecodeResult>& results);
+[[nodiscard]] std::string table(const std::vector<PutResultRow>& results);
+
+}  // namespace m2b::bench

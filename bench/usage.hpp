@@ -1,0 +1,32 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+
+namespace m2b::bench {
+
+/// Processor time, in seconds.
+struct CpuTime {
+  double user = 0;
+  double system = 0;
+
+  [[nodiscard]] double total() const noexcept { return user + system; }
+  CpuTime& operator+=(const CpuTime& other) noexcept;
+  friend CpuTime operator-(const CpuTime& a, const CpuTime& b) noexcept {
+    return {a.user - b.user, a.system - b.system};
+  }
+  friend CpuTime operator*(const CpuTime& a, double factor) noexcept {
+    return {a.user * factor, a.system * factor};
+  }
+};
+
+/// What the file `stat` of a process or thread says; `task` is its folder, such as /proc/1.
+[[nodiscard]] CpuTime cpu_time(const std::string& task);
+[[nodiscard]] CpuTime cpu_time(pid_t pid);
+
+/// Memory of its own, without mapped files (RssAnon), in bytes; 0 when the process is gone.
+[[nodiscard]] std::uint64_t private_bytes(pid_t pid);
+
+}  // namespace m2b::bench

@@ -1,0 +1,150 @@
+"""The bench tool runs and counts right; how fast anything is, is not judged."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+
+import pytest
+
+from harness.bridge import bridge_binary
+from harness.waiting import wait_until
+
+
+def bench_command(*arguments):
+    binary = bridge_binary().with_name("mqtt-to-blob-bench")
+    assert os.access(binary, os.X_OK), f"no bench at {binary}: build it"
+    return [binary, *arguments]
+
+
+def run(folder, *arguments):
+    return subprocess.run(
+        bench_command(*arguments), cwd=folder, capture_output=True, text=True, timeout=60
+    )
+
+
+def results(folder, *arguments):
+    """What --json says; and that the bench leaves nothing behind."""
+    done = run(folder, *arguments, "--json", "-")
+    assert done.returncode == 0, done.stderr
+    assert list(folder.iterdir()) == []
+    report = json.loads(done.stdout)
+    assert report["command"] == arguments[0]
+    return report["runs"]
+
+
+def children(pid):
+    text = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(child) for child in text.split()]
+
+
+def test_pipeline_stores_every_message(tmp_path):
+    (one,) = results(
+        tmp_path, "pipeline", "--store", "discard", "--messages", "50", "--size", "1KiB"
+    )
+    assert (one["size_bytes"], one["messages"], one["stored"]) == (1024, 50, 50)
+    assert 0 < one["publish_seconds"] <= one["seconds"]
+    assert one["messages_per_second"] == pytest.approx(50 / one["seconds"])
+    assert one["ratio_to_limit"] == pytest.approx(
+        one["messages_per_second"] / one["limit_puts_per_second"]
+    )
+    assert one["bridge_peak_private_bytes"] > 0
+    assert one["publisher_limited"] in (True, False)
+    assert one["latency"] is None
+    assert set(one["cpu_seconds_per_1000"]) == {"bridge", "broker", "store", "bench"}
+    for cpu in one["cpu_seconds_per_1000"].values():
+        assert cpu["user"] >= 0 and cpu["system"] >= 0
+
+
+@pytest.mark.parametrize("qos", ["0", "1", "2"])
+def test_pipeline_tells_the_latency_of_each_message_at_a_rate(tmp_path, qos):
+    one, other = results(
+        tmp_path, "pipeline", "--store", "discard", "--messages", "50", "--rate", "200",
+        "--qos", qos, "--publishers", "2", "--size", "1KiB", "--size", "100KiB",
+    )  # fmt: skip
+    assert (one["size_bytes"], other["size_bytes"]) == (1024, 102400)
+    assert one["ratio_to_limit"] is None  # the rate is no limit of the bridge
+    for latency in (one["latency"], other["latency"]):
+        assert latency["count"] == 50
+        assert 0 < latency["p50_ms"] <= latency["p99_ms"] <= latency["max_ms"]
+
+
+def test_pipeline_measures_a_real_store_as_well(tmp_path, shared_store):
+    (one,) = results(
+        tmp_path, "pipeline", "--messages", "50", "--size", "1KiB", "--rate", "200",
+        "--store", f"http://{shared_store.address}", "--bucket", shared_store.new_bucket(),
+        "--access-key", shared_store.access_key, "--secret-key", shared_store.secret_key,
+    )  # fmt: skip
+    assert one["stored"] == one["latency"]["count"] == 50
+    assert one["cpu_seconds_per_1000"]["store"] is None  # it is not the bench's
+    assert one["limit_puts_per_second"] > 0
+
+
+def test_put_stores_what_it_counts(tmp_path, shared_store):
+    bucket = shared_store.bucket(shared_store.new_bucket())
+    (one,) = results(
+        tmp_path, "put", "--messages", "20", "--size", "1KiB",
+        "--store", f"http://{shared_store.address}", "--bucket", bucket.name,
+        "--access-key", shared_store.access_key, "--secret-key", shared_store.secret_key,
+    )  # fmt: skip
+    assert one["messages"] == len(bucket.etags()) == 20
+    assert bucket.read("bare-0000000019.jpg").size == 1024
+
+
+def test_spool_appends_every_message(tmp_path):
+    (one,) = results(tmp_path, "spool", "--messages", "50", "--size", "1KiB", "--waiters", "7")
+    assert (one["size_bytes"], one["messages"], one["waiters"]) == (1024, 50, 7)
+    assert one["message_bytes"] > 1024 * 4 / 3
+    assert one["limit_writes_per_second"] > 0
+    for way in ("one_at_a_time", "many_at_a_time"):
+        assert one[way]["messages_per_second"] == pytest.approx(50 / one[way]["seconds"])
+        assert one[way]["ratio_to_limit"] > 0
+
+
+def test_decode_counts_what_it_decodes(tmp_path):
+    (one,) = results(tmp_path, "decode", "--size", "1KiB", "--seconds", "0.05")
+    assert one["messages"] > 0
+    assert one["nanoseconds_per_message"] == pytest.approx(one["seconds"] * 1e9 / one["messages"])
+
+
+@pytest.mark.parametrize(
+    "arguments, value, remedy",
+    [
+        (["pipeline", "--size", "3"], "'3'", "100KiB"),
+        (["pipeline", "--store", "discrd"], "'discrd'", "discard"),
+        (["pipeline", "--store", "http://127.0.0.1:9000"], "127.0.0.1:9000", "--access-key"),
+        (["pipeline", "--store", "discard", "--broker", "foo"], "'foo'", "host:port"),
+        (["pipeline", "--store", "discard", "--bridge", "/none"], "'/none'", "--bridge"),
+        (["pipeline", "--minio", "/none"], "'/none'", "scripts/minio"),
+        (["pipeline", "--set", "QOS"], "'QOS'", "NAME=VALUE"),
+    ],
+)
+def test_a_mistake_is_named_with_its_remedy(tmp_path, arguments, value, remedy):
+    done = run(tmp_path, *arguments)
+    assert done.returncode not in (0, -signal.SIGSEGV)
+    assert value in done.stderr and remedy in done.stderr, done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_all_that_it_started(tmp_path, number):
+    command = bench_command("pipeline", "--store", "discard", "--messages", "1000", "--rate", "1")
+    bench = subprocess.Popen(command, cwd=tmp_path)
+    try:
+        wait_until(lambda: len(children(bench.pid)) == 2, 20, "broker and bridge run")
+        started = children(bench.pid)
+        bench.send_signal(number)
+        assert bench.wait(20) == 130
+    finally:
+        bench.kill()
+        bench.wait()
+    assert not any(pathlib.Path(f"/proc/{pid}").exists() for pid in started)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bridge_that_ends_is_reported_with_its_last_words(tmp_path):
+    done = run(tmp_path, "pipeline", "--store", "discard", "--set", "RETRY_MAX_DELAY=never")
+    assert done.returncode == 1
+    assert "RETRY_MAX_DELAY" in done.stderr
+    assert list(tmp_path.iterdir()) == []
