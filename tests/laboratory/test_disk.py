@@ -3,6 +3,7 @@
 import itertools
 import os
 import re
+import signal
 import subprocess
 
 import pytest
@@ -130,8 +131,11 @@ def test_the_disk_fails_while_it_mends(lab):
             "fdatasync": "error=EIO:when=1",
             "fsync": f"error=EIO:when={lab.dice.randint(1, 3)}..4",
         }
+        # Stopped, or a sync could fail before the damage is there.
+        stack.bridge.send_signal(signal.SIGSTOP)
         with Injection(stack.bridge.pid, faults):
             damage_a_meta_page(stack.bridge.spool_dir / "records" / "data.mdb")
+            stack.bridge.send_signal(signal.SIGCONT)
             stack.bridge.wait_for_log(re.compile("cannot be opened again"), 20, mark)
             stack.bridge.wait_for_log(re.compile("was damaged: what can be read"), 20, mark)
             stack.bridge.wait_for_log(TAKES_AGAIN, 20, mark)
