@@ -3,7 +3,6 @@ find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 find_package(CURL REQUIRED)
 find_package(OpenSSL REQUIRED)
-find_package(eclipse-paho-mqtt-c REQUIRED)
 find_package(simdjson REQUIRED)
 find_package(fmt REQUIRED)
 find_package(spdlog REQUIRED)
@@ -14,6 +13,8 @@ pkg_check_modules(lmdb REQUIRED IMPORTED_TARGET lmdb)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(modpbase64 REQUIRED IMPORTED_TARGET stringencoders)
 pkg_check_modules(httplib REQUIRED IMPORTED_TARGET cpp-httplib)
+
+include(cmake/paho.cmake)
 
 # moodycamel's queue is headers only and brings no package description.
 find_path(CONCURRENTQUEUE_INCLUDE_DIR concurrentqueue/concurrentqueue.h REQUIRED)

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "m2b/util/fail_point.hpp"
 #include "m2b/util/log.hpp"
 
@@ -16,16 +18,17 @@ namespace {
 
 }  // namespace
 
-void AckAfterCommit::hand_over(const MessageView& message) noexcept {
+void AckAfterCommit::hand_over(paho::Message message) noexcept {
   fail_point("mqtt.arrived");
-  stats_.received[message.qos <= 2 ? message.qos : 2].fetch_add(1, std::memory_order_relaxed);
-  const Durability durability = spool_.append(message).get();
-  if (durability == Durability::closed && message.qos > 0) {
+  const MessageView view = message.view();
+  stats_.received[std::min<std::size_t>(view.qos, 2)].fetch_add(1, std::memory_order_relaxed);
+  const Durability durability = spool_.append(view).get();
+  if (durability == Durability::closed && view.qos > 0) {
     log::info("mqtt", "a message stays unacknowledged: the spool closed before it was on disk");
     never_return();
   }
   fail_point("mqtt.before_ack");
-  if (message.qos > 0) {
+  if (view.qos > 0) {
     stats_.acknowledged.fetch_add(1, std::memory_order_relaxed);
   }
 }

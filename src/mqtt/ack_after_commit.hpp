@@ -2,21 +2,26 @@
 
 #include "m2b/mqtt/receiver.hpp"
 #include "m2b/spool/spool.hpp"
+#include "mqtt/acknowledger.hpp"
 
 namespace m2b {
 
-/// The acknowledgement's seam: decides when Paho may answer a message. This form waits in the
-/// callback for the ticket of the spool, since Paho sends PUBACK when the callback returns
-/// (decision 0002).
-class AckAfterCommit {
+/// Waits in the callback for the ticket of the spool, since Paho sends PUBACK when the callback
+/// returns (decision 0002). Needs nothing but Paho's public interface; one message a commit.
+class AckAfterCommit final : public Acknowledger {
  public:
   /// The references outlive it.
   AckAfterCommit(Spool& spool, ReceiverStats& stats) : spool_(spool), stats_(stats) {}
 
+  [[nodiscard]] paho::AckTime ack_time() const noexcept override {
+    return paho::AckTime::on_return;
+  }
+  void begin_connection(paho::Client& /*client*/) override {}
   /// Returns once the message may be acknowledged. When the spool is closed before that, it never
   /// returns (QoS 0 excepted, which has no acknowledgement): the process is about to end, and
   /// returning would acknowledge a message that is not on disk.
-  void hand_over(const MessageView& message) noexcept;
+  void hand_over(paho::Message message) noexcept override;
+  void end_connection() noexcept override {}
 
  private:
   Spool& spool_;

@@ -2,12 +2,17 @@
 
 #include <fmt/format.h>
 
+#include <cstdint>
 #include <cstring>
-#include <limits>
 #include <utility>
 
 namespace m2b::paho {
 namespace {
+
+/// How many messages the broker may have on their way to us, unacknowledged (MQTT 5, section
+/// 3.1.2.11.3). One sync makes all of them durable, so on a slow disk it bounds the rate; on 3.1.1
+/// the broker decides.
+constexpr std::uint16_t kReceiveMaximum = 256;
 
 void check(int code, const char* function) {
   if (code != MQTTASYNC_SUCCESS) {
@@ -22,6 +27,13 @@ struct Properties {
   Properties(const Properties&) = delete;
   Properties& operator=(const Properties&) = delete;
   ~Properties() { MQTTProperties_free(&list); }
+
+  void add_integer2(MQTTPropertyCodes code, std::uint16_t value) {
+    MQTTProperty property{};
+    property.identifier = code;
+    property.value.integer2 = value;
+    check(MQTTProperties_add(&list, &property), "MQTTProperties_add");
+  }
 
   void add_integer4(MQTTPropertyCodes code, unsigned value) {
     MQTTProperty property{};
@@ -39,6 +51,16 @@ std::vector<char*> to_c_strings(const std::vector<std::string>& texts) {
     pointers.push_back(const_cast<char*>(text.c_str()));
   }
   return pointers;
+}
+
+Handle create_handle(const std::string& uri, const std::string& client_id, int version) {
+  MQTTAsync_createOptions create = MQTTAsync_createOptions_initializer;
+  create.MQTTVersion = version;
+  MQTTAsync handle = nullptr;
+  check(MQTTAsync_createWithOptions(&handle, uri.c_str(), client_id.c_str(),
+                                    MQTTCLIENT_PERSISTENCE_NONE, nullptr, &create),
+        "MQTTAsync_createWithOptions");
+  return Handle(handle);
 }
 
 /// Paho's words for "the socket was there and ended before CONNACK"; its code is the same -1 as
@@ -111,38 +133,51 @@ struct Client::Callbacks {
 
   static int message_arrived(void* context, char* topic, int topic_bytes,
                              MQTTAsync_message* message) noexcept {
-    // topic_bytes is 0 unless the topic holds a NUL.
-    const std::string_view topic_view(
-        topic, topic_bytes > 0 ? static_cast<std::size_t>(topic_bytes) : std::strlen(topic));
-    events(context).on_message({.topic = topic_view,
-                                .payload = {static_cast<const char*>(message->payload),
-                                            static_cast<std::size_t>(message->payloadlen)},
-                                .received_at = wall_now(),
-                                .qos = static_cast<std::uint8_t>(message->qos),
-                                .retained = message->retained != 0,
-                                .duplicate = message->dup != 0});
-    MQTTAsync_freeMessage(&message);
-    MQTTAsync_free(topic);
+    auto& late_ack = static_cast<Client*>(context)->late_ack_;
+    if (late_ack) {
+      late_ack->take_over();
+    }
+    events(context).on_message(Message(topic, topic_bytes, message));
     return 1;  // never 0: Paho would acknowledge all the same and keep the message in memory
   }
 };
 
+Message::Message(char* topic, int topic_bytes, MQTTAsync_message* message)
+    : topic_(topic),
+      topic_bytes_(topic_bytes > 0 ? static_cast<std::size_t>(topic_bytes) : std::strlen(topic)),
+      message_(message),
+      received_at_(wall_now()) {}
+
+MessageView Message::view() const noexcept {
+  return {.topic = {topic_.get(), topic_bytes_},
+          .payload = {static_cast<const char*>(message_->payload),
+                      static_cast<std::size_t>(message_->payloadlen)},
+          .received_at = received_at_,
+          .qos = static_cast<std::uint8_t>(message_->qos),
+          .retained = message_->retained != 0,
+          .duplicate = message_->dup != 0};
+}
+
+std::size_t Message::bytes() const noexcept {
+  return topic_bytes_ + static_cast<std::size_t>(message_->payloadlen);
+}
+
+Library::Library()
+    : never_connected_(create_handle("tcp://127.0.0.1:1883", "none", MQTTVERSION_DEFAULT)) {}
+
 Client::Client(const MqttOptions& options, std::string client_id, MqttVersion version,
-               Events& events)
+               AckTime ack_time, Events& events)
     : options_(options), client_id_(std::move(client_id)), version_(version), events_(events) {
-  MQTTAsync_createOptions create = MQTTAsync_createOptions_initializer;
-  create.MQTTVersion = version == MqttVersion::v5 ? MQTTVERSION_5 : MQTTVERSION_3_1_1;
-  const std::string uri = fmt::format("tcp://{}:{}", options.host, options.port);
-  MQTTAsync handle = nullptr;
-  check(MQTTAsync_createWithOptions(&handle, uri.c_str(), client_id_.c_str(),
-                                    MQTTCLIENT_PERSISTENCE_NONE, nullptr, &create),
-        "MQTTAsync_createWithOptions");
-  handle_.reset(handle);
-  check(MQTTAsync_setCallbacks(handle, this, &Callbacks::connection_lost,
+  if (ack_time == AckTime::when_told) {
+    late_ack_.emplace(client_id_);
+  }
+  handle_ = create_handle(fmt::format("tcp://{}:{}", options.host, options.port), client_id_,
+                          version == MqttVersion::v5 ? MQTTVERSION_5 : MQTTVERSION_3_1_1);
+  check(MQTTAsync_setCallbacks(handle_.get(), this, &Callbacks::connection_lost,
                                &Callbacks::message_arrived, nullptr),
         "MQTTAsync_setCallbacks");
   if (version == MqttVersion::v5) {
-    check(MQTTAsync_setDisconnected(handle, this, &Callbacks::server_disconnect),
+    check(MQTTAsync_setDisconnected(handle_.get(), this, &Callbacks::server_disconnect),
           "MQTTAsync_setDisconnected");
   }
 }
@@ -156,6 +191,9 @@ void Client::connect() {
     connect.cleanstart = 0;
     properties.add_integer4(MQTTPROPERTY_CODE_SESSION_EXPIRY_INTERVAL,
                             static_cast<unsigned>(options_.session_expiry.count()));
+    if (late_ack_) {
+      properties.add_integer2(MQTTPROPERTY_CODE_RECEIVE_MAXIMUM, kReceiveMaximum);
+    }
     connect.connectProperties = &properties.list;
     connect.onSuccess5 = &Callbacks::connected5;
     connect.onFailure5 = &Callbacks::connect_failed5;

@@ -2,7 +2,10 @@
 
 #include <MQTTAsync.h>
 
+#include <cstddef>
 #include <memory>
+#include <optional>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -10,6 +13,7 @@
 
 #include "m2b/mqtt/options.hpp"
 #include "m2b/spool/message.hpp"
+#include "mqtt/late_ack.hpp"
 
 /// The only place that knows Eclipse Paho.
 namespace m2b::paho {
@@ -21,9 +25,55 @@ class Error : public std::runtime_error {
       : std::runtime_error(std::string(function) + ": " + MQTTAsync_strerror(code)) {}
 };
 
+struct DestroyHandle {
+  void operator()(void* handle) const noexcept { MQTTAsync_destroy(&handle); }
+};
+using Handle = std::unique_ptr<void, DestroyHandle>;
+
+/// A message in Paho's memory, which it gives back at its end, on any thread. A handle must be
+/// there as long (see Library).
+class Message {
+ public:
+  /// As Paho's callback has them: `topic_bytes` is 0 unless the topic holds a NUL.
+  Message(char* topic, int topic_bytes, MQTTAsync_message* message);
+
+  /// Borrowed from this object.
+  [[nodiscard]] MessageView view() const noexcept;
+  [[nodiscard]] std::size_t bytes() const noexcept;
+  [[nodiscard]] Ack ack() const noexcept { return {message_->msgid, message_->qos}; }
+
+ private:
+  struct FreeTopic {
+    void operator()(char* topic) const noexcept { MQTTAsync_free(topic); }
+  };
+  struct FreeMessage {
+    void operator()(MQTTAsync_message* message) const noexcept { MQTTAsync_freeMessage(&message); }
+  };
+  std::unique_ptr<char, FreeTopic> topic_;
+  std::size_t topic_bytes_;
+  std::unique_ptr<MQTTAsync_message, FreeMessage> message_;
+  WallTime received_at_;
+};
+
+/// Keeps Paho's memory for messages alive: with the last handle of the process Paho forgets what it
+/// has given out, and whoever gives it back later is told off.
+class Library {
+ public:
+  /// Throws Error.
+  Library();
+
+ private:
+  Handle never_connected_;
+};
+
+/// When Paho sends PUBACK or PUBREC.
+enum class AckTime {
+  on_return,  ///< when on_message() returns, whatever it did
+  when_told   ///< only by Client::acknowledge(); not available everywhere (LateAck::is_linked())
+};
+
 /// What Paho reports, on its own threads and under its global lock: the members must return quickly
-/// and must not call Paho. on_message() alone may wait, and what it does decides over the
-/// acknowledgement: Paho sends PUBACK or PUBREC when it returns, whatever it returns.
+/// and must not call Paho. on_message() alone may wait.
 class Events {
  public:
   virtual ~Events() = default;
@@ -37,15 +87,17 @@ class Events {
   /// The codes of a SUBACK as the broker sent them; there may be fewer or more than filters.
   virtual void on_suback(std::vector<int> codes) noexcept = 0;
   virtual void on_disconnected() noexcept = 0;
-  virtual void on_message(const MessageView& message) noexcept = 0;
+  virtual void on_message(Message message) noexcept = 0;
 };
 
-/// One MQTTAsync handle for one protocol version. Not thread-safe; `events` outlives it. The calls
-/// return at once, their outcome comes as an event; each may block while a callback does.
+/// One MQTTAsync handle for one protocol version. Not thread-safe but for acknowledge(); `events`
+/// outlives it. The calls return at once, their outcome comes as an event; each may block while a
+/// callback does.
 class Client final {
  public:
   /// `version` is v3_1_1 or v5. Throws Error.
-  Client(const MqttOptions& options, std::string client_id, MqttVersion version, Events& events);
+  Client(const MqttOptions& options, std::string client_id, MqttVersion version, AckTime ack_time,
+         Events& events);
   /// No event comes afterwards.
   ~Client() = default;
   Client(const Client&) = delete;
@@ -59,19 +111,19 @@ class Client final {
   void unsubscribe(const std::vector<std::string>& filters);
   void disconnect();
 
+  /// With AckTime::when_told, on any thread; see LateAck::send().
+  [[nodiscard]] std::size_t acknowledge(std::span<const Ack> acks) { return late_ack_->send(acks); }
+
   [[nodiscard]] MqttVersion version() const noexcept { return version_; }
 
  private:
   struct Callbacks;  // the C functions, with access to events_
-  struct Deleter {
-    void operator()(void* handle) const noexcept { MQTTAsync_destroy(&handle); }
-  };
-
   const MqttOptions& options_;
   std::string client_id_;
   MqttVersion version_;
   Events& events_;
-  std::unique_ptr<void, Deleter> handle_;  // last: its callbacks use the fields above
+  std::optional<LateAck> late_ack_;
+  Handle handle_;  // last: its callbacks use the fields above
 };
 
 }  // namespace m2b::paho

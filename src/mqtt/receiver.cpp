@@ -6,6 +6,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <random>
@@ -20,7 +21,10 @@
 #include "m2b/util/repetition.hpp"
 #include "m2b/util/thread.hpp"
 #include "mqtt/ack_after_commit.hpp"
+#include "mqtt/acknowledger.hpp"
+#include "mqtt/late_ack_check.hpp"
 #include "mqtt/paho_client.hpp"
+#include "mqtt/parked_acks.hpp"
 #include "mqtt/reason_codes.hpp"
 #include "mqtt/reconnect_pause.hpp"
 #include "mqtt/subscriber.hpp"
@@ -31,6 +35,9 @@ namespace {
 
 constexpr const char* kClientIdNote = "mqtt.client_id";
 constexpr std::chrono::seconds kNoteRetry{1};
+/// A callback that waits for the disk holds up Paho's pings, and the broker gives a client up after
+/// one and a half intervals of keep-alive (MQTT 3.1.1, section 3.1.2.10).
+constexpr int kPingsInPatience = 4;
 /// How long a DISCONNECT may take to leave.
 constexpr std::chrono::milliseconds kGoodbyePatience{500};
 
@@ -42,7 +49,8 @@ struct Event {
     connection_lost,
     server_disconnect,
     suback,
-    disconnected
+    disconnected,
+    spool_has_room  // after messages of this connection were refused
   };
   Kind kind = Kind::connection_lost;
   bool session_present = false;  // connected
@@ -62,7 +70,6 @@ class Receiver::Session final : public paho::Events {
   Session(const MqttOptions& options, Spool& spool)
       : options_(options),
         spool_(spool),
-        ack_(spool, stats_),
         subscriber_(options, spool, stats_),
         version_(options.version),
         pause_(options.backoff) {}
@@ -99,9 +106,9 @@ class Receiver::Session final : public paho::Events {
     post({.kind = Event::Kind::suback, .codes = std::move(codes)});
   }
   void on_disconnected() noexcept override { post({.kind = Event::Kind::disconnected}); }
-  void on_message(const MessageView& message) noexcept override {
+  void on_message(paho::Message message) noexcept override {
     message_in_hand_ = true;
-    ack_.hand_over(message);
+    acknowledger_->hand_over(std::move(message));
     messages_.fetch_add(1, std::memory_order_relaxed);
     message_in_hand_ = false;
     if (message_is_proof_) {
@@ -131,8 +138,17 @@ class Receiver::Session final : public paho::Events {
   }
 
   void run(const std::stop_token& stop) {
-    const bool knows_its_id = find_client_id(stop);
-    while (knows_its_id && !stop.stop_requested()) {
+    if (find_client_id(stop)) {
+      acknowledger_ = make_acknowledger();
+      connect_for_ever(stop);
+    }
+    const std::lock_guard lock(mutex_);
+    finished_ = true;
+    changed_.notify_all();
+  }
+
+  void connect_for_ever(const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
       try {
         if (connect(stop)) {
           serve(stop);
@@ -145,9 +161,21 @@ class Receiver::Session final : public paho::Events {
         static_cast<void>(sleep_for(pause_.next(Clock::now()), stop));
       }
     }
-    const std::lock_guard lock(mutex_);
-    finished_ = true;
-    changed_.notify_all();
+  }
+
+  [[nodiscard]] std::unique_ptr<Acknowledger> make_acknowledger() {
+    if (options_.group_commit) {
+      const std::string trouble = check_late_ack();
+      if (trouble.empty()) {
+        return std::make_unique<ParkedAcks>(
+            spool_, stats_, ParkedAcksOptions{.patience = options_.keep_alive / kPingsInPatience},
+            [this] { post({.kind = Event::Kind::spool_has_room}); });
+      }
+      log::warn("mqtt",
+                "each message waits for a commit of its own: acknowledgements cannot be put off",
+                {{"cause", trouble}});
+    }
+    return std::make_unique<AckAfterCommit>(spool_, stats_);
   }
 
   /// The id by which the broker knows us over restarts: made once for each spool, so that two
@@ -181,7 +209,8 @@ class Receiver::Session final : public paho::Events {
 
   /// One attempt; true when the broker has accepted us.
   [[nodiscard]] bool connect(const std::stop_token& stop) {
-    client_.emplace(options_, client_id_, version_.current(), *this);
+    client_.emplace(options_, client_id_, version_.current(), acknowledger_->ack_time(), *this);
+    acknowledger_->begin_connection(*client_);
     fail_point("mqtt.before_connect");
     client_->connect();
     // Paho gives up by itself after connect_timeout; the name look-up comes on top of it.
@@ -273,6 +302,10 @@ class Receiver::Session final : public paho::Events {
         if (subscriber_.state() == State::refused) {
           return hang_up(stop);
         }
+      } else if (event->kind == Event::Kind::spool_has_room) {
+        log::info("mqtt", "connects again to fetch what was left unacknowledged",
+                  {{"broker", broker()}});
+        return hang_up(stop);
       } else if (event->kind == Event::Kind::connection_lost ||
                  event->kind == Event::Kind::server_disconnect) {
         return on_lost(*event);
@@ -302,6 +335,7 @@ class Receiver::Session final : public paho::Events {
 
   /// Says good-bye to the broker.
   void hang_up(const std::stop_token& stop) {
+    acknowledger_->end_connection();
     client_->disconnect();
     const auto deadline = Clock::now() + kGoodbyePatience;
     while (const auto event = next_event(stop, deadline)) {
@@ -316,6 +350,7 @@ class Receiver::Session final : public paho::Events {
   /// it would send an unanswered SUBSCRIBE on the next connection; and after the broker's
   /// DISCONNECT it reports the end at some later time. Nothing is reported once the handle is gone.
   void end_connection() {
+    acknowledger_->end_connection();
     client_.reset();
     message_is_proof_ = false;
     stats_.connected = false;
@@ -331,7 +366,6 @@ class Receiver::Session final : public paho::Events {
   const MqttOptions& options_;
   Spool& spool_;
   ReceiverStats stats_;
-  AckAfterCommit ack_;
   std::atomic<bool> message_in_hand_ = false;
   std::atomic<std::uint64_t> messages_ = 0;  // that were handed over
   /// A backlog may hold up our SUBSCRIBE for as long as it lasts: Paho's sending thread hardly gets
@@ -345,12 +379,15 @@ class Receiver::Session final : public paho::Events {
   ReconnectPause pause_;
   Repetition failures_;
   bool session_present_ = false;
-  std::optional<paho::Client> client_;
 
   std::mutex mutex_;  // guards the fields below
   std::condition_variable_any changed_;
   std::deque<Event> events_;
   bool finished_ = false;
+
+  // Made by the mqtt-session thread before the first connection.
+  std::unique_ptr<Acknowledger> acknowledger_;
+  std::optional<paho::Client> client_;
 
   std::jthread thread_;
 };

@@ -111,8 +111,16 @@ Spool::Spool(const SpoolOptions& options) {
 
 Spool::~Spool() { close(); }
 
+void Spool::append(const MessageView& message, OnDurable on_durable, std::stop_token withdraw) {
+  impl_->writer().append(message, std::move(on_durable), std::move(withdraw));
+}
+
 std::future<Durability> Spool::append(const MessageView& message) {
-  return impl_->writer().append(message);
+  auto promise = std::make_shared<std::promise<Durability>>();
+  std::future<Durability> ticket = promise->get_future();
+  append(message,
+         [promise = std::move(promise)](Durability durability) { promise->set_value(durability); });
+  return ticket;
 }
 
 bool Spool::remove_stored(SpoolId id, const std::stop_token& stop) {

@@ -82,17 +82,17 @@ SpoolWriter::SpoolWriter(SpoolDirectory& directory, const CapacityLimits& limits
   thread_ = start_thread("spool-writer", [this](const std::stop_token& stop) { run(stop); });
 }
 
-std::future<Durability> SpoolWriter::append(const MessageView& message) {
-  PendingAppend pending{message, {}};
-  std::future<Durability> ticket = pending.ticket.get_future();
-  const std::lock_guard lock(mutex_);
-  if (closed_) {
-    pending.ticket.set_value(Durability::closed);
-  } else {
-    arrived_.appends.push_back(std::move(pending));
-    work_arrived_.notify_one();
+void SpoolWriter::append(const MessageView& message, OnDurable on_durable,
+                         std::stop_token withdraw) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!closed_) {
+      arrived_.appends.push_back({message, std::move(on_durable), std::move(withdraw)});
+      work_arrived_.notify_one();
+      return;
+    }
   }
-  return ticket;
+  on_durable(Durability::closed);
 }
 
 std::future<Durability> SpoolWriter::write_note(std::string name, std::string text) {
@@ -322,7 +322,7 @@ void SpoolWriter::on_committed(const SpoolTotals& totals, const Removals& remova
     listener = appends > 0 ? append_listener_ : nullptr;
   }
   for (std::size_t i = 0; i < appends; ++i) {
-    in_hand_.appends.front().ticket.set_value(Durability::durable);
+    in_hand_.appends.front().on_durable(Durability::durable);
     in_hand_.appends.pop_front();
   }
   for (PendingNote& note : in_hand_.notes) {
@@ -494,8 +494,19 @@ void SpoolWriter::give_up_unwritten(Removals& removals) {
   removed_.notify_all();
 }
 
+void SpoolWriter::drop_withdrawn_appends() {
+  std::erase_if(in_hand_.appends, [](const PendingAppend& pending) {
+    const bool is_withdrawn = pending.withdraw.stop_requested();
+    if (is_withdrawn) {
+      pending.on_durable(Durability::withdrawn);
+    }
+    return is_withdrawn;
+  });
+}
+
 /// How many of the appends in hand have room now; says so when one has none.
 std::size_t SpoolWriter::admitted_appends() {
+  drop_withdrawn_appends();
   if (in_hand_.appends.empty()) {
     return 0;
   }
@@ -607,7 +618,7 @@ void SpoolWriter::set_intake(Intake intake) {
 /// Whoever still waits learns that nothing of it was written.
 void SpoolWriter::end_tickets() {
   for (PendingAppend& pending : in_hand_.appends) {
-    pending.ticket.set_value(Durability::closed);
+    pending.on_durable(Durability::closed);
   }
   for (PendingNote& pending : in_hand_.notes) {
     pending.ticket.set_value(Durability::closed);

@@ -36,7 +36,7 @@ class SpoolWriter {
               const LetterLimits& letter_limits, RecordEnv& records, DeadLetters& dead_letters);
   ~SpoolWriter() { close(); }
 
-  [[nodiscard]] std::future<Durability> append(const MessageView& message);
+  void append(const MessageView& message, OnDurable on_durable, std::stop_token withdraw);
   [[nodiscard]] std::future<Durability> write_note(std::string name, std::string text);
   [[nodiscard]] bool remove_stored(SpoolId id, const std::stop_token& stop);
   [[nodiscard]] Burial bury(SpoolId id, Rejection rejection, const std::stop_token& stop);
@@ -54,7 +54,8 @@ class SpoolWriter {
  private:
   struct PendingAppend {
     MessageView message;
-    std::promise<Durability> ticket;
+    OnDurable on_durable;
+    std::stop_token withdraw;
   };
   struct PendingNote {
     std::string name;
@@ -106,6 +107,7 @@ class SpoolWriter {
   [[nodiscard]] bool add_letter(const Removal& removal, std::vector<DeadLetter>& letters);
   void commit_letters(std::vector<DeadLetter>& letters, std::vector<PendingBurial*>& burials);
   void give_up_unwritten(Removals& removals);
+  void drop_withdrawn_appends();
   [[nodiscard]] std::size_t admitted_appends();
   SpoolTotals commit(const Removals& removals, std::size_t appends);
   void on_committed(const SpoolTotals& totals, const Removals& removals, std::size_t appends);

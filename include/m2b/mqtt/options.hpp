@@ -31,6 +31,7 @@ struct MqttOptions {
   /// section 3.1.2.11.2; with 3.1.1 the broker decides).
   std::chrono::seconds session_expiry{std::chrono::hours(24 * 30)};
   std::chrono::seconds connect_timeout{10};
+  bool group_commit = true;  // one sync for several messages, where the build can (decision 0014)
   BackoffPolicy backoff;  // between attempts to connect or subscribe
 };
 

@@ -30,9 +30,14 @@ class SpoolError : public std::runtime_error {
 
 /// How a ticket ends. There is no failure: while the disk is full or broken, tickets stay open.
 enum class Durability {
-  durable,  ///< on disk: the message may be acknowledged
-  closed    ///< the spool was closed first: it must not be acknowledged
+  durable,    ///< on disk: the message may be acknowledged
+  withdrawn,  ///< its owner gave it up first: nothing of it is on disk
+  closed      ///< the spool was closed first: it must not be acknowledged
 };
+
+/// Called once for a message, by the spool's writer or within append(); it must not block and must
+/// not call the spool.
+using OnDurable = std::function<void(Durability)>;
 
 /// Whether the spool takes messages, and if not, why.
 enum class Intake {
@@ -117,7 +122,11 @@ class Spool {
   Spool(const Spool&) = delete;
   Spool& operator=(const Spool&) = delete;
 
-  /// Queues a message for the next commit. Topic and payload stay valid until the ticket completes.
+  /// Queues a message for the next commit. Topic and payload stay valid until `on_durable` is
+  /// called, which happens in the order of the appends. `withdraw` gives up a message that waits
+  /// for room on the disk; one that is already being written becomes durable.
+  void append(const MessageView& message, OnDurable on_durable, std::stop_token withdraw = {});
+  /// The same with a ticket.
   [[nodiscard]] std::future<Durability> append(const MessageView& message);
 
   /// Queues the removal of a record whose object the store has confirmed. Waits while too many

@@ -1,0 +1,48 @@
+# m2b_paho: Eclipse Paho MQTT C, asynchronous, with TLS.
+#
+# Debian's static library if it is there, as its internals can be wrapped by the linker and those of the shared
+# one cannot: that is what group commit needs (docs/decisions/0014). Without it, or where wrapping it does not
+# link, the shared library serves, and each message waits for a commit of its own.
+find_package(eclipse-paho-mqtt-c REQUIRED)
+add_library(m2b_paho INTERFACE)
+
+set(wrapped MQTTPacket_Factory MQTTPacket_send_puback MQTTPacket_send_pubrec)
+list(TRANSFORM wrapped PREPEND "-Wl,--wrap=" OUTPUT_VARIABLE wrap_options)
+find_library(PAHO_STATIC_LIBRARY libpaho-mqtt3as.a)
+if(PAHO_STATIC_LIBRARY)
+  include(CheckCXXSourceCompiles)
+  set(CMAKE_REQUIRED_LIBRARIES ${PAHO_STATIC_LIBRARY} OpenSSL::SSL OpenSSL::Crypto Threads::Threads)
+  set(CMAKE_REQUIRED_LINK_OPTIONS ${wrap_options})
+  check_cxx_source_compiles([[
+    extern "C" {
+    extern void* mqttasync_mutex;
+    int MQTTAsync_lock_mutex(void*);
+    int MQTTAsync_unlock_mutex(void*);
+    int Socket_noPendingWrites(int);
+    void* MQTTAsync_malloc(unsigned long);
+    int MQTTAsync_create(void**, const char*, const char*, int, void*);
+    int __real_MQTTPacket_send_puback(int, int, void*, const char*);
+    int __wrap_MQTTPacket_send_puback(int v, int i, void* n, const char* c) { return __real_MQTTPacket_send_puback(v, i, n, c); }
+    int __real_MQTTPacket_send_pubrec(int, int, void*, const char*);
+    int __wrap_MQTTPacket_send_pubrec(int v, int i, void* n, const char* c) { return __real_MQTTPacket_send_pubrec(v, i, n, c); }
+    void* __real_MQTTPacket_Factory(int, void*, int*);
+    void* __wrap_MQTTPacket_Factory(int v, void* n, int* e) { return __real_MQTTPacket_Factory(v, n, e); }
+    }
+    int main() {
+      MQTTAsync_lock_mutex(mqttasync_mutex);
+      MQTTAsync_unlock_mutex(mqttasync_mutex);
+      return Socket_noPendingWrites(0) + MQTTAsync_create(nullptr, "", "", 1, nullptr);
+    }
+  ]] M2B_LATE_ACK)
+  unset(CMAKE_REQUIRED_LIBRARIES)
+  unset(CMAKE_REQUIRED_LINK_OPTIONS)
+endif()
+
+if(M2B_LATE_ACK)
+  target_link_libraries(m2b_paho INTERFACE ${PAHO_STATIC_LIBRARY} OpenSSL::SSL OpenSSL::Crypto Threads::Threads)
+  target_link_options(m2b_paho INTERFACE ${wrap_options})
+  target_compile_definitions(m2b_paho INTERFACE M2B_LATE_ACK)
+else()
+  message(WARNING "no group commit: Paho's static library is missing or cannot be wrapped")
+  target_link_libraries(m2b_paho INTERFACE eclipse-paho-mqtt-c::paho-mqtt3as)
+endif()

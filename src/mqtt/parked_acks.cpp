@@ -1,0 +1,252 @@
+#include "mqtt/parked_acks.hpp"
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <optional>
+#include <span>
+#include <utility>
+
+#include "m2b/util/fail_point.hpp"
+#include "m2b/util/log.hpp"
+#include "m2b/util/thread.hpp"
+
+namespace m2b {
+namespace {
+
+/// While the socket is full there is nothing to wait on: Paho's own thread empties it.
+constexpr std::chrono::milliseconds kSocketRetry{2};
+
+}  // namespace
+
+/// What has come and is not done with, in order of arrival.
+class ParkedAcks::Queue {
+ public:
+  explicit Queue(ParkedAcksOptions options) : options_(options) {}
+
+  /// What can be acknowledged now, on the connection of that number.
+  struct Ready {
+    std::vector<paho::Ack> acks = {};
+    std::uint64_t connection = 0;
+    bool has_room_again = false;
+  };
+  /// Where a message waits for its commit.
+  struct Place {
+    std::uint64_t number;
+    MessageView message;
+    std::stop_token withdraw;
+  };
+
+  std::uint64_t begin_connection() {
+    const std::lock_guard lock(mutex_);
+    open_ = true;
+    return ++connection_;
+  }
+
+  /// Whether messages of it are left that are in the spool's hands.
+  [[nodiscard]] bool end_connection() {
+    const std::lock_guard lock(mutex_);
+    open_ = false;
+    taking_ = Taking::all;
+    first_of_connection_ = next_number();
+    static_cast<void>(withdrawal_.request_stop());
+    withdrawal_ = std::stop_source();
+    room_.notify_all();
+    return bytes_ > 0;
+  }
+
+  /// Only the session's thread.
+  void keep_memory(bool keep) {
+    if (keep && !library_) {
+      library_.emplace();
+    } else if (!keep) {
+      library_.reset();
+    }
+  }
+
+  /// Waits for room. Nothing when the message is not taken: it stays unacknowledged.
+  [[nodiscard]] std::optional<Place> park(paho::Message message) {
+    const MessageView view = message.view();
+    const std::size_t bytes = message.bytes();
+    const bool needs_ack = view.qos > 0;
+    std::unique_lock lock(mutex_);
+    if (needs_ack && taking_ != Taking::all) {
+      return std::nullopt;
+    }
+    const bool in_time = room_.wait_for(lock, options_.patience, [&] {
+      return !open_ || bytes_ == 0 || bytes_ + bytes <= options_.max_bytes;
+    });
+    if (!in_time) {
+      refuse(needs_ack);
+    }
+    if (!in_time || !open_) {
+      return std::nullopt;
+    }
+    const paho::Ack ack = message.ack();
+    parked_.push_back({std::move(message), ack, bytes, std::nullopt});
+    bytes_ += bytes;
+    return Place{next_number() - 1, view, needs_ack ? withdrawal_.get_token() : std::stop_token()};
+  }
+
+  /// The spool is done with the message of that number.
+  void finish(std::uint64_t number, Durability durability) {
+    std::optional<paho::Message> finished;  // given back outside the lock
+    const std::lock_guard lock(mutex_);
+    Parked& parked = parked_[number - first_];
+    finished.swap(parked.message);
+    parked.outcome = durability;
+    bytes_ -= parked.bytes;
+    room_.notify_all();
+    if (number == first_) {
+      ready_.notify_one();
+    }
+  }
+
+  /// Waits until something can be acknowledged, or there is room again after messages were refused.
+  [[nodiscard]] Ready wait(const std::stop_token& stop) {
+    std::unique_lock lock(mutex_);
+    Ready ready;
+    const auto has_room_again = [this] {
+      return taking_ == Taking::none && bytes_ <= options_.max_bytes / 2;
+    };
+    ready_.wait(lock, stop, [&] { return is_front_done() || has_room_again(); });
+    ready.connection = connection_;
+    if (has_room_again()) {
+      ready.has_room_again = true;
+      taking_ = Taking::none_but_told;
+    }
+    while (is_front_done()) {
+      const Parked& parked = parked_.front();
+      if (first_ >= first_of_connection_ && parked.ack.qos > 0 &&
+          parked.outcome == Durability::durable) {
+        ready.acks.push_back(parked.ack);
+      }
+      parked_.pop_front();
+      ++first_;
+    }
+    return ready;
+  }
+
+  /// Waits a moment; false when stopped.
+  [[nodiscard]] bool pause(const std::stop_token& stop) {
+    std::unique_lock lock(mutex_);
+    ready_.wait_for(lock, stop, kSocketRetry, [] { return false; });
+    return !stop.stop_requested();
+  }
+
+ private:
+  /// What is taken of this connection's messages that need an acknowledgement.
+  enum class Taking {
+    all,
+    none,           // one was refused
+    none_but_told,  // and since then somebody was told that there is room
+  };
+  struct Parked {
+    std::optional<paho::Message> message;  // until its outcome is known
+    paho::Ack ack;
+    std::size_t bytes;
+    std::optional<Durability> outcome;
+  };
+
+  [[nodiscard]] std::uint64_t next_number() const { return first_ + parked_.size(); }
+  [[nodiscard]] bool is_front_done() const {
+    return !parked_.empty() && parked_.front().outcome.has_value();
+  }
+
+  void refuse(bool needs_ack) {
+    if (!needs_ack) {
+      log::warn("mqtt", "a message of QoS 0 is lost: the spool has no room");
+      return;
+    }
+    taking_ = Taking::none;
+    log::warn("mqtt",
+              "the spool takes nothing: messages stay unacknowledged with the broker until it does",
+              {{"parked", parked_.size()}, {"parked_bytes", bytes_}});
+  }
+
+  const ParkedAcksOptions options_;
+  /// Only while messages may outlive their handle: Paho takes a second longer to connect as long as
+  /// there is another one. Touched by the session's thread alone.
+  std::optional<paho::Library> library_;
+  std::mutex mutex_;  // guards the fields below
+  std::condition_variable room_;
+  std::condition_variable_any ready_;
+  std::deque<Parked> parked_;
+  std::uint64_t first_ = 0;  // number of the front of parked_; they go on over all connections
+  std::size_t bytes_ = 0;    // of messages without an outcome
+  bool open_ = false;        // a connection is there
+  std::uint64_t connection_ = 0;
+  std::uint64_t first_of_connection_ = 0;
+  Taking taking_ = Taking::all;
+  std::stop_source withdrawal_;
+};
+
+ParkedAcks::ParkedAcks(Spool& spool, ReceiverStats& stats, ParkedAcksOptions options,
+                       std::function<void()> on_room)
+    : spool_(spool),
+      stats_(stats),
+      on_room_(std::move(on_room)),
+      queue_(std::make_shared<Queue>(options)) {
+  thread_ = start_thread("mqtt-acks", [this](const std::stop_token& stop) { run(stop); });
+}
+
+ParkedAcks::~ParkedAcks() { end_connection(); }
+
+void ParkedAcks::begin_connection(paho::Client& client) {
+  const std::lock_guard lock(client_mutex_);
+  client_ = &client;
+  connection_ = queue_->begin_connection();
+}
+
+void ParkedAcks::end_connection() noexcept {
+  // First the queue: a callback that waits there holds Paho's lock, for which send() may wait with
+  // the client's mutex.
+  queue_->keep_memory(queue_->end_connection());
+  const std::lock_guard lock(client_mutex_);
+  client_ = nullptr;
+}
+
+void ParkedAcks::hand_over(paho::Message message) noexcept {
+  fail_point("mqtt.arrived");
+  const std::size_t qos = message.view().qos;
+  stats_.received[std::min<std::size_t>(qos, 2)].fetch_add(1, std::memory_order_relaxed);
+  if (auto place = queue_->park(std::move(message))) {
+    spool_.append(
+        place->message,
+        [queue = queue_, number = place->number](Durability durability) {
+          queue->finish(number, durability);
+        },
+        std::move(place->withdraw));
+  }
+}
+
+void ParkedAcks::run(const std::stop_token& stop) {
+  while (!stop.stop_requested()) {
+    const Queue::Ready ready = queue_->wait(stop);
+    send(ready.acks, ready.connection, stop);
+    if (ready.has_room_again) {
+      on_room_();
+    }
+  }
+}
+
+/// What is left when the connection ends is delivered again by the broker.
+void ParkedAcks::send(std::span<const paho::Ack> acks, std::uint64_t connection,
+                      const std::stop_token& stop) {
+  while (!acks.empty()) {
+    {
+      const std::lock_guard lock(client_mutex_);
+      if (client_ == nullptr || connection_ != connection) {
+        return;
+      }
+      const std::size_t done = client_->acknowledge(acks);
+      stats_.acknowledged.fetch_add(done, std::memory_order_relaxed);
+      acks = acks.subspan(done);
+    }
+    if (!acks.empty() && !queue_->pause(stop)) {
+      return;
+    }
+  }
+}
+
+}  // namespace m2b
