@@ -56,6 +56,11 @@ TEST_SUITE("receiver") {
         spool.reset();
       }
     }
+    /// Runs the test once with each form of acknowledging.
+    void in_both_forms() {
+      SUBCASE("group commit") { options.group_commit = true; }
+      SUBCASE("one commit a message") { options.group_commit = false; }
+    }
     std::string payload(std::uint64_t id) const {
       const ReadResult result = spool->read(SpoolId{id});
       const auto* const record = std::get_if<Record>(&result);
@@ -105,6 +110,7 @@ TEST_SUITE("receiver") {
   }
 
   TEST_CASE_FIXTURE(Fixture, "a message is acknowledged once it is in the spool") {
+    in_both_forms();
     start();
     broker.accept_session(false);
     broker.grant_subscription();
@@ -116,6 +122,7 @@ TEST_SUITE("receiver") {
   }
 
   TEST_CASE_FIXTURE(Fixture, "no acknowledgement leaves while the message is not on disk") {
+    in_both_forms();
     spool_options.max_bytes = 1 << 20;
     start();
     broker.accept_session(false);
@@ -134,6 +141,7 @@ TEST_SUITE("receiver") {
   }
 
   TEST_CASE_FIXTURE(Fixture, "QoS 2 on MQTT 5 gets its PUBREC once it is in the spool") {
+    in_both_forms();
     options.qos = 2;
     start();
     broker.accept_session(false);
@@ -144,6 +152,7 @@ TEST_SUITE("receiver") {
   }
 
   TEST_CASE_FIXTURE(Fixture, "QoS 0 and an empty payload are messages as well") {
+    in_both_forms();
     start();
     broker.accept_session(false);
     broker.grant_subscription();

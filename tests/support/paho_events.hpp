@@ -1,0 +1,32 @@
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include "mqtt/paho_client.hpp"
+
+namespace m2b::test {
+
+/// Hands messages on, and notes that a connection is there.
+class PahoEvents final : public paho::Events {
+ public:
+  explicit PahoEvents(std::function<void(paho::Message)> on_message)
+      : on_message_(std::move(on_message)) {}
+
+  void on_connected(bool /*session_present*/) noexcept override { connected = true; }
+  void on_connect_failed(int /*code*/, bool /*dropped*/) noexcept override {}
+  void on_connection_lost() noexcept override {}
+  void on_server_disconnect(int /*reason_code*/) noexcept override {}
+  void on_suback(std::vector<int> /*codes*/) noexcept override {}
+  void on_disconnected() noexcept override {}
+  void on_message(paho::Message message) noexcept override { on_message_(std::move(message)); }
+
+  std::atomic<bool> connected = false;
+
+ private:
+  std::function<void(paho::Message)> on_message_;
+};
+
+}  // namespace m2b::test

@@ -1,0 +1,194 @@
+#include "mqtt/parked_acks.hpp"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <optional>
+#include <string>
+
+#include "m2b/mqtt/receiver.hpp"
+#include "m2b/spool/spool.hpp"
+#include "support/eventually.hpp"
+#include "support/messages.hpp"
+#include "support/paho_events.hpp"
+#include "support/scripted_broker.hpp"
+#include "support/temp_dir.hpp"
+
+namespace {
+
+using namespace m2b;
+using namespace std::chrono_literals;
+using test::eventually;
+using test::ScriptedBroker;
+using Type = ScriptedBroker::Type;
+
+constexpr int kQuietMilliseconds = 200;
+/// A record of this size fills the spool; the next ones wait until it has left.
+constexpr std::size_t kFill = 1'200'000;
+constexpr SpoolId kFilling{1};
+
+TEST_SUITE("parked_acks") {
+  struct Fixture {
+    test::TempDir dir;
+    SpoolOptions spool_options{
+        .directory = dir.path() / "spool", .max_bytes = 1 << 20, .min_free_bytes = 0};
+    std::optional<Spool> spool;
+    ReceiverStats stats;
+    ParkedAcksOptions options{.max_bytes = 1000, .patience = 100ms};
+    std::atomic<int> rooms = 0;
+    std::optional<ParkedAcks> parked;
+
+    ScriptedBroker broker;
+    MqttOptions mqtt_options;
+    test::PahoEvents events{
+        [this](paho::Message message) { parked->hand_over(std::move(message)); }};
+    std::optional<paho::Client> client;
+
+    void start() {
+      spool.emplace(spool_options);
+      parked.emplace(*spool, stats, options, [this] { ++rooms; });
+      connect();
+    }
+    void connect() {
+      events.connected = false;
+      mqtt_options.host = "127.0.0.1";
+      mqtt_options.port = broker.port();
+      client.emplace(mqtt_options, "parked", MqttVersion::v5, parked->ack_time(), events);
+      parked->begin_connection(*client);
+      client->connect();
+      broker.accept_session(true);
+      CHECK(eventually([&] { return events.connected.load(); }));
+    }
+    void disconnect() {
+      parked->end_connection();
+      client.reset();
+      broker.close();
+    }
+    ~Fixture() {
+      if (parked) {
+        disconnect();
+        parked.reset();
+      }
+    }
+    void fill_spool() { test::append_durably(*spool, "t", std::string(kFill, 'f')); }
+    void make_room() { CHECK(spool->remove_stored(kFilling)); }
+    bool received(std::uint64_t count, std::size_t qos = 1) {
+      return eventually([&] { return stats.received.at(qos) == count; });
+    }
+    bool quiet() { return !broker.read_within(kQuietMilliseconds); }
+    std::uint16_t next_ack() { return broker.expect(Type::puback).packet_id(); }
+  };
+
+  TEST_CASE_FIXTURE(Fixture, "acknowledgements leave after the commit, in order of arrival") {
+    options.max_bytes = 1 << 20;
+    start();
+    fill_spool();
+    for (std::uint16_t id = 30; id > 20; --id) {
+      broker.publish(id, "t", "picture", 1);
+    }
+    CHECK(received(10));  // none waits in the callback
+    CHECK(quiet());
+    make_room();
+    for (std::uint16_t id = 30; id > 20; --id) {
+      CHECK(next_ack() == id);
+    }
+    CHECK(eventually([&] { return stats.acknowledged == 10; }));
+    CHECK(spool->totals().received == 11);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "what was parked on another connection is given up") {
+    start();
+    fill_spool();
+    broker.publish(7, "t", "old", 1);
+    broker.publish(0, "t", "nobody sends it again", 0);
+    CHECK(received(1, 0));
+    disconnect();
+    connect();
+    broker.publish(8, "t", "new", 1);
+    CHECK(received(2));
+    make_room();
+    CHECK(next_ack() == 8);
+    CHECK(quiet());
+    CHECK(stats.acknowledged == 1);
+    CHECK(spool->totals().received == 3);  // the filling one, that of QoS 0 and the new one
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "what became durable after its connection is not acknowledged") {
+    start();
+    fill_spool();
+    broker.publish(8, "t", "late", 1);
+    CHECK(received(1));
+    make_room();
+    disconnect();
+    connect();
+    broker.publish(9, "t", "new", 1);
+    CHECK(next_ack() == 9);
+    CHECK(quiet());
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "without room messages stay with the broker until there is some") {
+    start();
+    fill_spool();
+    broker.publish(1, "t", std::string(600, 'a'), 1);
+    broker.publish(2, "t", std::string(600, 'b'), 1);  // refused after the patience
+    broker.publish(3, "t", "small, but behind the refused one", 1);
+    CHECK(received(3));
+    CHECK(rooms == 0);
+    make_room();
+    CHECK(next_ack() == 1);
+    CHECK(quiet());
+    CHECK(rooms == 1);
+
+    disconnect();  // as on_room asks for
+    connect();
+    broker.publish(2, "t", std::string(600, 'b'), 1);
+    broker.publish(3, "t", "small", 1);
+    CHECK(next_ack() == 2);
+    CHECK(next_ack() == 3);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a message larger than the limit has its place alone") {
+    start();
+    broker.publish(1, "t", std::string(5000, 'a'), 1);
+    broker.publish(2, "t", std::string(5000, 'b'), 1);
+    CHECK(next_ack() == 1);
+    CHECK(next_ack() == 2);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a message of QoS 0 without room is lost, later ones are not") {
+    start();
+    fill_spool();
+    broker.publish(1, "t", std::string(900, 'a'), 1);
+    broker.publish(0, "t", std::string(900, 'b'), 0);
+    broker.publish(2, "t", "c", 1);
+    CHECK(received(2));
+    make_room();
+    CHECK(next_ack() == 1);
+    CHECK(next_ack() == 2);
+    CHECK(rooms == 0);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a callback that waits does not hold up the end of the connection") {
+    options.patience = 10min;
+    start();
+    fill_spool();
+    broker.publish(1, "t", std::string(900, 'a'), 1);
+    broker.publish(2, "t", std::string(900, 'b'), 1);
+    CHECK(received(2));
+    disconnect();
+    CHECK(stats.acknowledged == 0);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "the spool may be closed while messages are parked") {
+    start();
+    fill_spool();
+    broker.publish(1, "t", "a", 1);
+    CHECK(received(1));
+    spool->close();
+    broker.publish(2, "t", "b", 1);
+    CHECK(received(2));
+    CHECK(quiet());
+  }
+}
+
+}  // namespace
