@@ -9,12 +9,13 @@ from harness.waiting import TimedOut
 class Laboratory:
     """Given to each test of tests/laboratory; its rows become the table of docs/reliability.md."""
 
-    def __init__(self, case, new_stack, dice, campaign, share=100):
+    def __init__(self, case, new_stack, dice, campaign, share=100, group_commit=None):
         self.case = case
         self.dice = dice
         self.rows = []
         self._new_stack = new_stack
         self._campaign = campaign
+        self._group_commit = group_commit  # none: by the dice
         self._share = share  # of the rounds of a campaign, in percent
         self._started = time.monotonic()
         self.so_far = Verdict()  # of settle() and conclude()
@@ -30,7 +31,11 @@ class Laboratory:
         return campaign if self._campaign else bounded
 
     def stack(self, **settings):
-        """A stack whose bucket keeps each version of an object, so that second uploads show."""
+        """A stack whose bucket keeps each version of an object, so that second uploads show; with
+        either form of acknowledging."""
+        settings.setdefault(
+            "MQTT_GROUP_COMMIT", self._group_commit or self.dice.choice(["True", "False"])
+        )
         stack = self._new_stack(**settings)
         if stack.store.running:
             stack.bucket.keep_versions()

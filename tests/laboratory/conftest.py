@@ -19,6 +19,9 @@ def pytest_addoption(parser):
     group.addoption("--seed", type=int, default=_SEED, help=f"of all dice (default {_SEED})")
     group.addoption("--share", type=int, default=100, help="of a campaign's rounds, in percent")
     group.addoption("--hours", type=float, default=1.0, help="length of the soak in a campaign")
+    group.addoption(
+        "--group-commit", choices=["True", "False"], help="of all bridges (default: by the dice)"
+    )
     group.addoption("--results", metavar="FILE", help="appends each case's row as a line of JSON")
 
 
@@ -36,6 +39,7 @@ def lab(request, new_stack):
         dice=random.Random(f"{options.seed}/{request.node.nodeid}"),
         campaign=options.campaign,
         share=options.share,
+        group_commit=options.group_commit,
     )
     yield laboratory
     if options.results:

@@ -55,7 +55,7 @@ def test_a_disk_filled_by_somebody_else(lab, tmp_path, end):
             mark = stack.bridge.mark()
             stack.store.stop()
             before = stack.bridge.total("messages_acknowledged_total")
-            stream = stack.stream((next(messages) for _ in range(300)))
+            stream = stack.stream((next(messages) for _ in range(300)), 5 * RATE)
             stack.bridge.wait_until_acknowledged(before + lab.dice.randint(1, 100))
             volumes.fill(disk.seen_from_here / "somebody-elses-file")
             wait_until_it_refuses(stack.bridge, mark, "no space left on the disk", FLOOR)
