@@ -123,6 +123,13 @@ class Txn {
   std::unique_ptr<MDB_txn, TxnDeleter> txn_;
 };
 
+/// Where the environment of a transaction is.
+[[nodiscard]] inline std::filesystem::path folder_of(const Txn& txn) {
+  const char* path = nullptr;
+  check(mdb_env_get_path(mdb_txn_env(txn.get()), &path), "mdb_env_get_path");
+  return path;
+}
+
 [[nodiscard]] inline MDB_dbi open_database(const Txn& txn, const char* name, unsigned flags) {
   MDB_dbi dbi = 0;
   check(mdb_dbi_open(txn.get(), name, flags, &dbi), "mdb_dbi_open");

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -26,7 +27,28 @@ using Snapshot = lmdb::File::Snapshot;
 
 constexpr std::string_view kIncompleteMark = "-incomplete-after-";
 constexpr std::string_view kTakenBackMark = "-taken-back-after-";
-constexpr std::size_t kBatchBytes = std::size_t{16} << 20;
+constexpr std::size_t kBatchBytes = std::size_t{1} << 20;  // so much is lost of a disk that fills
+
+/// Room that is held back while messages are carried over. Where they fill the disk to its last
+/// byte, what has to follow (the accounts, the first removals) would find none.
+class HeldBackRoom {
+ public:
+  explicit HeldBackRoom(const fs::path& folder) : file_(folder / "held-back") {
+    const Fd file(::open(file_.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, S_IRUSR | S_IWUSR));
+    if (file) {
+      static_cast<void>(::posix_fallocate(file.get(), 0, kBytes));  // a full disk has none to hold
+    }
+  }
+  ~HeldBackRoom() { give_back(); }
+  HeldBackRoom(const HeldBackRoom&) = delete;
+  HeldBackRoom& operator=(const HeldBackRoom&) = delete;
+
+  void give_back() const noexcept { ::unlink(file_.c_str()); }
+
+ private:
+  static constexpr off_t kBytes = off_t{1} << 20;
+  fs::path file_;
+};
 
 void rename_durably(const fs::path& from, const fs::path& to) {
   std::error_code error;
@@ -159,6 +181,7 @@ std::optional<std::uint64_t> fill(const MendingPlan& plan, MDB_env* fresh,
                                   const lmdb::File* damaged) {
   bool complete = true;
   std::optional<std::uint64_t> rest;
+  const HeldBackRoom room(plan.folder);
   if (damaged != nullptr) {
     try {
       Carrier carrier(plan, fresh);
@@ -171,6 +194,7 @@ std::optional<std::uint64_t> fill(const MendingPlan& plan, MDB_env* fresh,
       complete = false;
     }
   }
+  room.give_back();
   lmdb::Txn txn = lmdb::Txn::write(fresh);
   if (!complete) {
     rest = plan.interrupt ? plan.interrupt(txn) : 0;

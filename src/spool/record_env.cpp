@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <limits>
 #include <map>
 
 #include "m2b/util/fail_point.hpp"
@@ -10,6 +11,7 @@
 #include "spool/little_endian.hpp"
 #include "spool/record_codec.hpp"
 #include "spool/sealed.hpp"
+#include "spool/spool_directory.hpp"
 
 namespace m2b {
 namespace {
@@ -19,6 +21,7 @@ constexpr const char* kAccounts = "accounts";
 constexpr const char* kNotes = "notes";
 constexpr std::string_view kTotalsKey = "totals";
 constexpr std::size_t kAccountsFields = 7;
+constexpr std::uint64_t kPageBytes = 4096;
 
 std::string encode(const Accounts& accounts) {
   std::string bytes(kAccountsFields * sizeof(std::uint64_t), '\0');
@@ -86,7 +89,8 @@ Found find_records(const lmdb::Txn& txn, const PieceStore& records) {
 
 /// Records that came after the last commit that can be read as a whole: no tree leads to them any
 /// more, but ids above `last_id` were never in an older one, so what is found of them is theirs.
-/// Only whole ones with the right checksum are taken. Returns the highest id.
+/// Only whole ones with the right checksum are taken, and no more than the disk has room for: the
+/// others stay in the damaged file. Returns the highest id.
 std::uint64_t rescue_newer(const lmdb::Txn& txn, const PieceStore& records,
                            const lmdb::File& damaged, std::uint64_t last_id) {
   constexpr std::uint64_t kMostInOneCommit = 1'000'000;
@@ -101,6 +105,11 @@ std::uint64_t rescue_newer(const lmdb::Txn& txn, const PieceStore& records,
       pieces[piece->id][piece->number] = *std::move(bytes);
     }
   });
+  constexpr std::uint64_t kForTheTrees = std::uint64_t{1} << 20;
+  const auto space = SpoolDirectory::space_of(lmdb::folder_of(txn));
+  std::uint64_t room = space.total_bytes == 0
+                           ? std::numeric_limits<std::uint64_t>::max()
+                           : space.free_bytes - std::min(space.free_bytes, kForTheTrees);
   std::uint64_t highest = last_id;
   for (const auto& [id, parts] : pieces) {
     std::string bytes;
@@ -109,7 +118,11 @@ std::uint64_t rescue_newer(const lmdb::Txn& txn, const PieceStore& records,
     }
     const auto header = decode_header(bytes);
     if (header && checksum_matches(SpoolId{id}, *header, bytes)) {
-      records.replace(txn, SpoolId{id}, bytes);
+      const std::uint64_t needed = bytes.size() + bytes.size() / 16 + kPageBytes;
+      room -= std::min(room, needed);
+      if (room > 0) {
+        records.replace(txn, SpoolId{id}, bytes);
+      }
       highest = id;
     }
   }

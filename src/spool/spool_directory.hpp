@@ -36,6 +36,7 @@ class SpoolDirectory {
   };
   /// Of the file system; zeroes when it cannot be told.
   [[nodiscard]] Space space() const noexcept { return space_of(path_); }
+  [[nodiscard]] static Space space_of(const std::filesystem::path& path) noexcept;
 
   /// Whether LMDB's code means that the disk is full: a short write, too, is EIO to LMDB, so that
   /// the disk itself is asked.
@@ -43,8 +44,6 @@ class SpoolDirectory {
   [[nodiscard]] static bool is_full(int code, const std::filesystem::path& directory) noexcept;
 
  private:
-  [[nodiscard]] static Space space_of(const std::filesystem::path& path) noexcept;
-
   std::filesystem::path path_;
   Fd lock_;
 };

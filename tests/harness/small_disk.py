@@ -5,12 +5,14 @@ from harness.messages import picture
 from harness.ports import free_port
 
 
-def mend_with_too_little_room(stack):
+def mend_with_too_little_room(stack, group_commit="False"):
     """Leaves the mended bridge running, the store in reach. Returns the pictures that had waited, the
     spool's folder, and the command prefix under which that folder is the disk."""
     spool = stack.folder / "disk"
     disk = volumes.on_ext4(spool, stack.folder / "disk.img", 24 << 20)
-    settings = {"SPOOL_DIR": spool, "SPOOL_MIN_FREE_BYTES": "0"}
+    # A commit a message: the snapshot before the newest one, whose meta page is damaged, has nearly
+    # all of them.
+    settings = {"SPOOL_DIR": spool, "SPOOL_MIN_FREE_BYTES": "0", "MQTT_GROUP_COMMIT": group_commit}
     stack.bridge = stack.new_bridge("bridge", disk, **settings,
                                     MINIO_URL=f"127.0.0.1:{free_port()}")  # fmt: skip
     stack.broker.start()

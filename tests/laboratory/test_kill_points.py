@@ -151,6 +151,7 @@ def test_killed_at_its_first_start(lab, point, place, most):
     rounds = lab.rounds(2, 20)
     for number in range(rounds):
         if number > 0:
+            stack.judge.wait_until_all_stored(30)
             stack.bridge.wait_until_spool_is_empty()
             assert stack.bridge.stop() == 0
         stack.bridge.settings["SPOOL_DIR"] = stack.folder / f"spool-{number}"

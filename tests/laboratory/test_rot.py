@@ -129,6 +129,18 @@ def test_mending_on_a_disk_with_too_little_room_carries_over_what_fits(new_stack
     wait_until(lambda: len(stack.judge.verdict().missing) == set_aside, 10, "flow goes on")
 
 
+def test_a_lost_commit_of_many_messages_on_a_disk_with_too_little_room(new_stack):
+    """The damaged meta page may be the only one that knows of them: then they are searched for."""
+    stack = new_stack(MQTT_CLIENT_ID="rot")
+    sent, _, _ = mend_with_too_little_room(stack, group_commit="True")
+    verdict = stack.judge.verdict()
+    set_aside = stack.bridge.metric("spool_account_messages", account="set_aside")
+    assert len(verdict.missing) == set_aside < len(sent), str(verdict)
+    assert not verdict.differing and not verdict.unexpected
+    stack.publisher.send(picture())
+    wait_until(lambda: len(stack.judge.verdict().missing) == set_aside, 10, "flow goes on")
+
+
 @pytest.fixture
 def rot(lab):
     # A fixed client id, since that has lost its notes would come as another client, and the broker
