@@ -32,7 +32,7 @@ struct MqttOptions {
   std::chrono::seconds session_expiry{std::chrono::hours(24 * 30)};
   std::chrono::seconds connect_timeout{10};
   bool group_commit = true;  // one sync for several messages, where the build can (decision 0014)
-  BackoffPolicy backoff;  // between attempts to connect or subscribe
+  BackoffPolicy backoff;     // between attempts to connect or subscribe
 };
 
 }  // namespace m2b
