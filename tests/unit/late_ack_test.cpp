@@ -86,7 +86,11 @@ TEST_SUITE("late_ack") {
     // More than the sockets hold, and the broker does not read.
     client->subscribe(std::vector<std::string>(512, std::string(60'000, 'f')), 1);
     CHECK(eventually([&] { return client->acknowledge(std::vector<paho::Ack>{{1, 1}}) == 0; }));
-    CHECK(broker.expect(Type::subscribe).packet_id() > 0);
+    auto packet = broker.read();
+    while (packet.type == Type::puback) {
+      packet = broker.read();  // that left before the socket was full
+    }
+    CHECK(packet.type == Type::subscribe);
     publish(2, 1);
     CHECK_FALSE(broker.read_within(kQuietMilliseconds));
     CHECK(client->acknowledge(std::vector<paho::Ack>{{2, 1}}) == 1);
