@@ -14,8 +14,9 @@ Command command_of(const BridgeOptions& options, const Address& status, const Ad
                    const std::filesystem::path& folder) {
   Command command;
   command.name = "the bridge";
-  command.arguments = {
-      find_program(options.program, "build the target mqtt-to-blob, or name it with --bridge")};
+  command.arguments = options.prefix;
+  command.arguments.push_back(
+      find_program(options.program, "build the target mqtt-to-blob, or name it with --bridge"));
   command.environment = {
       "BROKER_URL=" + broker.host,
       fmt::format("BROKER_PORT={}", broker.port),
@@ -72,9 +73,9 @@ Bridge::Account Bridge::account() {
   if (!answer || answer->status != 200) {
     throw std::runtime_error("the bridge does not answer for its /metrics");
   }
-  return {sample(answer->body, "stored"), sample(answer->body, "dead_lettered") +
-                                              sample(answer->body, "set_aside") +
-                                              sample(answer->body, "dropped")};
+  return {sample(answer->body, "received"), sample(answer->body, "stored"),
+          sample(answer->body, "dead_lettered") + sample(answer->body, "set_aside") +
+              sample(answer->body, "dropped")};
 }
 
 }  // namespace m2b::bench

@@ -19,6 +19,7 @@ struct BridgeOptions {
   std::string program;
   unsigned uploaders = 4;
   std::vector<std::string> settings;  // further ones, NAME=VALUE
+  std::vector<std::string> prefix;    // of the command, such as strace and its options
 };
 
 /// The daemon under measurement, with a fresh spool.
@@ -31,6 +32,7 @@ class Bridge {
 
   /// What its metrics say of the messages that came since its start.
   struct Account {
+    std::size_t received = 0;
     std::size_t stored = 0;
     std::size_t lost = 0;  // dead letters and what was set aside
   };

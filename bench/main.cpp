@@ -1,5 +1,6 @@
 #include <sysexits.h>
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -16,6 +17,7 @@
 #include "bench/decode_bench.hpp"
 #include "bench/pipeline.hpp"
 #include "bench/put_loop.hpp"
+#include "bench/receive.hpp"
 #include "bench/report.hpp"
 #include "bench/sizes.hpp"
 #include "bench/spool_bench.hpp"
@@ -37,6 +39,7 @@ struct Options {
   std::size_t waiters = 20;
   unsigned put_threads = 0;  // 0: as many as the bridge's uploaders
   double decode_seconds = 1;
+  int sync_delay_ms = 0;
 };
 
 std::string beside_us(const char* name) {
@@ -87,11 +90,11 @@ void add_store(CLI::App& command, Options& options) {
       ->check(CLI::Range(1, 256));
 }
 
-void add_pipeline(CLI::App& command, Options& options) {
+/// Of broker, daemon and publishers.
+void add_bridge(CLI::App& command, Options& options) {
   PipelineRun& run = options.pipeline;
   add_common(command, options);
   add_messages(command, options);
-  add_store(command, options);
   command.add_option("--broker", run.broker, "host:port of a running broker");
   command.add_option("--bridge", run.bridge.program, "the daemon's program")->capture_default_str();
   command.add_option("--uploaders", run.bridge.uploaders, "the daemon's UPLOADER_THREADS")
@@ -115,6 +118,12 @@ void add_pipeline(CLI::App& command, Options& options) {
                   "fewer where they are large")
       ->capture_default_str()
       ->check(CLI::Range(1, 65'000));
+}
+
+void add_pipeline(CLI::App& command, Options& options) {
+  PipelineRun& run = options.pipeline;
+  add_bridge(command, options);
+  add_store(command, options);
   command
       .add_option("--rate", run.rate,
                   "messages per second, and measure latencies; 0: as fast as it goes")
@@ -167,6 +176,14 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   CLI::App& pipeline = *app.add_subcommand("pipeline", "broker to store, through the daemon");
   add_pipeline(pipeline, options);
+  CLI::App& receive =
+      *app.add_subcommand("receive", "broker to disk, through the daemon, with the store away");
+  add_bridge(receive, options);
+  receive
+      .add_option("--sync-delay", options.sync_delay_ms,
+                  "milliseconds that each sync of the disk takes longer, as on an SD card")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 10'000));
   CLI::App& spool = *app.add_subcommand("spool", "messages to disk");
   add_common(spool, options);
   add_messages(spool, options);
@@ -192,6 +209,10 @@ int run(int argc, char** argv) {
   run.put_threads = options.put_threads != 0 ? options.put_threads : run.bridge.uploaders;
   if (pipeline.parsed()) {
     report("pipeline", options, [&](std::size_t size) { return run_pipeline(run, size, stop); });
+  } else if (receive.parsed()) {
+    const std::chrono::milliseconds delay(options.sync_delay_ms);
+    report("receive", options,
+           [&](std::size_t size) { return run_receive(run, size, delay, stop); });
   } else if (spool.parsed()) {
     const SpoolRun spool_run{run.folder, run.messages, options.waiters};
     report("spool", options, [&](std::size_t size) { return run_spool(spool_run, size, stop); });

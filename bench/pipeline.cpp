@@ -3,10 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
-#include <functional>
-#include <future>
 #include <memory>
 #include <stdexcept>
 
@@ -15,7 +12,7 @@
 #include "bench/broker.hpp"
 #include "bench/pictures.hpp"
 #include "bench/progress.hpp"
-#include "bench/publisher.hpp"
+#include "bench/publishers.hpp"
 #include "bench/put_loop.hpp"
 #include "bench/relay.hpp"
 #include "bench/stop.hpp"
@@ -32,79 +29,6 @@ constexpr std::chrono::milliseconds kPoll{20};
 /// millisecond, which would be felt beside few messages.
 constexpr std::chrono::milliseconds kCalmPoll{200};
 constexpr std::chrono::seconds kPatience{60};
-/// Of one publisher without acknowledgement. Paho's thread sleeps for up to a second when a socket
-/// takes no more (it then waits for input alone, seen in 1.3.12), so the socket's buffer, of 4 MiB
-/// at most, must never be full.
-constexpr std::size_t kMaxBytesInFlight = std::size_t{5} << 19;
-
-/// Publishes from several connections at a time, each in a thread of its own.
-class Publishers {
- public:
-  Publishers(const PipelineRun& run, const Address& broker, const std::string& topic,
-             std::size_t picture_bytes, Latencies& latencies, const std::stop_token& stop)
-      : run_(run),
-        latencies_(latencies),
-        picture_(picture_bytes),
-        stop_with_all_(stop, [this] { stop_.request_stop(); }) {
-    const std::size_t in_flight =
-        std::clamp<std::size_t>(kMaxBytesInFlight / picture_.message_bytes(), 1, run.in_flight);
-    for (unsigned i = 0; i < run.publishers; ++i) {
-      const std::string client = fmt::format("mqtt-to-blob-bench-{}-{}", ::getpid(), i);
-      publishers_.push_back(std::make_unique<Publisher>(
-          Publisher::Options{broker, client, topic, run.qos, in_flight}, stop_.get_token()));
-    }
-  }
-
-  /// What is not published yet never will be.
-  ~Publishers() { stop_.request_stop(); }
-  Publishers(const Publishers&) = delete;
-  Publishers& operator=(const Publishers&) = delete;
-
-  void start() {
-    begin_ = Clock::now();
-    for (auto& publisher : publishers_) {
-      threads_.push_back(
-          std::async(std::launch::async, [this, &publisher] { publish_all(*publisher); }));
-    }
-  }
-
-  /// Throws what one of them threw; true when all have ended.
-  [[nodiscard]] bool ended() {
-    return std::all_of(threads_.begin(), threads_.end(), [](std::future<void>& thread) {
-      if (!thread.valid()) return true;
-      if (thread.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return false;
-      thread.get();
-      return true;
-    });
-  }
-
-  [[nodiscard]] Clock::time_point begin() const noexcept { return begin_; }
-
- private:
-  void publish_all(Publisher& publisher) {
-    Picture picture = picture_;
-    for (std::size_t number = next_++; number < run_.messages; number = next_++) {
-      if (run_.rate > 0) {
-        const auto at = begin_ + Seconds(static_cast<double>(number) / run_.rate);
-        if (!sleep_for(at - Clock::now(), stop_.get_token())) throw Interrupted();
-      }
-      latencies_.published(number);
-      publisher.publish(picture.message(number));
-    }
-    publisher.wait_until_acknowledged();
-  }
-
-  const PipelineRun& run_;
-  Latencies& latencies_;
-  const Picture picture_;
-  std::stop_source stop_;
-  std::stop_callback<std::function<void()>> stop_with_all_;
-  std::atomic<std::size_t> next_ = 0;
-  Clock::time_point begin_;
-  std::vector<std::unique_ptr<Publisher>> publishers_;
-  std::vector<std::future<void>> threads_;  // last: they use all of the above
-};
-
 /// Waits until the bridge has stored all that the publishers send, and looks at its memory.
 void wait_until_stored(Publishers& publishers, Bridge& bridge, const PipelineRun& run,
                        PipelineResult& result, const std::stop_token& stop) {

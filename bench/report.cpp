@@ -82,6 +82,20 @@ Json to_json(const PipelineResult& result) {
           {"ratio_to_limit", result.ratio() ? Json(*result.ratio()) : Json()}};
 }
 
+Json to_json(const ReceiveResult& result) {
+  return {{"size_bytes", result.picture_bytes},
+          {"message_bytes", result.message_bytes},
+          {"messages", result.messages},
+          {"sync_delay_ms", result.sync_delay.count()},
+          {"publish_seconds", result.publish_seconds},
+          {"seconds", result.seconds},
+          {"messages_per_second", result.per_second()},
+          {"cpu_seconds_per_1000", {{"bridge", cpu_json(result.bridge_cpu, result.messages)}}},
+          {"bridge_peak_private_bytes", result.peak_private_bytes},
+          {"limit_writes_per_second", result.limit_per_second()},
+          {"ratio_to_limit", result.ratio()}};
+}
+
 Json to_json(const SpoolResult& result) {
   const double limit = rate(result.messages, result.limit_seconds);
   const auto appends = [&](double seconds) {
@@ -139,6 +153,20 @@ std::string table(const std::vector<PipelineResult>& results) {
     }
   }
   return text;
+}
+
+std::string table(const std::vector<ReceiveResult>& results) {
+  std::vector<Row> rows{
+      {"size", "messages", "msg/s", "bare fdatasync/s", "ratio", "bridge CPU", "peak MiB"}};
+  for (const ReceiveResult& one : results) {
+    rows.push_back(
+        {size_text(one.picture_bytes), fmt::format("{}", one.messages),
+         fmt::format("{:.0f}", one.per_second()), fmt::format("{:.0f}", one.limit_per_second()),
+         fmt::format("{:.2f}", one.ratio()), cpu_text(one.bridge_cpu, one.messages),
+         fmt::format("{:.1f}", static_cast<double>(one.peak_private_bytes) / (1 << 20))});
+  }
+  return aligned(rows) +
+         "CPU: user+system seconds per 1,000 messages; peak: the bridge's RssAnon\n";
 }
 
 std::string table(const std::vector<SpoolResult>& results) {

@@ -8,6 +8,7 @@
 
 #include "bench/decode_bench.hpp"
 #include "bench/pipeline.hpp"
+#include "bench/receive.hpp"
 #include "bench/spool_bench.hpp"
 
 namespace m2b::bench {
@@ -24,12 +25,14 @@ struct PutResultRow {
 /// One run as machines read it; times in seconds unless the name says otherwise. What was not
 /// measured is null.
 [[nodiscard]] nlohmann::json to_json(const PipelineResult& result);
+[[nodiscard]] nlohmann::json to_json(const ReceiveResult& result);
 [[nodiscard]] nlohmann::json to_json(const SpoolResult& result);
 [[nodiscard]] nlohmann::json to_json(const DecodeResult& result);
 [[nodiscard]] nlohmann::json to_json(const PutResultRow& result);
 
 /// All runs of one command as people read them.
 [[nodiscard]] std::string table(const std::vector<PipelineResult>& results);
+[[nodiscard]] std::string table(const std::vector<ReceiveResult>& results);
 [[nodiscard]] std::string table(const std::vector<SpoolResult>& results);
 [[nodiscard]] std::string table(const std::vector<DecodeResult>& results);
 [[nodiscard]] std::string table(const std::vector<PutResultRow>& results);

@@ -5,10 +5,13 @@ import os
 import pathlib
 import signal
 import subprocess
+import sys
+from xml.etree import ElementTree
 
 import pytest
 
 from harness.bridge import bridge_binary
+from harness.programs import REPOSITORY
 from harness.waiting import wait_until
 
 
@@ -55,6 +58,39 @@ def test_pipeline_stores_every_message(tmp_path):
     assert set(one["cpu_seconds_per_1000"]) == {"bridge", "broker", "store", "bench"}
     for cpu in one["cpu_seconds_per_1000"].values():
         assert cpu["user"] >= 0 and cpu["system"] >= 0
+
+
+@pytest.mark.parametrize("delay", ["0", "10"])
+def test_receive_counts_what_is_on_disk(tmp_path, delay):
+    (one,) = results(
+        tmp_path, "receive", "--messages", "50", "--size", "1KiB", "--sync-delay", delay
+    )
+    assert (one["size_bytes"], one["messages"], one["sync_delay_ms"]) == (1024, 50, int(delay))
+    assert 0 < one["publish_seconds"] <= one["seconds"]
+    assert one["messages_per_second"] == pytest.approx(50 / one["seconds"])
+    assert one["ratio_to_limit"] == pytest.approx(
+        one["messages_per_second"] / one["limit_writes_per_second"]
+    )
+    if delay != "0":
+        assert one["seconds"] > 0.02, "two syncs of 10 ms, at least"
+        assert one["limit_writes_per_second"] < 100
+
+
+def test_the_published_tables_and_pictures(tmp_path):
+    """With few messages: what they say is not judged, that they can be made is."""
+    script = REPOSITORY / "bench" / "published.py"
+    rows = tmp_path / "results.jsonl"
+    document = tmp_path / "performance.md"
+    document.write_text("before\n<!-- tables of scripts/bench -->\n<!-- end of tables -->\nafter\n")
+    command = [sys.executable, script, "measure", bench_command()[0], rows, "1", "1"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    subprocess.run([sys.executable, script, "document", rows, document], check=True, timeout=30)
+    text = document.read_text()
+    assert text.startswith("before\n") and text.endswith("after\n")
+    assert text.count("| 100KiB |") == 4, text
+    for name in ("throughput.svg", "cpu.svg"):
+        picture = ElementTree.parse(tmp_path / "performance" / name).getroot()
+        assert picture.tag.endswith("svg")
 
 
 @pytest.mark.parametrize("qos", ["0", "1", "2"])
