@@ -105,7 +105,7 @@ std::uint64_t rescue_newer(const lmdb::Txn& txn, const PieceStore& records,
       pieces[piece->id][piece->number] = *std::move(bytes);
     }
   });
-  constexpr std::uint64_t kForTheTrees = std::uint64_t{1} << 20;
+  constexpr std::uint64_t kForTheTrees = std::uint64_t{512} << 10;
   const auto space = SpoolDirectory::space_of(lmdb::folder_of(txn));
   std::uint64_t room = space.total_bytes == 0
                            ? std::numeric_limits<std::uint64_t>::max()
