@@ -2,10 +2,8 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <chrono>
 #include <memory>
-#include <stdexcept>
 
 #include <fmt/format.h>
 
@@ -15,47 +13,16 @@
 #include "bench/publishers.hpp"
 #include "bench/put_loop.hpp"
 #include "bench/relay.hpp"
-#include "bench/stop.hpp"
 #include "bench/temporary_folder.hpp"
-#include "m2b/util/thread.hpp"
+#include "bench/watch.hpp"
 
 namespace m2b::bench {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-using Seconds = std::chrono::duration<double>;
 constexpr std::chrono::milliseconds kPoll{20};
 /// With a rate the end needs no such precision, and a poll costs the bridge a quarter of a
 /// millisecond, which would be felt beside few messages.
 constexpr std::chrono::milliseconds kCalmPoll{200};
-constexpr std::chrono::seconds kPatience{60};
-/// Waits until the bridge has stored all that the publishers send, and looks at its memory.
-void wait_until_stored(Publishers& publishers, Bridge& bridge, const PipelineRun& run,
-                       PipelineResult& result, const std::stop_token& stop) {
-  const Progress progress("stored");
-  auto last_news = Clock::now();
-  bool published = false;
-  while (result.stored < run.messages || !published) {
-    if (!sleep_for(run.rate > 0 ? kCalmPoll : kPoll, stop)) throw Interrupted();
-    if (!published && publishers.ended()) {
-      published = true;
-      result.publish_seconds = Seconds(Clock::now() - publishers.begin()).count();
-    }
-    const Bridge::Account account = bridge.account();
-    if (account.lost > 0) {
-      throw std::runtime_error(fmt::format("{} messages did not become objects", account.lost));
-    }
-    if (account.stored != result.stored || !published) last_news = Clock::now();
-    result.stored = account.stored;
-    result.peak_private_bytes = std::max(result.peak_private_bytes, bridge.private_bytes());
-    progress.show(result.stored, run.messages);
-    if (Clock::now() - last_news > kPatience) {
-      throw std::runtime_error(fmt::format("nothing was stored for {} s; {} of {} are",
-                                           kPatience.count(), result.stored, run.messages));
-    }
-  }
-  result.seconds = Seconds(Clock::now() - publishers.begin()).count();
-}
 
 /// What the four have used so far.
 struct Usage {
@@ -88,8 +55,14 @@ void measure_bridge(const PipelineRun& run, const Store& store, const StoreAcces
 
   const Usage before(bridge, broker, store);
   publishers.start();
-  wait_until_stored(publishers, bridge, run, result, stop);
+  const Watched seen = wait_for_all(
+      publishers, bridge,
+      {"stored", &Bridge::Account::stored, run.messages, run.rate > 0 ? kCalmPoll : kPoll}, stop);
   const Usage after(bridge, broker, store);
+  result.stored = seen.count;
+  result.publish_seconds = seen.publish_seconds;
+  result.seconds = seen.seconds;
+  result.peak_private_bytes = seen.peak_private_bytes;
   result.bridge_cpu = after.bridge - before.bridge;
   result.bench_cpu = after.bench - before.bench;
   result.broker_cpu = difference(after.broker, before.broker);

@@ -2,8 +2,8 @@
 
 #include <unistd.h>
 
-#include <algorithm>
-#include <stdexcept>
+#include <string>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -12,19 +12,12 @@
 #include "bench/broker.hpp"
 #include "bench/latencies.hpp"
 #include "bench/pictures.hpp"
-#include "bench/progress.hpp"
 #include "bench/publishers.hpp"
-#include "bench/stop.hpp"
 #include "bench/temporary_folder.hpp"
-#include "m2b/util/thread.hpp"
+#include "bench/watch.hpp"
 
 namespace m2b::bench {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-using Seconds = std::chrono::duration<double>;
-constexpr std::chrono::milliseconds kPoll{20};
-constexpr std::chrono::seconds kPatience{60};
 
 /// strace delays the daemon's syncs, and stops it for no other call. A commit of LMDB has two: the
 /// second is a write to a descriptor that was opened for that, which strace cannot tell from other
@@ -44,31 +37,6 @@ std::vector<std::string> delaying_prefix(std::chrono::milliseconds delay) {
           "-e",
           fmt::format("inject=fdatasync:delay_exit={}",
                       std::chrono::microseconds(delay).count() * kSyncsOfACommit)};
-}
-
-void wait_until_received(Publishers& publishers, Bridge& bridge, ReceiveResult& result,
-                         const std::stop_token& stop) {
-  const Progress progress("received");
-  std::size_t received = 0;
-  bool published = false;
-  auto last_news = Clock::now();
-  while (received < result.messages || !published) {
-    if (!sleep_for(kPoll, stop)) throw Interrupted();
-    if (!published && publishers.ended()) {
-      published = true;
-      result.publish_seconds = Seconds(Clock::now() - publishers.begin()).count();
-    }
-    const std::size_t before = received;
-    received = bridge.account().received;
-    result.peak_private_bytes = std::max(result.peak_private_bytes, bridge.private_bytes());
-    progress.show(received, result.messages);
-    if (received != before || !published) last_news = Clock::now();
-    if (Clock::now() - last_news > kPatience) {
-      throw std::runtime_error(fmt::format("nothing was received for {} s; {} of {} are",
-                                           kPatience.count(), received, result.messages));
-    }
-  }
-  result.seconds = Seconds(Clock::now() - publishers.begin()).count();
 }
 
 }  // namespace
@@ -92,12 +60,17 @@ ReceiveResult run_receive(const PipelineRun& run, std::size_t picture_bytes,
     Publishers publishers(run, broker.address(), topic, picture_bytes, none, stop);
     const CpuTime before = bridge.cpu();
     publishers.start();
-    wait_until_received(publishers, bridge, result, stop);
+    const Watched seen = wait_for_all(publishers, bridge,
+                                      {"received", &Bridge::Account::received, run.messages}, stop);
+    result.publish_seconds = seen.publish_seconds;
+    result.seconds = seen.seconds;
+    result.peak_private_bytes = seen.peak_private_bytes;
     result.bridge_cpu = bridge.cpu() - before;
   }
   const TemporaryFolder folder(run.folder);
-  result.limit_seconds = bare_writes(folder.path(), picture_bytes, run.messages, stop) +
-                         Seconds(sync_delay).count() * static_cast<double>(run.messages);
+  result.limit_seconds =
+      bare_writes(folder.path(), picture_bytes, run.messages, stop) +
+      std::chrono::duration<double>(sync_delay).count() * static_cast<double>(run.messages);
   return result;
 }
 
