@@ -179,8 +179,7 @@ class Carrier {
 /// Where to go on when the disk had no room for all of it; nothing when it had.
 std::optional<std::uint64_t> fill(const MendingPlan& plan, MDB_env* fresh,
                                   const lmdb::File* damaged) {
-  bool complete = true;
-  std::optional<std::uint64_t> rest;
+  bool disk_was_full = false;
   const HeldBackRoom room(plan.folder);
   if (damaged != nullptr) {
     try {
@@ -191,17 +190,15 @@ std::optional<std::uint64_t> fill(const MendingPlan& plan, MDB_env* fresh,
       if (!SpoolDirectory::is_full(error.code(), plan.folder)) {
         throw;
       }
-      complete = false;
+      disk_was_full = true;
     }
   }
   room.give_back();
+  if (!plan.settle) {
+    return disk_was_full ? std::optional(std::uint64_t{0}) : std::nullopt;
+  }
   lmdb::Txn txn = lmdb::Txn::write(fresh);
-  if (!complete) {
-    rest = plan.interrupt ? plan.interrupt(txn) : 0;
-  }
-  if (plan.settle) {
-    plan.settle(txn, damaged);
-  }
+  const auto rest = plan.settle(txn, damaged, disk_was_full);
   std::move(txn).commit();
   return rest;
 }

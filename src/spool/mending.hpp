@@ -23,12 +23,13 @@ struct MendingPlan {
   std::uint64_t map_bytes;
   std::vector<DatabaseSpec> databases;
   /// Puts right what depends on what could be read; in the last transaction of the fresh
-  /// environment. The damaged file is none where there was nothing to read.
-  std::function<void(const lmdb::Txn& fresh, const lmdb::File* damaged)> settle = nullptr;
-  /// Called before that when the disk had no room for all: makes a clean cut, and says behind which
-  /// id to go on once there is room. It becomes part of the folder's name in `set-aside`, which
+  /// environment. The damaged file is none where there was nothing to read. If the disk was full
+  /// before all had been carried over, it makes a clean cut. Returns behind which id messages wait
+  /// for room, nothing if none do: that becomes part of the folder's name in `set-aside`, which
   /// needs no room; see rest_of().
-  std::function<std::uint64_t(const lmdb::Txn& fresh)> interrupt = nullptr;
+  std::function<std::optional<std::uint64_t>(const lmdb::Txn& fresh, const lmdb::File* damaged,
+                                             bool disk_was_full)>
+      settle = nullptr;
 };
 
 /// Of a folder in `set-aside`: behind which id its records wait for room; nothing when none do.

@@ -4,7 +4,6 @@
 #include <array>
 #include <chrono>
 #include <limits>
-#include <map>
 
 #include "m2b/util/fail_point.hpp"
 #include "m2b/util/log.hpp"
@@ -87,62 +86,79 @@ Found find_records(const lmdb::Txn& txn, const PieceStore& records) {
   return found;
 }
 
-/// Records that came after the last commit that can be read as a whole: no tree leads to them any
-/// more, but ids above `last_id` were never in an older one, so what is found of them is theirs.
-/// Only whole ones with the right checksum are taken, and no more than the disk has room for: the
-/// others stay in the damaged file. Returns the highest id.
-std::uint64_t rescue_newer(const lmdb::Txn& txn, const PieceStore& records,
-                           const lmdb::File& damaged, std::uint64_t last_id) {
-  constexpr std::uint64_t kMostInOneCommit = 1'000'000;
-  std::map<std::uint64_t, std::map<std::uint64_t, std::string>> pieces;  // by id and number
-  damaged.scan([&](std::string_view key, const lmdb::File::Value& value) {
-    const auto piece = PieceStore::piece_of(key);
-    if (!piece || piece->id <= last_id || piece->id - last_id > kMostInOneCommit ||
-        value.bytes > PieceStore::kPieceBytes) {
-      return;
-    }
-    if (auto bytes = damaged.load(value)) {
-      pieces[piece->id][piece->number] = *std::move(bytes);
-    }
+std::optional<Accounts> accounts_in(const lmdb::File& file, lmdb::File::Snapshot snapshot) {
+  std::optional<Accounts> found;
+  file.walk(snapshot, kAccounts, [&](std::string_view, const lmdb::File::Value& value) {
+    const auto bytes = sealed::open(value.in_leaf);
+    found = bytes ? decode(*bytes) : found;
   });
+  return found;
+}
+
+/// The bytes of a record in the environment; none where it has none.
+std::string bytes_of(const lmdb::Txn& txn, const PieceStore& records, SpoolId id) {
+  return records.read_range(txn, id, 0, RecordHeader::kMaxRecordBytes).value_or("");
+}
+
+/// What became of the records that came after the last commit which can be read.
+struct Newer {
+  std::uint64_t highest_id;           // of those found
+  std::optional<std::uint64_t> rest;  // behind which id they wait for room; nothing: none do
+};
+
+/// Brings those with an id above `last_id` into the fresh environment, as far as the disk has room
+/// for them; none if others wait for room already.
+Newer rescue_newer(const lmdb::Txn& txn, const PieceStore& records, const lmdb::File& damaged,
+                   std::uint64_t last_id, std::optional<std::uint64_t> rest) {
   constexpr std::uint64_t kForTheTrees = std::uint64_t{512} << 10;
   const auto space = SpoolDirectory::space_of(lmdb::folder_of(txn));
   std::uint64_t room = space.total_bytes == 0
                            ? std::numeric_limits<std::uint64_t>::max()
                            : space.free_bytes - std::min(space.free_bytes, kForTheTrees);
-  std::uint64_t highest = last_id;
-  for (const auto& [id, parts] : pieces) {
-    std::string bytes;
-    for (const auto& [number, part] : parts) {
-      bytes += part;
+  Newer newer{.highest_id = last_id, .rest = rest};
+  const auto take = [&](SpoolId id, std::string_view, std::size_t bytes, const LoadRecord& load) {
+    const std::uint64_t needed = bytes + bytes / 16 + kPageBytes;
+    const bool is_there = is_intact(id, bytes_of(txn, records, id));
+    if (!is_there && !newer.rest && needed >= room) {
+      newer.rest = newer.highest_id;
     }
-    const auto header = decode_header(bytes);
-    if (header && checksum_matches(SpoolId{id}, *header, bytes)) {
-      const std::uint64_t needed = bytes.size() + bytes.size() / 16 + kPageBytes;
-      room -= std::min(room, needed);
-      if (room > 0) {
-        records.replace(txn, SpoolId{id}, bytes);
-      }
-      highest = id;
+    newer.highest_id = to_number(id);
+    if (!is_there && !newer.rest) {
+      records.replace(txn, id, load().value());
+      room -= needed;
     }
+  };
+  walk_newer_records(damaged, last_id, take);
+  return newer;
+}
+
+/// The disk was full while records were carried over: takes away the last one if only a part of it
+/// was, and returns the last whole one.
+std::uint64_t cut_cleanly(const lmdb::Txn& txn) {
+  const PieceStore records(txn, kRecords);
+  auto last = records.last(txn);
+  if (last && !is_intact(*last, bytes_of(txn, records, *last))) {
+    records.erase(txn, *last);
+    last = records.last(txn);
   }
-  return highest;
+  return last ? to_number(*last) : 0;
 }
 
 /// Makes the accounts of a mended environment right: what was waiting and is not there any more is
-/// set aside.
-void settle_accounts(const lmdb::Txn& txn, const lmdb::File* damaged) {
+/// set aside. `rest` is behind which id the records wait for room so far; returns what it is then.
+std::optional<std::uint64_t> settle_accounts(const lmdb::Txn& txn, const lmdb::File* damaged,
+                                             std::optional<std::uint64_t> rest) {
   const PieceStore records(txn, kRecords);
   const MDB_dbi dbi = lmdb::open_database(txn, kAccounts, MDB_CREATE);
   std::optional<Accounts> kept;
   if (damaged != nullptr) {
-    kept = accounts_of(*damaged, lmdb::File::Snapshot::newest);
-    const bool is_newest = kept && damaged->knows_its_newest();
-    kept = kept ? kept : accounts_of(*damaged, lmdb::File::Snapshot::previous);
-    if (kept && !is_newest) {
-      const std::uint64_t highest = rescue_newer(txn, records, *damaged, kept->last_id);
-      kept->totals.received += highest - kept->last_id;
-      kept->last_id = highest;
+    const FoundAccounts known = accounts_of(*damaged);
+    kept = known.accounts;
+    if (kept && !known.are_newest) {
+      const Newer newer = rescue_newer(txn, records, *damaged, kept->last_id, rest);
+      rest = newer.rest;
+      kept->totals.received += newer.highest_id - kept->last_id;
+      kept->last_id = newer.highest_id;
     }
   }
   const Found found = find_records(txn, records);
@@ -161,39 +177,45 @@ void settle_accounts(const lmdb::Txn& txn, const lmdb::File* damaged) {
   }
   totals.waiting_bytes = found.bytes;
   sealed::put(txn, dbi, kTotalsKey, encode(*kept));
+  return rest;
 }
 
-/// The disk was full while records were carried over: takes away the last one if only a part of it
-/// was, and returns the last whole one.
-std::uint64_t cut_cleanly(const lmdb::Txn& txn) {
-  const PieceStore records(txn, kRecords);
-  auto last = records.last(txn);
-  if (last &&
-      !is_intact(*last,
-                 records.read_range(txn, *last, 0, RecordHeader::kMaxRecordBytes).value_or(""))) {
-    records.erase(txn, *last);
-    last = records.last(txn);
+std::optional<std::uint64_t> settle(const lmdb::Txn& txn, const lmdb::File* damaged,
+                                    bool disk_was_full) {
+  std::optional<std::uint64_t> rest;
+  if (disk_was_full) {
+    rest = cut_cleanly(txn);
   }
-  return last ? to_number(*last) : 0;
+  return settle_accounts(txn, damaged, rest);
 }
 
 }  // namespace
 
-std::optional<Accounts> accounts_of(const lmdb::File& file, lmdb::File::Snapshot snapshot) {
-  std::optional<Accounts> found;
-  file.walk(snapshot, kAccounts, [&](std::string_view, const lmdb::File::Value& value) {
-    const auto bytes = sealed::open(value.in_leaf);
-    found = bytes ? decode(*bytes) : found;
-  });
-  return found;
+FoundAccounts accounts_of(const lmdb::File& file) {
+  if (const auto newest = accounts_in(file, lmdb::File::Snapshot::newest)) {
+    return {.accounts = newest, .are_newest = file.knows_its_newest()};
+  }
+  return {.accounts = accounts_in(file, lmdb::File::Snapshot::previous)};
+}
+
+void walk_all_records(const lmdb::File& file, const TakeRecord& take) {
+  const FoundAccounts found = accounts_of(file);
+  std::uint64_t last_id = found.accounts ? found.accounts->last_id : 0;
+  walk_records(
+      file, [&](SpoolId id, std::string_view beginning, std::size_t bytes, const LoadRecord& load) {
+        last_id = std::max(last_id, to_number(id));
+        take(id, beginning, bytes, load);
+      });
+  if (found.accounts && !found.are_newest) {
+    walk_newer_records(file, last_id, take);
+  }
 }
 
 RecordEnv::RecordEnv(std::filesystem::path directory, std::uint64_t map_bytes)
     : env_({.folder = std::move(directory),
             .map_bytes = map_bytes,
             .databases = {{kRecords, MDB_INTEGERKEY}, {kAccounts, 0}, {kNotes, 0}},
-            .settle = settle_accounts,
-            .interrupt = cut_cleanly}) {
+            .settle = settle}) {
   fail_point("start.records_opened");
 }
 
@@ -203,7 +225,7 @@ RecordEnv::Databases::Databases(const lmdb::Txn& txn, const std::filesystem::pat
       notes(lmdb::open_database(txn, kNotes, MDB_CREATE)) {
   if (!find_accounts(txn, accounts)) {
     if (is_made(folder)) {
-      settle_accounts(txn, nullptr);
+      settle_accounts(txn, nullptr, std::nullopt);
     } else {
       sealed::put(txn, accounts, kTotalsKey, encode({}));
     }

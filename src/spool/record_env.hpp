@@ -13,6 +13,7 @@
 #include "spool/mended_env.hpp"
 #include "spool/piece_store.hpp"
 #include "spool/record_codec.hpp"
+#include "spool/record_walk.hpp"
 
 namespace m2b {
 
@@ -24,8 +25,15 @@ struct Accounts {
 
 /// The accounts in an environment's file that is read without LMDB; nothing where they cannot be
 /// read.
-[[nodiscard]] std::optional<Accounts> accounts_of(const lmdb::File& file,
-                                                  lmdb::File::Snapshot snapshot);
+struct FoundAccounts {
+  std::optional<Accounts> accounts;
+  bool are_newest = false;  // if not, a later commit may have been lost
+};
+[[nodiscard]] FoundAccounts accounts_of(const lmdb::File& file);
+
+/// Every record of such a file that can be found: as walk_records() gives them, and then those that
+/// only a lost commit had.
+void walk_all_records(const lmdb::File& file, const TakeRecord& take);
 
 /// The LMDB environment of the waiting records, with the accounts and notes. Reading from any
 /// thread; one writer at a time. Throws lmdb::Error.

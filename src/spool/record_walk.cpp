@@ -1,9 +1,11 @@
 #include "spool/record_walk.hpp"
 
-#include <cstdint>
+#include <map>
+#include <utility>
 #include <vector>
 
 #include "spool/piece_store.hpp"
+#include "spool/record_codec.hpp"
 
 namespace m2b {
 namespace {
@@ -11,75 +13,88 @@ namespace {
 /// Enough for the header and a topic of ordinary length.
 constexpr std::uint64_t kBeginningBytes = 4000;
 
-/// Puts pieces that come in the order of their keys together.
-class Assembly {
+/// A piece of a record, which stays when the walk goes on.
+class FoundPiece {
  public:
-  Assembly(const lmdb::File& file, const TakeRecord& take) : file_(file), take_(take) {}
+  explicit FoundPiece(const lmdb::File::Value& value) : value_(value), in_leaf_(value.in_leaf) {}
 
-  void add(std::string_view key, const lmdb::File::Value& value) {
-    const auto piece = PieceStore::piece_of(key);
-    if (!piece) {
-      return;
-    }
-    if (!pieces_.empty() && piece->id != id_) {
-      finish();
-    }
-    id_ = piece->id;
-    pieces_.push_back(value);
-    if (value.page == 0) {
-      in_leaf_.emplace_back(value.in_leaf);  // the page is gone when the walk goes on
-    } else {
-      in_leaf_.emplace_back();
-    }
-  }
+  [[nodiscard]] std::uint64_t bytes() const noexcept { return value_.bytes; }
 
-  void finish() {
-    if (pieces_.empty()) {
-      return;
-    }
-    std::size_t bytes = 0;
-    for (const lmdb::File::Value& piece : pieces_) {
-      bytes += piece.bytes;
-    }
-    take_(SpoolId{id_}, load(0, kBeginningBytes).value_or(""), bytes,
-          [this] { return load_all(); });
-    pieces_.clear();
-    in_leaf_.clear();
+  [[nodiscard]] std::optional<std::string> load(const lmdb::File& file,
+                                                std::uint64_t max_bytes) const {
+    return value_.page == 0 ? in_leaf_.substr(0, max_bytes) : file.load(value_, max_bytes);
   }
 
  private:
-  [[nodiscard]] std::optional<std::string> load(std::size_t index, std::uint64_t max_bytes) const {
-    return pieces_[index].page == 0 ? in_leaf_[index].substr(0, max_bytes)
-                                    : file_.load(pieces_[index], max_bytes);
-  }
-
-  [[nodiscard]] std::optional<std::string> load_all() const {
-    std::string all;
-    for (std::size_t i = 0; i < pieces_.size(); ++i) {
-      const auto bytes = load(i, PieceStore::kPieceBytes);
-      if (!bytes) {
-        return std::nullopt;
-      }
-      all += *bytes;
-    }
-    return all;
-  }
-
-  const lmdb::File& file_;
-  const TakeRecord& take_;
-  std::uint64_t id_ = 0;
-  std::vector<lmdb::File::Value> pieces_;
-  std::vector<std::string> in_leaf_;
+  lmdb::File::Value value_;
+  std::string in_leaf_;  // value_.in_leaf is a view of a page that is gone
 };
+
+/// A record's pieces by number.
+using FoundRecord = std::map<std::uint64_t, FoundPiece>;
+
+std::optional<std::string> load_all(const lmdb::File& file, const FoundRecord& record) {
+  std::string all;
+  for (const auto& [number, piece] : record) {
+    const auto bytes = piece.load(file, PieceStore::kPieceBytes);
+    if (!bytes) {
+      return std::nullopt;
+    }
+    all += *bytes;
+  }
+  return all;
+}
+
+void give(const lmdb::File& file, std::uint64_t id, const FoundRecord& record,
+          const TakeRecord& take) {
+  std::size_t bytes = 0;
+  for (const auto& [number, piece] : record) {
+    bytes += piece.bytes();
+  }
+  take(SpoolId{id}, record.begin()->second.load(file, kBeginningBytes).value_or(""), bytes,
+       [&] { return load_all(file, record); });
+}
 
 }  // namespace
 
 void walk_records(const lmdb::File& file, const TakeRecord& take) {
-  Assembly assembly(file, take);
-  file.walk(
-      lmdb::File::Snapshot::newest, "records",
-      [&](std::string_view key, const lmdb::File::Value& value) { assembly.add(key, value); });
-  assembly.finish();
+  std::uint64_t id = 0;
+  FoundRecord record;
+  const auto finish = [&] {
+    if (!record.empty()) {
+      give(file, id, record, take);
+      record.clear();
+    }
+  };
+  file.walk(lmdb::File::Snapshot::newest, "records",
+            [&](std::string_view key, const lmdb::File::Value& value) {
+              if (const auto piece = PieceStore::piece_of(key)) {
+                if (piece->id != id) {
+                  finish();
+                }
+                id = piece->id;
+                record.insert_or_assign(piece->number, FoundPiece(value));
+              }
+            });
+  finish();
+}
+
+void walk_newer_records(const lmdb::File& file, std::uint64_t last_id, const TakeRecord& take) {
+  constexpr std::uint64_t kMostInOneCommit = 1'000'000;
+  std::map<std::uint64_t, FoundRecord> found;
+  file.scan([&](std::string_view key, const lmdb::File::Value& value) {
+    const auto piece = PieceStore::piece_of(key);
+    if (piece && piece->id > last_id && piece->id - last_id <= kMostInOneCommit &&
+        value.bytes <= PieceStore::kPieceBytes) {
+      found[piece->id].insert_or_assign(piece->number, FoundPiece(value));
+    }
+  });
+  for (const auto& [id, record] : found) {
+    const auto raw = load_all(file, record);
+    if (raw && is_intact(SpoolId{id}, *raw)) {
+      give(file, id, record, take);
+    }
+  }
 }
 
 }  // namespace m2b

@@ -13,7 +13,6 @@
 #include "spool/lmdb_file.hpp"
 #include "spool/mending.hpp"
 #include "spool/record_env.hpp"
-#include "spool/record_walk.hpp"
 #include "spool/spool_directory.hpp"
 
 namespace m2b {
@@ -56,7 +55,7 @@ void take_back(RecordEnv& records, const fs::path& folder, std::uint64_t after,
       bytes_in_batch = 0;
     }
   };
-  walk_records(file, [&](SpoolId id, std::string_view, std::size_t, const auto& load) {
+  walk_all_records(file, [&](SpoolId id, std::string_view, std::size_t, const auto& load) {
     if (to_number(id) <= after) {
       return;
     }

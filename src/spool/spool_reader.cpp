@@ -46,8 +46,7 @@ class SpoolReader::Impl {
   }
 
   [[nodiscard]] std::optional<SpoolTotals> totals() const {
-    const auto accounts =
-        records_ ? accounts_of(*records_, File::Snapshot::newest) : std::optional<Accounts>();
+    const auto accounts = records_ ? accounts_of(*records_).accounts : std::nullopt;
     return accounts ? std::optional(accounts->totals) : std::nullopt;
   }
 
@@ -55,12 +54,12 @@ class SpoolReader::Impl {
     if (!records_) {
       return;
     }
-    walk_records(*records_,
-                 [&](SpoolId id, std::string_view beginning, std::size_t bytes, const Load& load) {
-                   RecordInfo record = describe_record(id, beginning);
-                   record.bytes = bytes;
-                   visit(record, load);
-                 });
+    walk_all_records(*records_, [&](SpoolId id, std::string_view beginning, std::size_t bytes,
+                                    const Load& load) {
+      RecordInfo record = describe_record(id, beginning);
+      record.bytes = bytes;
+      visit(record, load);
+    });
   }
 
   void each_letter(const VisitLetter& visit) const {

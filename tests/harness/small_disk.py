@@ -10,8 +10,8 @@ def mend_with_too_little_room(stack, group_commit="False"):
     spool's folder, and the command prefix under which that folder is the disk."""
     spool = stack.folder / "disk"
     disk = volumes.on_ext4(spool, stack.folder / "disk.img", 24 << 20)
-    # A commit a message: the snapshot before the newest one, whose meta page is damaged, has nearly
-    # all of them.
+    # With a commit a message the snapshot before the newest one has nearly all of them. Otherwise the
+    # many of the newest commit are found by a search where its meta page is the damaged one.
     settings = {"SPOOL_DIR": spool, "SPOOL_MIN_FREE_BYTES": "0", "MQTT_GROUP_COMMIT": group_commit}
     stack.bridge = stack.new_bridge("bridge", disk, **settings,
                                     MINIO_URL=f"127.0.0.1:{free_port()}")  # fmt: skip

@@ -198,7 +198,7 @@ def damage(path, dice_bytes):
 
 
 def test_verify_and_export_of_a_damaged_spool_change_nothing(new_stack):
-    # A commit a message: the one before the newest, whose meta page is damaged, has two of them.
+    # A commit a message: the picture that is damaged is in a tree that is left.
     stack = new_stack(MQTT_GROUP_COMMIT="False")
     tools = Tools(stack.bridge)
     stack.broker.start()
@@ -228,9 +228,10 @@ def test_verify_and_export_of_a_damaged_spool_change_nothing(new_stack):
     assert told["set_aside_files"] and told["accounts"]["waiting"] == 3
 
 
-def test_repair_takes_back_what_a_full_disk_left(new_stack):
+@pytest.mark.parametrize("group_commit", ["False", "True"])
+def test_repair_takes_back_what_a_full_disk_left(new_stack, group_commit):
     stack = new_stack(MQTT_CLIENT_ID="repair")
-    sent, spool, disk = mend_with_too_little_room(stack)
+    sent, spool, disk = mend_with_too_little_room(stack, group_commit)
     left = stack.bridge.metric("spool_account_messages", account="set_aside")
     assert 0 < left < len(sent)
     assert stack.bridge.stop() == 0

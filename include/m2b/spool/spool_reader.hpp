@@ -37,7 +37,7 @@ class SpoolReader {
 
   /// Nothing where the accounts cannot be read.
   [[nodiscard]] std::optional<SpoolTotals> totals() const;
-  /// In the order of their ids; of the newest commit.
+  /// In the order of their ids; of the newest commit, and those of one that was lost.
   void each_record(const VisitRecord& visit) const;
   void each_letter(const VisitLetter& visit) const;
   /// What is wrong with the database files, for a person; their records aside.
