@@ -17,7 +17,7 @@ namespace m2b::bench {
 
 struct BridgeOptions {
   std::string program;
-  unsigned uploaders = 4;
+  unsigned uploaders = 0;
   std::vector<std::string> settings;  // further ones, NAME=VALUE
   std::vector<std::string> prefix;    // of the command, such as strace and its options
 };

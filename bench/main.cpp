@@ -37,7 +37,7 @@ struct Options {
   std::string json;  // a path, or - for stdout
   PipelineRun pipeline;
   std::size_t waiters = 20;
-  unsigned put_threads = 0;  // 0: as many as the bridge's uploaders
+  unsigned put_threads = 0;  // 0: as many as the bridge has
   double decode_seconds = 1;
   int sync_delay_ms = 0;
 };
@@ -86,7 +86,7 @@ void add_store(CLI::App& command, Options& options) {
       ->capture_default_str();
   command
       .add_option("--put-threads", options.put_threads,
-                  "threads of the bare PUTs (default: as many as uploaders)")
+                  "threads of the bare PUTs (default: as many as uploaders, or 16)")
       ->check(CLI::Range(1, 256));
 }
 
@@ -99,7 +99,7 @@ void add_bridge(CLI::App& command, Options& options) {
   command.add_option("--bridge", run.bridge.program, "the daemon's program")->capture_default_str();
   command.add_option("--uploaders", run.bridge.uploaders, "the daemon's UPLOADER_THREADS")
       ->capture_default_str()
-      ->check(CLI::Range(1, 256));
+      ->check(CLI::Range(0, 256));
   command.add_option("--set", run.bridge.settings, "NAME=VALUE: a further setting of the daemon")
       ->check([](const std::string& text) -> std::string {
         return text.find('=') != std::string::npos
@@ -206,7 +206,9 @@ int run(int argc, char** argv) {
   }
 
   PipelineRun& run = options.pipeline;
-  run.put_threads = options.put_threads != 0 ? options.put_threads : run.bridge.uploaders;
+  constexpr unsigned kFillMinio = 16;
+  const unsigned uploaders = run.bridge.uploaders != 0 ? run.bridge.uploaders : kFillMinio;
+  run.put_threads = options.put_threads != 0 ? options.put_threads : uploaders;
   if (pipeline.parsed()) {
     report("pipeline", options, [&](std::size_t size) { return run_pipeline(run, size, stop); });
   } else if (receive.parsed()) {

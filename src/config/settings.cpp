@@ -218,12 +218,12 @@ std::vector<Setting> pipeline_settings() {
        .apply = [](Config& c,
                    Text t) { return store(config::parse_number(t, 1, 64), c.pipeline.decoders); }},
       {.name = "UPLOADER_THREADS",
-       .default_text = "4",
-       .allowed = "a number from 1 to 256",
-       .help = "Threads that upload, each with a connection of its own.",
+       .default_text = "0",
+       .allowed = "a number up to 256; 0: finds it out by itself, from 4 to 128",
+       .help = "Threads that upload at a time, each with a connection of its own.",
        .apply =
            [](Config& c, Text t) {
-             return store(config::parse_number(t, 1, 256), c.pipeline.uploaders);
+             return store(config::parse_number(t, 0, 256), c.pipeline.uploaders);
            }},
       {.name = "IN_FLIGHT_BYTES",
        .default_text = "32MiB",

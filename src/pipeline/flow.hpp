@@ -50,6 +50,7 @@ class Flow {
 
   /// Uploaders: the next object, oldest first; nothing when closed.
   [[nodiscard]] std::optional<UploadJob> next_object() { return upload_queue_.pop(); }
+  [[nodiscard]] bool objects_wait() const noexcept { return upload_queue_.has_items(); }
   void stored(const UploadJob& job);
   void rejected(const UploadJob& job, const Rejection& rejection);
   /// At the end of the line, so that an object's own fault does not keep the others from being

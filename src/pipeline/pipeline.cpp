@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <condition_variable>
 #include <stop_token>
 #include <thread>
 #include <utility>
@@ -13,7 +12,7 @@
 #include "pipeline/feeder.hpp"
 #include "pipeline/flow.hpp"
 #include "pipeline/letter_sender.hpp"
-#include "pipeline/upload_worker.hpp"
+#include "pipeline/uploader_pool.hpp"
 
 namespace m2b {
 
@@ -49,17 +48,14 @@ class Pipeline::Impl {
         make_store_(std::move(make_store)),
         flow_(options, spool),
         feeder_(options, spool, flow_),
-        letter_sender_(options.dead_letter_prefix, spool, flow_) {}
+        letter_sender_(options.dead_letter_prefix, spool, flow_),
+        uploaders_(options, flow_, make_store_, upload_stop()) {}
 
   ~Impl() { stop(std::chrono::milliseconds(0)); }
 
   /// From the sink to the source, so that nobody pushes before somebody pops.
   void start() {
-    uploaders_running_ = options_.uploaders;
-    for (std::size_t i = 0; i < options_.uploaders; ++i) {
-      threads_.push_back(start_thread(fmt::format("upload-{}", i),
-                                      [this, i](const std::stop_token&) { run_uploader(i); }));
-    }
+    uploaders_.start();
     for (std::size_t i = 0; i < options_.decoders; ++i) {
       threads_.push_back(start_thread(fmt::format("decode-{}", i), [this](const std::stop_token&) {
         DecodeWorker(options_, spool_, flow_).run(begin_nothing_.get_token());
@@ -67,7 +63,7 @@ class Pipeline::Impl {
     }
     if (!options_.dead_letter_prefix.empty()) {
       threads_.push_back(start_thread("letter-sender", [this](const std::stop_token&) {
-        letter_sender_.run(make_store_(), {begin_nothing_.get_token(), abort_.get_token()});
+        letter_sender_.run(make_store_(), upload_stop());
       }));
     }
     threads_.push_back(start_thread(
@@ -77,39 +73,29 @@ class Pipeline::Impl {
   void stop(std::chrono::milliseconds finish_within) {
     begin_nothing_.request_stop();
     flow_.close();
-    {
-      std::unique_lock lock(mutex_);
-      uploader_ended_.wait_for(lock, finish_within, [this] { return uploaders_running_ == 0; });
-    }
+    uploaders_.wait_until_idle(finish_within);
     abort_.request_stop();
+    uploaders_.join();
     threads_.clear();  // joins
   }
 
   [[nodiscard]] Flow& flow() noexcept { return flow_; }
+  [[nodiscard]] std::size_t upload_slots() const { return uploaders_.slots(); }
 
  private:
-  void run_uploader(std::size_t index) {
-    UploadWorker worker(flow_, make_store_(), {begin_nothing_.get_token(), abort_.get_token()});
-    if (index == 0) {
-      worker.prepare_bucket();
-    }
-    worker.run();
-    const std::lock_guard lock(mutex_);
-    --uploaders_running_;
-    uploader_ended_.notify_all();
+  [[nodiscard]] UploadStop upload_stop() const {
+    return {begin_nothing_.get_token(), abort_.get_token()};
   }
 
   const PipelineOptions& options_;
   Spool& spool_;
   const StoreFactory make_store_;
+  std::stop_source begin_nothing_;
+  std::stop_source abort_;
   Flow flow_;
   Feeder feeder_;
   LetterSender letter_sender_;
-  std::stop_source begin_nothing_;
-  std::stop_source abort_;
-  std::mutex mutex_;  // guards uploaders_running_
-  std::condition_variable uploader_ended_;
-  std::size_t uploaders_running_ = 0;
+  UploaderPool uploaders_;
   std::vector<std::jthread> threads_;
 };
 
@@ -123,6 +109,8 @@ void Pipeline::start() { impl_->start(); }
 void Pipeline::stop(std::chrono::milliseconds finish_within) { impl_->stop(finish_within); }
 
 const PipelineStats& Pipeline::stats() const noexcept { return impl_->flow().stats(); }
+
+std::size_t Pipeline::upload_slots() const { return impl_->upload_slots(); }
 
 StoreState Pipeline::store_state() const { return impl_->flow().gate().state(); }
 

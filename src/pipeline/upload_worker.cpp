@@ -41,20 +41,36 @@ void UploadWorker::prepare_bucket() {
 }
 
 void UploadWorker::run() {
-  while (auto job = flow_.next_object()) {
-    const auto pass = flow_.gate().enter(stop_.begin_nothing);
-    if (!pass) {
+  while (slots_.take(stop_.begin_nothing)) {
+    const auto ended = upload_next();
+    slots_.give_back(ended.value_or(ConcurrencyLimit::Ended{}));
+    if (!ended) {
       return;
     }
-    const PutResult result = put(*job);
-    // One that came round again has failed for reasons of its own before: unless it was the probe,
-    // its next failure says nothing about the store.
-    if (pass->probe || job->postponements == 0 || result.outcome == PutOutcome::stored) {
-      flow_.gate().report(*pass, result);
-    }
-    flow_.stats().count_upload(result.outcome);
-    settle(*std::move(job), result, *pass);
   }
+}
+
+std::optional<ConcurrencyLimit::Ended> UploadWorker::upload_next() {
+  auto job = flow_.next_object();
+  const auto pass = job ? flow_.gate().enter(stop_.begin_nothing) : std::nullopt;
+  if (!pass) {
+    return std::nullopt;
+  }
+  const PutResult result = put(*job);
+  // One that came round again has failed for reasons of its own before: unless it was the probe,
+  // its next failure says nothing about the store.
+  const bool tells_of_store =
+      pass->probe || job->postponements == 0 || result.outcome == PutOutcome::stored;
+  if (tells_of_store) {
+    flow_.gate().report(*pass, result);
+  }
+  flow_.stats().count_upload(result.outcome);
+  const ConcurrencyLimit::Ended ended{
+      .bytes = job->object->body.size(),
+      .failed = tells_of_store && result.outcome == PutOutcome::retry_later,
+      .others_wait = flow_.objects_wait()};
+  settle(*std::move(job), result, *pass);
+  return ended;
 }
 
 void UploadWorker::settle(UploadJob job, const PutResult& result, const StoreGate::Pass& pass) {

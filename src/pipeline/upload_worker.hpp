@@ -1,10 +1,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <stop_token>
 
 #include "m2b/upload/object_store.hpp"
 #include "pipeline/flow.hpp"
+#include "pipeline/upload_slots.hpp"
 
 namespace m2b {
 
@@ -18,8 +20,8 @@ struct UploadStop {
 class UploadWorker {
  public:
   /// The references outlive the worker.
-  UploadWorker(Flow& flow, std::unique_ptr<ObjectStore> store, UploadStop stop)
-      : flow_(flow), store_(std::move(store)), stop_(std::move(stop)) {}
+  UploadWorker(Flow& flow, UploadSlots& slots, std::unique_ptr<ObjectStore> store, UploadStop stop)
+      : flow_(flow), slots_(slots), store_(std::move(store)), stop_(std::move(stop)) {}
 
   /// Makes sure that the bucket is there, before the first picture comes; while the store is away
   /// it tries until somebody has found it well.
@@ -29,11 +31,14 @@ class UploadWorker {
   void run();
 
  private:
+  /// The next object and what became of it; nothing when the flow is closed or we are stopping.
+  [[nodiscard]] std::optional<ConcurrencyLimit::Ended> upload_next();
   void settle(UploadJob job, const PutResult& result, const StoreGate::Pass& pass);
   void retry(UploadJob job, const PutResult& result);
   [[nodiscard]] PutResult put(const UploadJob& job);
 
   Flow& flow_;
+  UploadSlots& slots_;
   std::unique_ptr<ObjectStore> store_;
   UploadStop stop_;
 };

@@ -163,6 +163,8 @@ void add_pipeline(Families& families, const Pipeline& pipeline) {
   for (const DeadLetterReason reason : kDeadLetterReasons) {
     families.add(stats.dead_letters(reason), {{"reason", std::string(to_string(reason))}});
   }
+  families.gauge("upload_slots", "Uploads that may run at a time.",
+                 static_cast<double>(pipeline.upload_slots()));
   families.gauge("store_reachable", "1 when the store took the last upload or check.",
                  pipeline.store_state() == StoreState::reachable ? 1 : 0);
 }

@@ -150,7 +150,7 @@ def test_every_mistake_of_the_configuration_is_told_at_once(new_stack, arguments
         BROKER_URL=None, BROKER_PORT="70000", TOPIC="ia/#/x", MINIO_SECURE="perhaps",
         MINIO_URL="10.0.0.5", BUCKET_NAME="Bad_Name", LOGGING_LEVEL="LOUD", MQTT_QOS="3",
         MQTT_VERSION="4", SPOOL_MAX_BYTES="many", SHUTDOWN_TIMEOUT="soon", STATUS_ADDRESS="nowhere",
-        MINIO_SECRET_KEY="canary-of-the-secret", UPLOADER_THREADS="0",
+        MINIO_SECRET_KEY="canary-of-the-secret", UPLOADER_THREADS="257",
     )  # fmt: skip
     assert run.returncode == 78, run
     told = run.stderr
@@ -159,7 +159,7 @@ def test_every_mistake_of_the_configuration_is_told_at_once(new_stack, arguments
         ("MINIO_SECURE", "perhaps"), ("MINIO_URL", "10.0.0.5"), ("BUCKET_NAME", "Bad_Name"),
         ("LOGGING_LEVEL", "LOUD"), ("MQTT_QOS", "3"), ("MQTT_VERSION", "4"),
         ("SPOOL_MAX_BYTES", "many"), ("SHUTDOWN_TIMEOUT", "soon"), ("STATUS_ADDRESS", "nowhere"),
-        ("UPLOADER_THREADS", "0"),
+        ("UPLOADER_THREADS", "257"),
     ]:  # fmt: skip
         lines = [line for line in told.splitlines() if name in line]
         assert lines, f"{name} is not told:\n{told}"

@@ -24,6 +24,7 @@ FAMILIES = {
     "dead_letters_total": "counter",
     "broker_connected": "gauge",
     "store_reachable": "gauge",
+    "upload_slots": "gauge",
 }
 TOPIC = "ia/rawImage/a/b"
 

@@ -388,7 +388,7 @@ TEST_SUITE("config") {
         {"DEAD_LETTER_PREFIX", {"/bad/", "a//b", "../", "a\x01", std::string(513, 'a')}},
         {"MAX_MESSAGE_BYTES", {"0", "268435456", "256MiB"}},
         {"DECODER_THREADS", {"0", "65"}},
-        {"UPLOADER_THREADS", {"0", "257"}},
+        {"UPLOADER_THREADS", {"-1", "257"}},
         {"IN_FLIGHT_BYTES", {"0", "1MB", "1048575"}},
         {"S3_REGION", {"us east", "1a", "a/b", "-"}},
         {"STORE_CONNECT_TIMEOUT", {"99ms", "601s"}},

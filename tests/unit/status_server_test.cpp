@@ -135,6 +135,7 @@ TEST_SUITE("status_server") {
     CHECK(has("mqtt_to_blob_upload_seconds_count 1"));
     CHECK(has("mqtt_to_blob_uploaded_bytes_total 3"));
     CHECK(has("mqtt_to_blob_store_reachable 1"));
+    CHECK(has("mqtt_to_blob_upload_slots 4"));
     CHECK(has("mqtt_to_blob_broker_connected 0"));
     CHECK(has("# TYPE mqtt_to_blob_spool_commit_seconds histogram"));
   }

@@ -84,6 +84,8 @@ class Pipeline {
 
   [[nodiscard]] const PipelineStats& stats() const noexcept;
   [[nodiscard]] StoreState store_state() const;
+  /// How many uploads may run at a time at the moment.
+  [[nodiscard]] std::size_t upload_slots() const;
 
  private:
   class Impl;

@@ -53,6 +53,9 @@ class BoundedQueue {
     return item;
   }
 
+  /// Whether there were items a moment ago.
+  [[nodiscard]] bool has_items() const noexcept { return filled_slots_.availableApprox() > 0; }
+
   /// Idempotent; from any thread.
   void close() noexcept {
     if (!closed_.exchange(true, std::memory_order_acq_rel)) {

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "m2b/pipeline/options.hpp"
+#include "m2b/pipeline/pipeline.hpp"
+#include "pipeline/flow.hpp"
+#include "pipeline/upload_slots.hpp"
+#include "pipeline/upload_worker.hpp"
+
+namespace m2b {
+
+/// The uploader threads, as many as there were ever slots for. Those that have no slot at the
+/// moment sleep.
+class UploaderPool {
+ public:
+  /// The references outlive the pool.
+  UploaderPool(const PipelineOptions& options, Flow& flow, const Pipeline::StoreFactory& make_store,
+               UploadStop stop);
+  /// Joins; both stop tokens have been requested by then.
+  ~UploaderPool() { join(); }
+  UploaderPool(const UploaderPool&) = delete;
+  UploaderPool& operator=(const UploaderPool&) = delete;
+
+  void start();
+  /// After `begin_nothing`: until all have ended, or `patience` is over.
+  void wait_until_idle(std::chrono::milliseconds patience);
+  /// After `abort`. Idempotent.
+  void join();
+
+  /// How many may upload at a time.
+  [[nodiscard]] std::size_t slots() const { return slots_.count(); }
+
+ private:
+  void grow_to(std::size_t threads);
+  void run(bool prepares_bucket);
+
+  Flow& flow_;
+  const Pipeline::StoreFactory& make_store_;
+  const UploadStop stop_;
+  UploadSlots slots_;
+  std::mutex mutex_;  // guards the fields below
+  std::condition_variable ended_;
+  std::size_t running_ = 0;
+  std::vector<std::jthread> threads_;
+};
+
+}  // namespace m2b
