@@ -46,7 +46,7 @@ void ConcurrencyLimit::note(const Ended& ended, Time now) noexcept {
     }
     return;
   }
-  work_ += ended.bytes + kWorkOfAnObject;
+  work_ += ended.bytes + ended.objects * kWorkOfAnObject;
   const Seconds took = now - *began_;
   if (took >= kShortestWindow && ended_ >= kRoundsInWindow * limit_) {
     const std::size_t limit = limit_;

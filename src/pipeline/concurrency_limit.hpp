@@ -21,7 +21,8 @@ class ConcurrencyLimit {
 
   /// An upload that ended.
   struct Ended {
-    std::uint64_t bytes = 0;   // of the body
+    std::size_t objects = 1;
+    std::uint64_t bytes = 0;   // of their bodies
     bool failed = false;       // the store was away or busy
     bool others_wait = false;  // there was another object to go on with
   };

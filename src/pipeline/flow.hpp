@@ -50,7 +50,9 @@ class Flow {
 
   /// Uploaders: the next object, oldest first; nothing when closed.
   [[nodiscard]] std::optional<UploadJob> next_object() { return upload_queue_.pop(); }
-  [[nodiscard]] bool objects_wait() const noexcept { return upload_queue_.has_items(); }
+  /// One that is there now.
+  [[nodiscard]] std::optional<UploadJob> next_object_at_once() { return upload_queue_.try_pop(); }
+  [[nodiscard]] std::size_t objects_waiting() const noexcept { return upload_queue_.size(); }
   void stored(const UploadJob& job);
   void rejected(const UploadJob& job, const Rejection& rejection);
   /// At the end of the line, so that an object's own fault does not keep the others from being

@@ -44,6 +44,7 @@ struct UploadJob {
   std::uint32_t postponements = 0;
   OwnFailures failures;
   int attempts = 0;                // in this round
+  bool alone = false;              // was in a batch that failed
   std::unique_ptr<Object> object;  // none: it gave up its memory and has to be read again
 };
 

@@ -26,6 +26,7 @@ class UploadSlots {
   /// Gives it back, with what was done in it.
   void give_back(const ConcurrencyLimit::Ended& ended);
 
+  /// How many uploads may run at a time.
   [[nodiscard]] std::size_t count() const;
 
  private:

@@ -1,5 +1,6 @@
 #include "pipeline/upload_worker.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -18,6 +19,11 @@ constexpr int kFinalOwnFailures = 6;
 /// Attempts of one that comes round again, until its turn is over: the others that wait for theirs
 /// would never have it.
 constexpr int kMaxAttemptsInTurn = 3;
+
+/// A batch costs two round trips; fewer objects are faster on their own.
+constexpr std::size_t kLeastInBatch = 8;
+constexpr std::size_t kMostInBatch = 200;
+constexpr std::size_t kBatchBytes = std::size_t{2} << 20;
 
 Rejection rejection_of(const PutResult& result) {
   return {DeadLetterReason::rejected_by_store, result.code + ": " + result.detail};
@@ -56,20 +62,103 @@ std::optional<ConcurrencyLimit::Ended> UploadWorker::upload_next() {
   if (!pass) {
     return std::nullopt;
   }
-  const PutResult result = put(*job);
+  if (pass->probe || !fits_batch(*job)) {
+    return upload(*std::move(job), *pass);
+  }
+  Batch batch = fill_batch(*std::move(job));
+  ConcurrencyLimit::Ended ended = batch.jobs.size() == 1
+                                      ? upload(std::move(batch.jobs.front()), *pass)
+                                      : upload(std::move(batch.jobs), *pass);
+  if (batch.does_not_fit) {
+    const auto next_pass = flow_.gate().enter(stop_.begin_nothing);
+    if (!next_pass) {
+      return std::nullopt;
+    }
+    const ConcurrencyLimit::Ended alone = upload(*std::move(batch.does_not_fit), *next_pass);
+    ended.objects += alone.objects;
+    ended.bytes += alone.bytes;
+    ended.failed = ended.failed || alone.failed;
+  }
+  return ended;
+}
+
+ConcurrencyLimit::Ended UploadWorker::upload(UploadJob job, const StoreGate::Pass& pass) {
+  const PutResult result = put(job);
   // One that came round again has failed for reasons of its own before: unless it was the probe,
   // its next failure says nothing about the store.
   const bool tells_of_store =
-      pass->probe || job->postponements == 0 || result.outcome == PutOutcome::stored;
+      pass.probe || job.postponements == 0 || result.outcome == PutOutcome::stored;
   if (tells_of_store) {
-    flow_.gate().report(*pass, result);
+    flow_.gate().report(pass, result);
   }
   flow_.stats().count_upload(result.outcome);
   const ConcurrencyLimit::Ended ended{
-      .bytes = job->object->body.size(),
+      .bytes = job.object->body.size(),
       .failed = tells_of_store && result.outcome == PutOutcome::retry_later,
-      .others_wait = flow_.objects_wait()};
-  settle(*std::move(job), result, *pass);
+      .others_wait = flow_.objects_waiting() > 0};
+  settle(std::move(job), result, pass);
+  return ended;
+}
+
+bool UploadWorker::fits_batch(const UploadJob& job) const {
+  return may_batch_ && !job.alone && job.postponements == 0 && store_->takes_batches() &&
+         store_->fits_batch(*job.object);
+}
+
+UploadWorker::Batch UploadWorker::fill_batch(UploadJob first) {
+  const std::size_t share = flow_.objects_waiting() / slots_.count() + 1;
+  Batch batch;
+  std::size_t bytes = first.object->body.size();
+  batch.jobs.push_back(std::move(first));
+  if (share < kLeastInBatch) {
+    return batch;
+  }
+  while (batch.jobs.size() < std::min(share, kMostInBatch) && bytes < kBatchBytes) {
+    auto job = flow_.next_object_at_once();
+    if (!job) {
+      break;
+    }
+    if (!fits_batch(*job)) {
+      batch.does_not_fit = std::move(job);
+      break;
+    }
+    bytes += job->object->body.size();
+    batch.jobs.push_back(*std::move(job));
+  }
+  return batch;
+}
+
+ConcurrencyLimit::Ended UploadWorker::upload(std::vector<UploadJob> batch,
+                                             const StoreGate::Pass& pass) {
+  const auto started = std::chrono::steady_clock::now();
+  ConcurrencyLimit::Ended ended{.objects = batch.size()};
+  std::vector<const Object*> objects;
+  for (const UploadJob& job : batch) {
+    objects.push_back(job.object.get());
+    ended.bytes += job.object->body.size();
+  }
+  fail_point("upload.before_put");
+  const PutResult result = store_->put_batch(objects, stop_.abort);
+  ended.others_wait = flow_.objects_waiting() > 0;
+  ended.failed = result.outcome == PutOutcome::retry_later;
+  if (result.outcome == PutOutcome::stored) {
+    fail_point("upload.after_put");
+    flow_.gate().report(pass, result);
+    for (const UploadJob& job : batch) {
+      flow_.stats().count_upload(result.outcome);
+      count_stored(job, std::chrono::steady_clock::now() - started);
+      flow_.stored(job);
+    }
+    return ended;
+  }
+  if (result.outcome != PutOutcome::stopped) {
+    // It may be the batch, or one of it, and not the store: each alone will tell.
+    flow_.stats().count_retry(result.code);
+    for (UploadJob& job : batch) {
+      job.alone = true;
+      flow_.try_again(std::move(job));
+    }
+  }
   return ended;
 }
 
@@ -117,16 +206,19 @@ PutResult UploadWorker::put(const UploadJob& job) {
   PutResult result = store_->put(*job.object, stop_.abort);
   if (result.outcome == PutOutcome::stored) {
     fail_point("upload.after_put");
-    const auto took = std::chrono::steady_clock::now() - started;
-    flow_.stats().upload_time.observe(took);
-    flow_.stats().uploaded_bytes.fetch_add(job.object->body.size(), std::memory_order_relaxed);
-    log::debug("upload", "stored",
-               {{"id", to_number(job.id)},
-                {"key", job.object->key.str()},
-                {"bytes", job.object->body.size()},
-                {"seconds", std::chrono::duration<double>(took).count()}});
+    count_stored(job, std::chrono::steady_clock::now() - started);
   }
   return result;
+}
+
+void UploadWorker::count_stored(const UploadJob& job, std::chrono::steady_clock::duration took) {
+  flow_.stats().upload_time.observe(took);
+  flow_.stats().uploaded_bytes.fetch_add(job.object->body.size(), std::memory_order_relaxed);
+  log::debug("upload", "stored",
+             {{"id", to_number(job.id)},
+              {"key", job.object->key.str()},
+              {"bytes", job.object->body.size()},
+              {"seconds", std::chrono::duration<double>(took).count()}});
 }
 
 }  // namespace m2b

@@ -1,9 +1,12 @@
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <stop_token>
+#include <vector>
 
+#include "m2b/pipeline/options.hpp"
 #include "m2b/upload/object_store.hpp"
 #include "pipeline/flow.hpp"
 #include "pipeline/upload_slots.hpp"
@@ -20,8 +23,13 @@ struct UploadStop {
 class UploadWorker {
  public:
   /// The references outlive the worker.
-  UploadWorker(Flow& flow, UploadSlots& slots, std::unique_ptr<ObjectStore> store, UploadStop stop)
-      : flow_(flow), slots_(slots), store_(std::move(store)), stop_(std::move(stop)) {}
+  UploadWorker(const PipelineOptions& options, Flow& flow, UploadSlots& slots,
+               std::unique_ptr<ObjectStore> store, UploadStop stop)
+      : may_batch_(options.batches),
+        flow_(flow),
+        slots_(slots),
+        store_(std::move(store)),
+        stop_(std::move(stop)) {}
 
   /// Makes sure that the bucket is there, before the first picture comes; while the store is away
   /// it tries until somebody has found it well.
@@ -31,12 +39,27 @@ class UploadWorker {
   void run();
 
  private:
-  /// The next object and what became of it; nothing when the flow is closed or we are stopping.
+  struct Batch {
+    std::vector<UploadJob> jobs;
+    std::optional<UploadJob> does_not_fit;
+  };
+
+  /// Uploads the next object, or a batch of them; nothing when the flow is closed or we are
+  /// stopping.
   [[nodiscard]] std::optional<ConcurrencyLimit::Ended> upload_next();
+  [[nodiscard]] ConcurrencyLimit::Ended upload(UploadJob job, const StoreGate::Pass& pass);
+  [[nodiscard]] ConcurrencyLimit::Ended upload(std::vector<UploadJob> batch,
+                                               const StoreGate::Pass& pass);
+  [[nodiscard]] bool fits_batch(const UploadJob& job) const;
+  /// The job and those behind it, as many as are this uploader's share of what waits. One that does
+  /// not fit ends it.
+  [[nodiscard]] Batch fill_batch(UploadJob first);
   void settle(UploadJob job, const PutResult& result, const StoreGate::Pass& pass);
   void retry(UploadJob job, const PutResult& result);
   [[nodiscard]] PutResult put(const UploadJob& job);
+  void count_stored(const UploadJob& job, std::chrono::steady_clock::duration took);
 
+  const bool may_batch_;
   Flow& flow_;
   UploadSlots& slots_;
   std::unique_ptr<ObjectStore> store_;

@@ -23,7 +23,11 @@ ConcurrencyLimit limit_of(const PipelineOptions& options) {
 
 UploaderPool::UploaderPool(const PipelineOptions& options, Flow& flow,
                            const Pipeline::StoreFactory& make_store, UploadStop stop)
-    : flow_(flow), make_store_(make_store), stop_(std::move(stop)), slots_(limit_of(options)) {
+    : options_(options),
+      flow_(flow),
+      make_store_(make_store),
+      stop_(std::move(stop)),
+      slots_(limit_of(options)) {
   slots_.set_growth_listener([this](std::size_t slots) { grow_to(slots); });
 }
 
@@ -54,7 +58,7 @@ void UploaderPool::grow_to(std::size_t threads) {
 }
 
 void UploaderPool::run(bool prepares_bucket) {
-  UploadWorker worker(flow_, slots_, make_store_(), stop_);
+  UploadWorker worker(options_, flow_, slots_, make_store_(), stop_);
   if (prepares_bucket) {
     worker.prepare_bucket();
   }

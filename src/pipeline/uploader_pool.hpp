@@ -40,6 +40,7 @@ class UploaderPool {
   void grow_to(std::size_t threads);
   void run(bool prepares_bucket);
 
+  const PipelineOptions& options_;
   Flow& flow_;
   const Pipeline::StoreFactory& make_store_;
   const UploadStop stop_;

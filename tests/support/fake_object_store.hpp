@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <set>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -49,6 +50,28 @@ class FakeBucket {
     return result;
   }
 
+  /// From now on batches are taken, and answered so. Those that are stored have their objects put
+  /// one by one, whatever put() would have answered.
+  void take_batches(std::function<PutResult(std::size_t objects)> answer) {
+    const std::lock_guard lock(mutex_);
+    answer_to_batch_ = std::move(answer);
+  }
+  [[nodiscard]] bool takes_batches() const {
+    const std::lock_guard lock(mutex_);
+    return static_cast<bool>(answer_to_batch_);
+  }
+  PutResult put_batch(std::span<const Object* const> batch) {
+    const std::lock_guard lock(mutex_);
+    PutResult result = answer_to_batch_(batch.size());
+    for (const Object* object : batch) {
+      if (result.outcome == PutOutcome::stored) {
+        objects_[object->key.str()] = object->body;
+        history_[object->key.str()].push_back(object->body);
+      }
+    }
+    return result;
+  }
+
   [[nodiscard]] std::map<std::string, std::string> objects() const {
     const std::lock_guard lock(mutex_);
     return objects_;
@@ -76,6 +99,7 @@ class FakeBucket {
  private:
   mutable std::mutex mutex_;  // guards the fields below
   Answer answer_ = [](const Object&) { return stored(); };
+  std::function<PutResult(std::size_t objects)> answer_to_batch_;
   std::map<std::string, std::string> objects_;
   std::map<std::string, std::vector<std::string>> history_;
   std::multiset<std::string> running_;
@@ -92,6 +116,14 @@ class FakeObjectStore final : public ObjectStore {
     return bucket_.put(object);
   }
   [[nodiscard]] PutResult ensure_bucket(std::stop_token) override { return FakeBucket::stored(); }
+  [[nodiscard]] bool takes_batches() const override { return bucket_.takes_batches(); }
+  [[nodiscard]] bool fits_batch(const Object& object) const override {
+    return object.body.size() < 100;
+  }
+  [[nodiscard]] PutResult put_batch(std::span<const Object* const> objects,
+                                    std::stop_token) override {
+    return bucket_.put_batch(objects);
+  }
 
  private:
   FakeBucket& bucket_;

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <optional>
 #include <string>
@@ -315,6 +316,94 @@ TEST_SUITE("pipeline") {
     CHECK(drained());
     CHECK(counted_once(DeadLetterReason::too_large));
     CHECK(bucket.objects().size() == 1);
+  }
+
+  /// Many small messages, and a store that takes batches; one by one it is slow, so that they queue
+  /// up.
+  struct BatchFixture : Fixture {
+    static constexpr int kMessages = 300;
+    std::atomic<std::size_t> largest{0};
+    std::atomic<std::size_t> in_batches{0};
+
+    BatchFixture() {
+      options.uploaders = 2;
+      for (int i = 0; i < kMessages; ++i) {
+        append(std::to_string(i), "QUJD");
+      }
+      bucket.set_answer([](const Object&) {
+        std::this_thread::sleep_for(2ms);
+        return FakeBucket::stored();
+      });
+    }
+    void answer_batches(const PutResult& result) {
+      bucket.take_batches([this, result](std::size_t objects) {
+        largest = std::max(largest.load(), objects);
+        in_batches += objects;
+        return result;
+      });
+    }
+  };
+
+  TEST_CASE_FIXTURE(BatchFixture, "small objects that queue up go in batches") {
+    answer_batches(FakeBucket::stored());
+    start();
+    CHECK(drained());
+    CHECK(bucket.objects().size() == kMessages);
+    CHECK(largest >= 8);
+    CHECK(largest <= kMessages / 2 + 1);  // two uploaders share them
+    CHECK(pipeline->stats().uploads(PutOutcome::stored) == kMessages);
+    CHECK(pipeline->stats().uploaded_bytes == 3 * kMessages);
+    CHECK(bucket.attempts() + static_cast<int>(in_batches) == kMessages);
+  }
+
+  TEST_CASE_FIXTURE(BatchFixture,
+                    "what was in a batch that failed goes one by one, whatever failed") {
+    answer_batches({PutOutcome::rejected, 400, "InvalidArgument", "one of them"});
+    start();
+    CHECK(drained());
+    CHECK(bucket.objects().size() == kMessages);
+    CHECK(bucket.attempts() == kMessages);
+    CHECK(in_batches <= kMessages);  // none of them twice
+    CHECK(in_batches > 0);
+    CHECK(spool->totals().dead_lettered == 0);
+    CHECK(pipeline->store_state() == StoreState::reachable);
+    CHECK(pipeline->stats().retries().contains("InvalidArgument"));
+  }
+
+  TEST_CASE_FIXTURE(BatchFixture,
+                    "a large object between the small ones goes on its own, at once") {
+    append("large", std::string(400, 'A'));
+    for (int i = 0; i < kMessages; ++i) {
+      append("later" + std::to_string(i), "QUJD");
+    }
+    answer_batches(FakeBucket::stored());
+    start();
+    CHECK(drained());
+    CHECK(bucket.objects().size() == 2 * kMessages + 1);
+    CHECK(largest >= 8);
+    CHECK(bucket.objects().at("large.jpg").size() == 300);
+  }
+
+  TEST_CASE_FIXTURE(BatchFixture, "in one batch no key is twice, and the later message wins") {
+    for (int i = 0; i < kMessages; ++i) {
+      append(std::to_string(i), "REVG");
+    }
+    answer_batches(FakeBucket::stored());
+    start();
+    CHECK(drained());
+    CHECK(bucket.objects().size() == kMessages);
+    for (const auto& [key, body] : bucket.objects()) {
+      CHECK(body == "DEF");
+      CHECK(bucket.history(key).size() == 2);
+    }
+  }
+
+  TEST_CASE_FIXTURE(BatchFixture, "who does not want batches gets none") {
+    options.batches = false;
+    answer_batches(FakeBucket::stored());
+    start();
+    CHECK(drained());
+    CHECK(in_batches == 0);
   }
 }
 

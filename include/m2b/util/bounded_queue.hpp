@@ -40,21 +40,16 @@ class BoundedQueue {
   /// Waits for an item; nothing when the queue is closed.
   [[nodiscard]] std::optional<T> pop() {
     filled_slots_.wait();
-    std::optional<T> item;
-    if (closed_.load(std::memory_order_acquire)) {
-      return item;
-    }
-    T taken;
-    // The semaphore promises an item, but the queue may need another look to find it.
-    while (!queue_.try_dequeue(taken)) {
-    }
-    item = std::move(taken);
-    free_slots_.signal();
-    return item;
+    return take();
   }
 
-  /// Whether there were items a moment ago.
-  [[nodiscard]] bool has_items() const noexcept { return filled_slots_.availableApprox() > 0; }
+  /// The next item if there is one now.
+  [[nodiscard]] std::optional<T> try_pop() {
+    return filled_slots_.tryWait() ? take() : std::nullopt;
+  }
+
+  /// How many there were a moment ago.
+  [[nodiscard]] std::size_t size() const noexcept { return filled_slots_.availableApprox(); }
 
   /// Idempotent; from any thread.
   void close() noexcept {
@@ -65,6 +60,18 @@ class BoundedQueue {
   }
 
  private:
+  [[nodiscard]] std::optional<T> take() {
+    if (closed_.load(std::memory_order_acquire)) {
+      return std::nullopt;
+    }
+    T taken;
+    // The semaphore promises an item, but the queue may need another look to find it.
+    while (!queue_.try_dequeue(taken)) {
+    }
+    free_slots_.signal();
+    return taken;
+  }
+
   static constexpr int kSpins = 100;  // then sleep: an idle bridge must not burn a core
   static constexpr ssize_t kMoreThanThreads = 1 << 20;
 
