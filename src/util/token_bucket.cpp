@@ -9,6 +9,7 @@ using namespace std::chrono_literals;
 
 constexpr std::uint64_t kMaxPerSecond = std::uint64_t{1} << 60U;
 constexpr std::chrono::nanoseconds kCredit = 100ms;
+constexpr std::chrono::nanoseconds kRest = 1s;
 constexpr std::uint64_t kCreditsPerSecond = 1s / kCredit;
 constexpr std::uint64_t kSharesPerSecond = 50;
 /// Less would be more header than content on the wire, and more than a socket takes at a time would
@@ -25,7 +26,8 @@ TokenBucket::Share TokenBucket::take(std::uint64_t wanted, std::uint64_t waiting
                                      Clock::time_point now) noexcept {
   Share share;
   share.units = std::min(wanted, largest_share(waiting));
-  share.at = std::max(next_at_, now - kCredit);
+  // After a rest nobody has anything to make up for.
+  share.at = next_at_ < now - kRest ? now : std::max(next_at_, now - kCredit);
   next_at_ = share.at + time_of(share.units);
   return share;
 }

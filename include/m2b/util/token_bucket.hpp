@@ -28,7 +28,8 @@ class TokenBucket {
   [[nodiscard]] Share take(std::uint64_t wanted, std::uint64_t waiting,
                            Clock::time_point now) noexcept;
 
-  /// 100 ms worth, so that somebody who wakes late can make up for it, and one share.
+  /// One share, and 100 ms worth where somebody came late and makes up for it. After a rest of a
+  /// second there is nothing to make up for, so that from there on it is one share alone.
   [[nodiscard]] std::uint64_t burst() const noexcept;
 
  private:
