@@ -23,6 +23,7 @@
 #include "m2b/spool/spool.hpp"
 #include "m2b/status/status_server.hpp"
 #include "m2b/tools/tools.hpp"
+#include "m2b/upload/bandwidth_limit.hpp"
 #include "m2b/upload/s3_store.hpp"
 #include "m2b/util/fail_point.hpp"
 #include "m2b/util/log.hpp"
@@ -100,8 +101,10 @@ int run(const Config& config) {
   }
 
   ClockOffset clock_offset;
-  Pipeline pipeline(config.pipeline, *spool,
-                    [&] { return std::make_unique<S3Store>(config.store, clock_offset); });
+  BandwidthLimit bandwidth(config.store.bandwidth_limit);
+  Pipeline pipeline(config.pipeline, *spool, [&] {
+    return std::make_unique<S3Store>(config.store, clock_offset, &bandwidth);
+  });
   Receiver receiver(config.mqtt, *spool);
   StatusServer status(config.status, {*spool, receiver, pipeline});
   ControlServer control(config.spool.directory, *spool);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
+#include <limits>
 
 #include "config/address.hpp"
 #include "config/bucket_name.hpp"
@@ -103,6 +105,17 @@ Outcome apply_region(Config& config, std::string_view text) {
   }
   config.store.region = text;
   return std::nullopt;
+}
+
+/// With less than some bytes a second for each of the most uploaders, a store would take their
+/// connections for dead.
+Outcome apply_bandwidth_limit(Config& config, std::string_view text) {
+  constexpr std::uint64_t kLeast = 1024;
+  const auto limit = parse_size(text, 0, std::numeric_limits<std::uint64_t>::max());
+  if (limit && *limit != 0 && *limit < kLeast) {
+    return "";
+  }
+  return store(limit, config.store.bandwidth_limit);
 }
 
 Outcome apply_retry_max_delay(Config& config, std::string_view text) {

@@ -260,6 +260,12 @@ std::vector<Setting> store_and_life_settings() {
            [](Config& c, Text t) {
              return store(config::parse_seconds(t, 1s, 1h), c.store.stall_timeout);
            }},
+      {.name = "UPLOAD_BANDWIDTH_LIMIT",
+       .default_text = "0",
+       .allowed = "a size of at least 1KiB such as 512KiB; 0: no limit",
+       .help = "Bytes a second that all uploads together send at most, each body whenever it is "
+               "sent; headers (about 1kB each), TLS and TCP come on top.",
+       .apply = config::apply_bandwidth_limit},
       {.name = "RETRY_MAX_DELAY",
        .default_text = "8s",
        .allowed = "a duration from 100ms to 1h",

@@ -16,8 +16,10 @@ constexpr long kKeepAliveIntervalSeconds = 10;
 
 }  // namespace
 
-HttpConnection::HttpConnection(const StoreOptions& options)
-    : answer_timeout_(options.connect_timeout + options.stall_timeout), easy_(curl::make_easy()) {
+HttpConnection::HttpConnection(const StoreOptions& options, BandwidthLimit* bandwidth)
+    : answer_timeout_(options.connect_timeout + options.stall_timeout),
+      bandwidth_(bandwidth),
+      easy_(curl::make_easy()) {
   response_body_.reserve(kMaxResponseBytes);  // so that write_response() never allocates
   set_fixed_options(options);
 }
@@ -120,7 +122,13 @@ std::size_t HttpConnection::read_body(char* buffer, std::size_t size, std::size_
                                       void* self) noexcept {
   auto& connection = *static_cast<HttpConnection*>(self);
   const std::string_view rest = connection.body_.substr(connection.body_offset_);
-  const std::size_t length = std::min(size * count, rest.size());
+  std::size_t length = std::min(size * count, rest.size());
+  if (connection.bandwidth_ != nullptr && length != 0) {
+    // Waits here: a paused transfer would be looked at again only once a second. Turns come often
+    // enough for libcurl's watch on the speed not to take our holding back for a stall.
+    length = connection.bandwidth_->take(length, connection.abort_);
+    if (length == 0) return CURL_READFUNC_ABORT;
+  }
   std::memcpy(buffer, rest.data(), length);
   connection.body_offset_ += length;
   return length;

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "m2b/upload/bandwidth_limit.hpp"
 #include "m2b/upload/options.hpp"
 #include "upload/curl.hpp"
 #include "upload/http_header.hpp"
@@ -37,7 +38,8 @@ struct HttpResponse {
 /// One kept-alive HTTP/1.1 connection through a libcurl easy handle. Belongs to one thread.
 class HttpConnection final {
  public:
-  explicit HttpConnection(const StoreOptions& options);
+  /// `bandwidth`, if there is one, outlives the connection and says when bodies may go out.
+  HttpConnection(const StoreOptions& options, BandwidthLimit* bandwidth);
   HttpConnection(const HttpConnection&) = delete;
   HttpConnection& operator=(const HttpConnection&) = delete;
 
@@ -63,6 +65,8 @@ class HttpConnection final {
   /// From the last byte of the body to the last byte of the answer. Without a body it includes
   /// connecting.
   const Clock::duration answer_timeout_;
+
+  BandwidthLimit* const bandwidth_;  // may be null
 
   // What the callbacks work on, for the request under way.
   std::string_view body_;

@@ -61,13 +61,13 @@ PutResult not_s3(int http_status, std::string_view detail) {
 
 class S3Store::Connection {
  public:
-  Connection(const StoreOptions& options, ClockOffset& clock_offset)
+  Connection(const StoreOptions& options, ClockOffset& clock_offset, BandwidthLimit* bandwidth)
       : options_(options),
         clock_offset_(clock_offset),
         host_(host_header(options)),
         origin_(fmt::format("{}://{}", options.secure ? "https" : "http", host_)),
         bucket_path_(encode_path("/" + options.bucket)),
-        http_(options) {}
+        http_(options, bandwidth) {}
 
   PutResult put_object(const Object& object, const std::stop_token& abort) {
     S3Request request;
@@ -189,8 +189,8 @@ class S3Store::Connection {
   HttpConnection http_;
 };
 
-S3Store::S3Store(const StoreOptions& options, ClockOffset& clock_offset)
-    : connection_(std::make_unique<Connection>(options, clock_offset)) {}
+S3Store::S3Store(const StoreOptions& options, ClockOffset& clock_offset, BandwidthLimit* bandwidth)
+    : connection_(std::make_unique<Connection>(options, clock_offset, bandwidth)) {}
 
 S3Store::~S3Store() = default;
 

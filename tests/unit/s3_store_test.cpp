@@ -3,12 +3,15 @@
 #include <doctest/doctest.h>
 
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <future>
 #include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
@@ -19,6 +22,7 @@
 namespace {
 
 using namespace std::chrono_literals;
+using m2b::BandwidthLimit;
 using m2b::ClockOffset;
 using m2b::Metadata;
 using m2b::Object;
@@ -393,6 +397,47 @@ TEST_SUITE("S3 store") {
     const PutResult result = impatient.put(object("1", ""), {});
     CHECK(result.outcome == PutOutcome::retry_later);
     CHECK(result.code == "timeout");
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "being held back by the bandwidth limit is no stall") {
+    constexpr std::uint64_t kBytesPerSecond = 2048;
+    const std::string body(1500, 'p');
+    options_.stall_timeout = 1s;
+    BandwidthLimit bandwidth(kBytesPerSecond);
+    std::vector<std::future<PutResult>> pending;
+    const auto begin = std::chrono::steady_clock::now();
+    for (const std::string_view key : {"1", "2", "3", "4"}) {
+      pending.push_back(std::async(std::launch::async, [&, key] {
+        S3Store slow(options_, clock_offset_, &bandwidth);
+        return slow.put(object(key, body), {});
+      }));
+    }
+    for (auto& result : pending) CHECK(result.get().outcome == PutOutcome::stored);
+    CHECK(std::chrono::steady_clock::now() - begin > 2s);  // 6000 bytes without a burst of 1229
+    for (std::size_t index = 0; index < pending.size(); ++index) {
+      CHECK(server_.request(index).body == body);
+    }
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a request to stop ends the wait for bandwidth, and is no failure") {
+    BandwidthLimit bandwidth(1);
+    S3Store slow(options_, clock_offset_, &bandwidth);
+    auto pending =
+        std::async(std::launch::async, [&] { return slow.put(object("1"), stop_.get_token()); });
+    stop_.request_stop();
+    CHECK(pending.get().outcome == PutOutcome::stopped);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a body that is sent again counts again") {
+    constexpr std::uint64_t kBytesPerSecond = 100'000;
+    const std::string body(60'000, 'p');
+    BandwidthLimit bandwidth(kBytesPerSecond);
+    S3Store slow(options_, clock_offset_, &bandwidth);
+    server_.answer(503, {}, s3_error("SlowDown"));
+    const auto begin = std::chrono::steady_clock::now();
+    CHECK(slow.put(object("1", body), {}).outcome == PutOutcome::retry_later);
+    CHECK(slow.put(object("1", body), {}).outcome == PutOutcome::stored);
+    CHECK(std::chrono::steady_clock::now() - begin > 1s);
   }
 
   TEST_CASE_FIXTURE(Fixture, "an answer that drips for ever is given up") {

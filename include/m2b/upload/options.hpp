@@ -21,6 +21,8 @@ struct StoreOptions {
   /// A transfer on which less than a byte a second moves for so long is given up and retried, and
   /// so is one whose answer is not complete so long (and connect_timeout) after all was sent.
   std::chrono::seconds stall_timeout{30};
+  /// Bytes of bodies a second, of all connections together; 0: no limit. For BandwidthLimit.
+  std::uint64_t bandwidth_limit = 0;
 };
 
 }  // namespace m2b

@@ -5,6 +5,7 @@
 #include <memory>
 #include <stop_token>
 
+#include "m2b/upload/bandwidth_limit.hpp"
 #include "m2b/upload/object_store.hpp"
 #include "m2b/upload/options.hpp"
 
@@ -30,8 +31,9 @@ class ClockOffset {
 /// refused time is corrected and the request repeated once.
 class S3Store final : public ObjectStore {
  public:
-  /// `options` and `clock_offset` outlive the store.
-  S3Store(const StoreOptions& options, ClockOffset& clock_offset);
+  /// All of them outlive the store. Without `bandwidth` bodies go out as fast as they can.
+  S3Store(const StoreOptions& options, ClockOffset& clock_offset,
+          BandwidthLimit* bandwidth = nullptr);
   ~S3Store() override;
 
   [[nodiscard]] PutResult put(const Object& object, std::stop_token abort) override;
