@@ -112,9 +112,10 @@ DrainResult run_drain(const PipelineRun& run, const LineOptions& line_options, d
   result.line = line_options;
   result.uploaders = run.bridge.uploaders;
   result.live_rate = live_rate;
-  if (run.store.kind == "discard") {
+  const bool keeps_objects = run.store.kind != "discard";
+  if (live_rate > 0 && !keeps_objects) {
     throw std::invalid_argument(
-        "--store 'discard' keeps nothing that could be counted in the end; give minio or "
+        "--store 'discard' has no list in which --live pictures could be seen; give minio or "
         "http://host:port");
   }
   const TemporaryFolder folder(run.folder);
@@ -138,7 +139,8 @@ DrainResult run_drain(const PipelineRun& run, const LineOptions& line_options, d
   }
   drain(line, bridge, *store, live ? &*live : nullptr, result, stop);
   if (live) await_the_last(*live, bridge, result, stop);
-  result.stored = ObjectList(store->access()).keys(backlog_start).size();
+  result.stored =
+      keeps_objects ? ObjectList(store->access()).keys(backlog_start).size() : result.objects;
   return result;
 }
 

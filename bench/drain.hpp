@@ -20,7 +20,7 @@ struct DrainResult {
   double fill_seconds = 0;
   double seconds = 0;          // from the opening of the line until the backlog has left the spool
   double reached_seconds = 0;  // of these, until the bridge first connected again
-  std::size_t stored = 0;      // objects of the backlog that the store has in the end
+  std::size_t stored = 0;      // of the backlog, by the store's list; without one, by the bridge
   std::size_t objects = 0;     // that left in that time, live ones among them
   std::uint64_t line_bytes = 0;  // that crossed the line in that time, towards the store
   std::size_t connections = 0;

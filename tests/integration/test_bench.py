@@ -105,6 +105,16 @@ def test_drain_empties_the_spool_over_a_line(tmp_path, shared_store):
     assert one["cpu_seconds_per_1000"]["store"] is None  # it is not the bench's
 
 
+def test_drain_without_live_pictures_needs_no_list(tmp_path):
+    (one,) = results(
+        tmp_path, "drain", "--store", "discard", "--messages", "50", "--size", "1KiB",
+        "--rtt", "20", "--line", "0", "--set", "RETRY_MAX_DELAY=500ms",
+    )  # fmt: skip
+    assert one["messages"] == one["objects"] == one["stored"] == 50
+    assert one["line_share"] is one["goodput_share"] is None  # the line has no limit
+    assert one["live"]["published"] == 0 and one["live"]["latency"] is None
+
+
 def test_a_line_is_no_faster_than_it_says(tmp_path):
     """Whatever the machine does: 2 MB at 10 Mbit/s take 1.6 s, in however many connections."""
     (one,) = results(
@@ -193,7 +203,7 @@ def test_decode_counts_what_it_decodes(tmp_path):
         (["pipeline", "--store", "discard", "--bridge", "/none"], "'/none'", "--bridge"),
         (["pipeline", "--minio", "/none"], "'/none'", "scripts/minio"),
         (["pipeline", "--set", "QOS"], "'QOS'", "NAME=VALUE"),
-        (["drain", "--store", "discard"], "'discard'", "minio"),
+        (["drain", "--store", "discard", "--live", "1"], "'discard'", "minio"),
     ],
 )
 def test_a_mistake_is_named_with_its_remedy(tmp_path, arguments, value, remedy):
