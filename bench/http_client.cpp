@@ -29,11 +29,19 @@ HttpClient::HttpClient(const Address& server)
   curl::append(put_headers_, "Content-Type:");
 }
 
-std::optional<HttpAnswer> HttpClient::get(std::string_view path) {
+std::optional<HttpAnswer> HttpClient::get(std::string_view path,
+                                          const std::vector<HttpHeader>& headers) {
   body_.clear();
+  curl::Slist lines;
+  for (const auto& [name, value] : headers) {
+    curl::append(lines, fmt::format("{}: {}", name, value).c_str());
+  }
+  curl::set(easy_, CURLOPT_HTTPHEADER, lines.get());
   curl::set(easy_, CURLOPT_HTTPGET, 1L);
   curl::set(easy_, CURLOPT_URL, fmt::format("{}{}", origin_, path).c_str());
-  if (curl_easy_perform(easy_.get()) != CURLE_OK) return std::nullopt;
+  const CURLcode code = curl_easy_perform(easy_.get());
+  curl::set(easy_, CURLOPT_HTTPHEADER, nullptr);
+  if (code != CURLE_OK) return std::nullopt;
   HttpAnswer answer;
   curl::check(curl_easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &answer.status),
               "curl_easy_getinfo");

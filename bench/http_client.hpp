@@ -3,9 +3,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "bench/sockets.hpp"
 #include "upload/curl.hpp"
+#include "upload/http_header.hpp"
 
 namespace m2b::bench {
 
@@ -20,7 +22,8 @@ class HttpClient {
   explicit HttpClient(const Address& server);
 
   /// Nothing when there was no answer.
-  [[nodiscard]] std::optional<HttpAnswer> get(std::string_view path);
+  [[nodiscard]] std::optional<HttpAnswer> get(std::string_view path,
+                                              const std::vector<HttpHeader>& headers = {});
   /// Without signature or type; throws unless the answer is 200.
   void put(std::string_view path, std::string_view body);
 

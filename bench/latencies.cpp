@@ -14,14 +14,14 @@ void Latencies::note(Times& times, std::size_t number) noexcept {
 }
 
 void Latencies::answered(std::string_view request) {
-  if (const auto number = picture_number(request)) note(answered_, *number);
+  if (const auto number = picture_number(request)) stored(*number);
 }
 
 std::optional<LatencySummary> Latencies::summary() const {
   std::vector<std::chrono::nanoseconds> sorted;
   for (std::size_t i = 0; i < published_.size(); ++i) {
     const std::int64_t from = published_[i];
-    const std::int64_t until = answered_[i];
+    const std::int64_t until = stored_[i];
     if (from != 0 && until != 0) sorted.emplace_back(until - from);
   }
   if (sorted.empty()) return std::nullopt;

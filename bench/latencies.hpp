@@ -17,12 +17,13 @@ struct LatencySummary {
   std::size_t count = 0;
 };
 
-/// When each message was published and when the store first answered for it. For any thread.
+/// When each message was published and when the store had it, by its first answer. For any thread.
 class Latencies {
  public:
-  explicit Latencies(std::size_t messages) : published_(messages), answered_(messages) {}
+  explicit Latencies(std::size_t messages) : published_(messages), stored_(messages) {}
 
   void published(std::size_t number) noexcept { note(published_, number); }
+  void stored(std::size_t number) noexcept { note(stored_, number); }
   /// `request` as for picture_number().
   void answered(std::string_view request);
 
@@ -35,7 +36,7 @@ class Latencies {
   static void note(Times& times, std::size_t number) noexcept;
 
   Times published_;
-  Times answered_;
+  Times stored_;
 };
 
 }  // namespace m2b::bench

@@ -6,6 +6,7 @@
 #include <exception>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -15,6 +16,8 @@
 #include <nlohmann/json.hpp>
 
 #include "bench/decode_bench.hpp"
+#include "bench/drain.hpp"
+#include "bench/line.hpp"
 #include "bench/pipeline.hpp"
 #include "bench/put_loop.hpp"
 #include "bench/receive.hpp"
@@ -40,6 +43,8 @@ struct Options {
   unsigned put_threads = 0;  // 0: as many as the bridge has
   double decode_seconds = 1;
   int sync_delay_ms = 0;
+  LineOptions line;
+  double live_rate = 0;
 };
 
 std::string beside_us(const char* name) {
@@ -84,6 +89,9 @@ void add_store(CLI::App& command, Options& options) {
   command.add_option("--secret-key", store.secret_key, "of a store given by its URL");
   command.add_option("--bucket", store.bucket, "gets the objects, and keeps them")
       ->capture_default_str();
+}
+
+void add_put_threads(CLI::App& command, Options& options) {
   command
       .add_option("--put-threads", options.put_threads,
                   "threads of the bare PUTs (default: as many as uploaders, or 16)")
@@ -124,11 +132,39 @@ void add_pipeline(CLI::App& command, Options& options) {
   PipelineRun& run = options.pipeline;
   add_bridge(command, options);
   add_store(command, options);
+  add_put_threads(command, options);
   command
       .add_option("--rate", run.rate,
                   "messages per second, and measure latencies; 0: as fast as it goes")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 1e6));
+}
+
+void add_line(CLI::App& command, Options& options) {
+  command
+      .add_option("--rtt", options.line.rtt_ms,
+                  "milliseconds of a round trip between bridge and store")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 10'000));
+  command
+      .add_option("--line", options.line.megabits,
+                  "megabits a second towards the store, of all connections together; 0: no limit")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1e6));
+}
+
+void add_drain(CLI::App& command, Options& options) {
+  options.sizes = {"20KiB"};
+  options.pipeline.messages = 50'000;
+  add_bridge(command, options);
+  add_store(command, options);
+  add_line(command, options);
+  command
+      .add_option("--live", options.live_rate,
+                  "messages per second that are published while the backlog leaves, and measure "
+                  "their latencies; 0: none")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1000.0));
 }
 
 /// Runs once for each size; the results go to where they were asked for.
@@ -158,8 +194,15 @@ PutResultRow run_put(const Options& options, std::size_t size, const std::stop_t
   const TemporaryFolder folder(run.folder);
   const auto store = make_store(
       run.store, folder.path(), [](std::string_view) {}, stop);
+  StoreAccess access = store->access();
+  std::optional<Line> line;
+  if (options.line.rtt_ms > 0 || options.line.megabits > 0) {
+    line.emplace(access.address, options.line);
+    line->open();
+    access.address = line->address();
+  }
   return {size, run.messages, run.put_threads,
-          bare_puts(store->access(), Picture(size), run.messages, run.put_threads, stop)};
+          bare_puts(access, Picture(size), run.messages, run.put_threads, stop)};
 }
 
 int run(int argc, char** argv) {
@@ -184,6 +227,10 @@ int run(int argc, char** argv) {
                   "milliseconds that each sync of the disk takes longer, as on an SD card")
       ->capture_default_str()
       ->check(CLI::Range(0, 10'000));
+  CLI::App& drain =
+      *app.add_subcommand("drain", "a backlog to the store, through the daemon, over a bad line");
+  Options draining = options;
+  add_drain(drain, draining);
   CLI::App& spool = *app.add_subcommand("spool", "messages to disk");
   add_common(spool, options);
   add_messages(spool, options);
@@ -199,6 +246,9 @@ int run(int argc, char** argv) {
   add_common(put, options);
   add_messages(put, options);
   add_store(put, options);
+  add_put_threads(put, options);
+  options.line = {0, 0};  // put is as it was unless a line is asked for
+  add_line(put, options);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -215,6 +265,10 @@ int run(int argc, char** argv) {
     const std::chrono::milliseconds delay(options.sync_delay_ms);
     report("receive", options,
            [&](std::size_t size) { return run_receive(run, size, delay, stop); });
+  } else if (drain.parsed()) {
+    report("drain", draining, [&](std::size_t size) {
+      return run_drain(draining.pipeline, draining.line, draining.live_rate, size, stop);
+    });
   } else if (spool.parsed()) {
     const SpoolRun spool_run{run.folder, run.messages, options.waiters};
     report("spool", options, [&](std::size_t size) { return run_spool(spool_run, size, stop); });

@@ -17,8 +17,6 @@ namespace {
 using namespace std::string_view_literals;
 
 constexpr std::string_view kJpegStart = "\xff\xd8\xff\xe0\x00\x10JFIF\x00"sv;
-constexpr std::string_view kIdStart = "bench-";
-constexpr std::size_t kDigits = 10;
 constexpr std::string_view kTimestamp = "1635351550897";
 
 std::string random_jpeg(std::size_t bytes) {
@@ -41,16 +39,17 @@ std::string base64(const std::string& bytes) {
 
 }  // namespace
 
-Picture::Picture(std::size_t decoded_bytes) : decoded_(random_jpeg(decoded_bytes)) {
+Picture::Picture(std::size_t decoded_bytes, std::string_view id_start)
+    : decoded_(random_jpeg(decoded_bytes)) {
   message_ =
       fmt::format(R"({{"timestamp_ms":{},"image":{{"image_id":"{}{:0{}}","image_bytes":"{}",)"
                   R"("image_height":800,"image_width":1203,"image_channels":3}}}})",
-                  kTimestamp, kIdStart, 0, kDigits, base64(decoded_));
-  id_at_ = message_.find(kIdStart) + kIdStart.size();
+                  kTimestamp, id_start, 0, kNumberDigits, base64(decoded_));
+  id_at_ = message_.find(id_start) + id_start.size();
 }
 
 std::string_view Picture::message(std::size_t number) {
-  for (std::size_t i = kDigits; i-- > 0; number /= 10) {
+  for (std::size_t i = kNumberDigits; i-- > 0; number /= 10) {
     message_[id_at_ + i] = static_cast<char>('0' + number % 10);
   }
   return message_;
@@ -60,15 +59,16 @@ std::optional<std::size_t> picture_number(std::string_view request) {
   const std::string_view line = request.substr(0, request.find('\n'));
   const std::size_t at = line.find(fmt::format("/{}", kIdStart));
   if (!line.starts_with("PUT ") || at == std::string_view::npos) return std::nullopt;
-  const std::string_view digits = line.substr(at + 1 + kIdStart.size(), kDigits);
+  const std::string_view digits = line.substr(at + 1 + kIdStart.size(), kNumberDigits);
   std::size_t number = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-  if (error != std::errc() || end != digits.data() + kDigits) return std::nullopt;
+  if (error != std::errc() || end != digits.data() + kNumberDigits) return std::nullopt;
   return number;
 }
 
 ObjectKey bare_key(std::size_t number) {
-  return std::get<ObjectKey>(ObjectKey::from_image_id(fmt::format("bare-{:0{}}", number, kDigits)));
+  return std::get<ObjectKey>(
+      ObjectKey::from_image_id(fmt::format("bare-{:0{}}", number, kNumberDigits)));
 }
 
 Object bare_object(const Picture& picture, std::size_t number) {

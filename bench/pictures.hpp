@@ -14,11 +14,15 @@ namespace m2b::bench {
 inline constexpr std::size_t kMinPictureBytes = 16;
 inline constexpr std::size_t kMaxPictureBytes = std::size_t{20} << 20;
 
+inline constexpr std::string_view kIdStart = "bench-";
+inline constexpr std::size_t kNumberDigits = 10;
+
 /// A message of docs/messages.md with a random picture that begins like a JPEG. All is prepared;
 /// only the id changes from message to message.
 class Picture {
  public:
-  explicit Picture(std::size_t decoded_bytes);
+  /// The id of a message is `id_start` and its number in kNumberDigits digits.
+  explicit Picture(std::size_t decoded_bytes, std::string_view id_start = kIdStart);
 
   /// The message number `number`; valid until the next call.
   [[nodiscard]] std::string_view message(std::size_t number);

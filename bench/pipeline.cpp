@@ -51,7 +51,8 @@ void measure_bridge(const PipelineRun& run, const Store& store, const StoreAcces
   const std::string topic = fmt::format("mqtt-to-blob-bench/{}/picture", ::getpid());
   const Broker broker(run.broker, folder, stop);
   Bridge bridge(run.bridge, broker.address(), topic, run.qos, access, folder, stop);
-  Publishers publishers(run, broker.address(), topic, result.picture_bytes, latencies, stop);
+  Publishers publishers(run, broker.address(), topic, Picture(result.picture_bytes), latencies,
+                        stop);
 
   const Usage before(bridge, broker, store);
   publishers.start();

@@ -20,11 +20,11 @@ constexpr std::size_t kMaxBytesInFlight = std::size_t{5} << 19;
 }  // namespace
 
 Publishers::Publishers(const PipelineRun& run, const Address& broker, const std::string& topic,
-                       std::size_t picture_bytes, Latencies& latencies, const std::stop_token& stop)
+                       const Picture& picture, Latencies& latencies, const std::stop_token& stop)
     : run_(run),
       latencies_(latencies),
-      picture_(picture_bytes),
-      stop_with_all_(stop, [this] { stop_.request_stop(); }) {
+      picture_(picture),
+      stop_with_all_(stop, [this] { stop_all(); }) {
   const std::size_t in_flight =
       std::clamp<std::size_t>(kMaxBytesInFlight / picture_.message_bytes(), 1, run.in_flight);
   for (unsigned i = 0; i < run.publishers; ++i) {
@@ -57,12 +57,19 @@ void Publishers::publish_all(Publisher& publisher) {
     if (run_.rate > 0) {
       const auto at =
           begin_ + std::chrono::duration<double>(static_cast<double>(number) / run_.rate);
-      if (!sleep_for(at - Clock::now(), stop_.get_token())) throw Interrupted();
+      if (!sleep_for(at - Clock::now(), pace_.get_token())) break;
     }
     latencies_.published(number);
     publisher.publish(picture.message(number));
+    ++published_;
   }
+  throw_if_stopped(stop_.get_token());
   publisher.wait_until_acknowledged();
+}
+
+void Publishers::stop_all() {
+  stop_.request_stop();  // first: whose pause ends then sees why
+  pace_.request_stop();
 }
 
 }  // namespace m2b::bench

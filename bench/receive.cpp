@@ -57,7 +57,7 @@ ReceiveResult run_receive(const PipelineRun& run, std::size_t picture_bytes,
     options.prefix = delaying_prefix(sync_delay);
     Bridge bridge(options, broker.address(), topic, run.qos, away, folder.path(), stop);
     Latencies none(run.messages);
-    Publishers publishers(run, broker.address(), topic, picture_bytes, none, stop);
+    Publishers publishers(run, broker.address(), topic, Picture(picture_bytes), none, stop);
     const CpuTime before = bridge.cpu();
     publishers.start();
     const Watched seen = wait_for_all(publishers, bridge,

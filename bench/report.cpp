@@ -38,6 +38,23 @@ std::string latency_text(const std::optional<LatencySummary>& latency) {
                      latency->max.count());
 }
 
+Json latency_json(const std::optional<LatencySummary>& latency) {
+  if (!latency) return nullptr;
+  return {{"p50_ms", latency->p50.count()},
+          {"p99_ms", latency->p99.count()},
+          {"max_ms", latency->max.count()},
+          {"count", latency->count}};
+}
+
+template <class Number>
+Json optional_json(const std::optional<Number>& number) {
+  return number ? Json(*number) : Json();
+}
+
+std::string share_text(const std::optional<double>& share) {
+  return share ? fmt::format("{:.1f}%", *share * 100) : "-";
+}
+
 /// Columns to the right, as wide as their widest text.
 std::string aligned(const std::vector<Row>& rows) {
   std::vector<std::size_t> widths(rows.front().size());
@@ -57,13 +74,6 @@ std::string aligned(const std::vector<Row>& rows) {
 }  // namespace
 
 Json to_json(const PipelineResult& result) {
-  Json latency;
-  if (result.latency) {
-    latency = {{"p50_ms", result.latency->p50.count()},
-               {"p99_ms", result.latency->p99.count()},
-               {"max_ms", result.latency->max.count()},
-               {"count", result.latency->count}};
-  }
   return {{"size_bytes", result.picture_bytes},
           {"messages", result.messages},
           {"stored", result.stored},
@@ -77,9 +87,9 @@ Json to_json(const PipelineResult& result) {
             {"store", cpu_json(result.store_cpu, result.messages)},
             {"bench", cpu_json(result.bench_cpu, result.messages)}}},
           {"bridge_peak_private_bytes", result.peak_private_bytes},
-          {"latency", latency},
+          {"latency", latency_json(result.latency)},
           {"limit_puts_per_second", result.limit_per_second()},
-          {"ratio_to_limit", result.ratio() ? Json(*result.ratio()) : Json()}};
+          {"ratio_to_limit", optional_json(result.ratio())}};
 }
 
 Json to_json(const ReceiveResult& result) {
@@ -94,6 +104,36 @@ Json to_json(const ReceiveResult& result) {
           {"bridge_peak_private_bytes", result.peak_private_bytes},
           {"limit_writes_per_second", result.limit_per_second()},
           {"ratio_to_limit", result.ratio()}};
+}
+
+Json to_json(const DrainResult& result) {
+  return {{"size_bytes", result.picture_bytes},
+          {"messages", result.messages},
+          {"stored", result.stored},
+          {"rtt_ms", result.line.rtt_ms},
+          {"line_megabits_per_second", result.line.megabits},
+          {"uploaders", result.uploaders},
+          {"fill_seconds", result.fill_seconds},
+          {"seconds", result.seconds},
+          {"reached_seconds", result.reached_seconds},
+          {"objects", result.objects},
+          {"objects_per_second", result.objects_per_second()},
+          {"body_bytes_per_second", result.body_bytes_per_second()},
+          {"line_bytes", result.line_bytes},
+          {"line_bytes_per_second", result.line_bytes_per_second()},
+          {"line_share", optional_json(result.line_share())},
+          {"goodput_share", optional_json(result.goodput_share())},
+          {"connections", result.connections},
+          {"cpu_seconds_per_1000",
+           {{"bridge", cpu_json(result.bridge_cpu, result.objects)},
+            {"line", cpu_json(result.line_cpu, result.objects)},
+            {"store", cpu_json(result.store_cpu, result.objects)}}},
+          {"bridge_peak_private_bytes", result.peak_private_bytes},
+          {"live",
+           {{"messages_per_second", result.live_rate},
+            {"published", result.live_published},
+            {"stored", result.live_stored},
+            {"latency", latency_json(result.live_latency)}}}};
 }
 
 Json to_json(const SpoolResult& result) {
@@ -167,6 +207,29 @@ std::string table(const std::vector<ReceiveResult>& results) {
   }
   return aligned(rows) +
          "CPU: user+system seconds per 1,000 messages; peak: the bridge's RssAnon\n";
+}
+
+std::string table(const std::vector<DrainResult>& results) {
+  std::vector<Row> rows{{"size", "stored", "RTT ms", "Mbit/s", "reached s", "seconds", "objects/s",
+                         "body MB/s", "line", "goodput", "bridge CPU", "line CPU", "store CPU",
+                         "peak MiB", "live", "p50/p99/max ms"}};
+  for (const DrainResult& one : results) {
+    rows.push_back({size_text(one.picture_bytes), fmt::format("{}", one.stored),
+                    fmt::format("{}", one.line.rtt_ms), fmt::format("{:g}", one.line.megabits),
+                    fmt::format("{:.1f}", one.reached_seconds), fmt::format("{:.1f}", one.seconds),
+                    fmt::format("{:.1f}", one.objects_per_second()),
+                    fmt::format("{:.2f}", one.body_bytes_per_second() / 1e6),
+                    share_text(one.line_share()), share_text(one.goodput_share()),
+                    cpu_text(one.bridge_cpu, one.objects), cpu_text(one.line_cpu, one.objects),
+                    cpu_text(one.store_cpu, one.objects),
+                    fmt::format("{:.1f}", static_cast<double>(one.peak_private_bytes) / (1 << 20)),
+                    fmt::format("{}", one.live_stored), latency_text(one.live_latency)});
+  }
+  return aligned(rows) +
+         "seconds: from the opening of the line until the backlog was gone; reached: until the "
+         "bridge connected, the rates are without that\n"
+         "line: bytes that crossed it, goodput: bytes of pictures, both of its rate; CPU: "
+         "user+system seconds per 1,000 objects; peak: the bridge's RssAnon\n";
 }
 
 std::string table(const std::vector<SpoolResult>& results) {

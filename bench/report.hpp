@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bench/decode_bench.hpp"
+#include "bench/drain.hpp"
 #include "bench/pipeline.hpp"
 #include "bench/receive.hpp"
 #include "bench/spool_bench.hpp"
@@ -26,6 +27,7 @@ struct PutResultRow {
 /// measured is null.
 [[nodiscard]] nlohmann::json to_json(const PipelineResult& result);
 [[nodiscard]] nlohmann::json to_json(const ReceiveResult& result);
+[[nodiscard]] nlohmann::json to_json(const DrainResult& result);
 [[nodiscard]] nlohmann::json to_json(const SpoolResult& result);
 [[nodiscard]] nlohmann::json to_json(const DecodeResult& result);
 [[nodiscard]] nlohmann::json to_json(const PutResultRow& result);
@@ -33,6 +35,7 @@ struct PutResultRow {
 /// All runs of one command as people read them.
 [[nodiscard]] std::string table(const std::vector<PipelineResult>& results);
 [[nodiscard]] std::string table(const std::vector<ReceiveResult>& results);
+[[nodiscard]] std::string table(const std::vector<DrainResult>& results);
 [[nodiscard]] std::string table(const std::vector<SpoolResult>& results);
 [[nodiscard]] std::string table(const std::vector<DecodeResult>& results);
 [[nodiscard]] std::string table(const std::vector<PutResultRow>& results);

@@ -19,7 +19,7 @@ namespace {
 
 }  // namespace
 
-Fd listen_on_loopback(std::uint16_t& port) {
+Fd bind_on_loopback(std::uint16_t& port) {
   Fd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!listener) fail("socket");
   sockaddr_in name{};
@@ -28,9 +28,14 @@ Fd listen_on_loopback(std::uint16_t& port) {
   socklen_t bytes = sizeof name;
   auto* const address = reinterpret_cast<sockaddr*>(&name);
   if (::bind(listener.get(), address, bytes) != 0) fail("bind");
-  if (::listen(listener.get(), SOMAXCONN) != 0) fail("listen");
   if (::getsockname(listener.get(), address, &bytes) != 0) fail("getsockname");
   port = ntohs(name.sin_port);
+  return listener;
+}
+
+Fd listen_on_loopback(std::uint16_t& port) {
+  Fd listener = bind_on_loopback(port);
+  if (::listen(listener.get(), SOMAXCONN) != 0) fail("listen");
   return listener;
 }
 

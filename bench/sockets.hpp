@@ -17,6 +17,10 @@ struct Address {
 
 inline constexpr const char* kLoopback = "127.0.0.1";
 
+/// Holds a free port of the loopback, which `port` tells; whoever connects is refused until it
+/// listens. Throws std::system_error.
+[[nodiscard]] Fd bind_on_loopback(std::uint16_t& port);
+
 /// A listener on the loopback and a free port, which `port` tells. Throws std::system_error.
 [[nodiscard]] Fd listen_on_loopback(std::uint16_t& port);
 

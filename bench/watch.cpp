@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 #include <fmt/format.h>
 
-#include "bench/progress.hpp"
 #include "bench/stop.hpp"
 #include "m2b/util/thread.hpp"
 
@@ -21,33 +21,41 @@ double seconds_since(Clock::time_point begin) {
 
 }  // namespace
 
+Watcher::Watcher(Bridge& bridge, Watch watch, const std::stop_token& stop)
+    : bridge_(bridge), watch_(std::move(watch)), stop_(stop), progress_(watch_.what) {}
+
+void Watcher::look(bool may_be_quiet) {
+  if (!sleep_for(watch_.poll, stop_)) throw Interrupted();
+  const Bridge::Account account = bridge_.account();
+  if (account.lost > 0) {
+    throw std::runtime_error(fmt::format("{} messages did not become objects", account.lost));
+  }
+  const std::size_t count = account.*watch_.count;
+  if (count != count_ || may_be_quiet) last_news_ = Clock::now();
+  count_ = count;
+  peak_private_bytes_ = std::max(peak_private_bytes_, bridge_.private_bytes());
+  progress_.show(count_, watch_.messages);
+  if (Clock::now() - last_news_ > kPatience) {
+    throw std::runtime_error(fmt::format("nothing was {} for {} s; {} of {} are", watch_.what,
+                                         kPatience.count(), count_, watch_.messages));
+  }
+}
+
 Watched wait_for_all(Publishers& publishers, Bridge& bridge, const Watch& watch,
                      const std::stop_token& stop) {
-  const Progress progress(watch.what);
+  Watcher watcher(bridge, watch, stop);
   Watched seen;
-  auto last_news = Clock::now();
   bool published = false;
-  while (seen.count < watch.messages || !published) {
-    if (!sleep_for(watch.poll, stop)) throw Interrupted();
+  while (watcher.count() < watch.messages || !published) {
+    watcher.look(!published);
     if (!published && publishers.ended()) {
       published = true;
       seen.publish_seconds = seconds_since(publishers.begin());
     }
-    const Bridge::Account account = bridge.account();
-    if (account.lost > 0) {
-      throw std::runtime_error(fmt::format("{} messages did not become objects", account.lost));
-    }
-    const std::size_t count = account.*watch.count;
-    if (count != seen.count || !published) last_news = Clock::now();
-    seen.count = count;
-    seen.peak_private_bytes = std::max(seen.peak_private_bytes, bridge.private_bytes());
-    progress.show(seen.count, watch.messages);
-    if (Clock::now() - last_news > kPatience) {
-      throw std::runtime_error(fmt::format("nothing was {} for {} s; {} of {} are", watch.what,
-                                           kPatience.count(), seen.count, watch.messages));
-    }
   }
   seen.seconds = seconds_since(publishers.begin());
+  seen.count = watcher.count();
+  seen.peak_private_bytes = watcher.peak_private_bytes();
   return seen;
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "bench/bridge.hpp"
+#include "bench/progress.hpp"
 #include "bench/publishers.hpp"
 
 namespace m2b::bench {
@@ -19,6 +20,28 @@ struct Watch {
   std::chrono::milliseconds poll{20};
 };
 
+/// Asks the bridge again and again, with a line of progress.
+class Watcher {
+ public:
+  Watcher(Bridge& bridge, Watch watch, const std::stop_token& stop);
+
+  /// Waits for the next poll and asks. Throws when a message is lost, when stopped, and when
+  /// nothing more was counted for long, unless there is a reason for it.
+  void look(bool may_be_quiet = false);
+  [[nodiscard]] std::size_t count() const noexcept { return count_; }
+  /// Of the bridge, so far.
+  [[nodiscard]] std::uint64_t peak_private_bytes() const noexcept { return peak_private_bytes_; }
+
+ private:
+  Bridge& bridge_;
+  const Watch watch_;
+  const std::stop_token stop_;
+  const Progress progress_;
+  std::size_t count_ = 0;
+  std::uint64_t peak_private_bytes_ = 0;
+  std::chrono::steady_clock::time_point last_news_ = std::chrono::steady_clock::now();
+};
+
 struct Watched {
   std::size_t count = 0;
   double publish_seconds = 0;            // first publish to last acknowledgement
@@ -26,8 +49,7 @@ struct Watched {
   std::uint64_t peak_private_bytes = 0;  // of the bridge
 };
 
-/// Waits until all is published and counted; throws when nothing comes any more, when a message is
-/// lost, and when stopped.
+/// Waits until all is published and counted; throws what Watcher throws.
 [[nodiscard]] Watched wait_for_all(Publishers& publishers, Bridge& bridge, const Watch& watch,
                                    const std::stop_token& stop);
 

@@ -76,6 +76,55 @@ def test_receive_counts_what_is_on_disk(tmp_path, delay):
         assert one["limit_writes_per_second"] < 100
 
 
+def test_drain_empties_the_spool_over_a_line(tmp_path, shared_store):
+    bucket = shared_store.bucket(shared_store.new_bucket())
+    (one,) = results(
+        tmp_path, "drain", "--messages", "300", "--size", "2KiB",
+        "--rtt", "20", "--line", "50", "--live", "5", "--uploaders", "8",
+        "--set", "RETRY_MAX_DELAY=500ms",
+        "--store", f"http://{shared_store.address}", "--bucket", bucket.name,
+        "--access-key", shared_store.access_key, "--secret-key", shared_store.secret_key,
+    )  # fmt: skip
+    assert (one["size_bytes"], one["messages"], one["stored"]) == (2048, 300, 300)
+    assert (one["rtt_ms"], one["line_megabits_per_second"], one["uploaders"]) == (20, 50, 8)
+    live = one["live"]
+    assert live["stored"] == live["published"] == live["latency"]["count"] > 0
+    assert len(bucket.etags()) == 300 + live["stored"]
+    assert 300 <= one["objects"] <= 300 + live["stored"]
+    # A round trip for the connection and one for each object, of which eight are on their way.
+    assert live["latency"]["p50_ms"] > 20
+    draining = one["seconds"] - one["reached_seconds"]
+    assert draining > 0.02 * one["objects"] / 8
+    assert one["objects_per_second"] == pytest.approx(one["objects"] / draining)
+    assert one["body_bytes_per_second"] == pytest.approx(2048 * one["objects_per_second"])
+    assert one["line_bytes"] > 2048 * one["objects"]
+    assert 0 < one["goodput_share"] < one["line_share"] <= 1
+    assert one["line_share"] == pytest.approx(one["line_bytes"] * 8 / draining / 50e6)
+    assert one["connections"] >= 8
+    assert one["bridge_peak_private_bytes"] > 0
+    assert one["cpu_seconds_per_1000"]["store"] is None  # it is not the bench's
+
+
+def test_drain_without_live_pictures_needs_no_list(tmp_path):
+    (one,) = results(
+        tmp_path, "drain", "--store", "discard", "--messages", "50", "--size", "1KiB",
+        "--rtt", "20", "--line", "0", "--set", "RETRY_MAX_DELAY=500ms",
+    )  # fmt: skip
+    assert one["messages"] == one["objects"] == one["stored"] == 50
+    assert one["line_share"] is one["goodput_share"] is None  # the line has no limit
+    assert one["live"]["published"] == 0 and one["live"]["latency"] is None
+
+
+def test_a_line_is_no_faster_than_it_says(tmp_path):
+    """Whatever the machine does: 2 MB at 10 Mbit/s take 1.6 s, in however many connections."""
+    (one,) = results(
+        tmp_path, "put", "--store", "discard", "--messages", "20", "--size", "100KiB",
+        "--rtt", "100", "--line", "10", "--put-threads", "10",
+    )  # fmt: skip
+    body_seconds = 20 * 102400 * 8 / 10e6
+    assert one["seconds"] > body_seconds + 0.2, "and two round trips: to connect, and the answer's"
+
+
 def test_the_published_tables_and_pictures(tmp_path):
     """With few messages: what they say is not judged, that they can be made is."""
     script = REPOSITORY / "bench" / "published.py"
@@ -154,6 +203,7 @@ def test_decode_counts_what_it_decodes(tmp_path):
         (["pipeline", "--store", "discard", "--bridge", "/none"], "'/none'", "--bridge"),
         (["pipeline", "--minio", "/none"], "'/none'", "scripts/minio"),
         (["pipeline", "--set", "QOS"], "'QOS'", "NAME=VALUE"),
+        (["drain", "--store", "discard", "--live", "1"], "'discard'", "minio"),
     ],
 )
 def test_a_mistake_is_named_with_its_remedy(tmp_path, arguments, value, remedy):
