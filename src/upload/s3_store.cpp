@@ -163,7 +163,7 @@ class S3Store::Connection {
     if (!request.query.empty()) ready.url.append("?").append(request.query);
     ready.headers = std::move(signing.headers);
     for (HttpHeader& header : signature) ready.headers.push_back(std::move(header));
-    ready.body = request.body;
+    ready.body = {request.body};
     return ready;
   }
 
