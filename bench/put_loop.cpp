@@ -37,9 +37,10 @@ void expect_stored(const PutResult& result) {
   }
 }
 
-void put_signed(const StoreOptions& options, ClockOffset& clock, const Picture& picture,
-                std::atomic<std::size_t>& next, std::size_t count, const std::stop_token& stop) {
-  S3Store store(options, clock);
+void put_signed(const StoreOptions& options, ClockOffset& clock, BatchSupport& batches,
+                const Picture& picture, std::atomic<std::size_t>& next, std::size_t count,
+                const std::stop_token& stop) {
+  S3Store store(options, clock, batches);
   Object object = bare_object(picture, 0);
   for (std::size_t number = next++; number < count; number = next++) {
     throw_if_stopped(stop);
@@ -63,11 +64,12 @@ double bare_puts(const StoreAccess& store, const Picture& picture, std::size_t c
                  unsigned threads, const std::stop_token& stop) {
   const StoreOptions options = options_of(store);
   ClockOffset clock;
-  if (store.is_signed) expect_stored(S3Store(options, clock).ensure_bucket(stop));
+  BatchSupport batches;
+  if (store.is_signed) expect_stored(S3Store(options, clock, batches).ensure_bucket(stop));
   std::atomic<std::size_t> next = 0;
   const auto work = [&] {
     if (store.is_signed) {
-      put_signed(options, clock, picture, next, count, stop);
+      put_signed(options, clock, batches, picture, next, count, stop);
     } else {
       put_unsigned(store, picture, next, count, stop);
     }

@@ -100,8 +100,9 @@ int run(const Config& config) {
   }
 
   ClockOffset clock_offset;
+  BatchSupport batches;
   Pipeline pipeline(config.pipeline, *spool,
-                    [&] { return std::make_unique<S3Store>(config.store, clock_offset); });
+                    [&] { return std::make_unique<S3Store>(config.store, clock_offset, batches); });
   Receiver receiver(config.mqtt, *spool);
   StatusServer status(config.status, {*spool, receiver, pipeline});
   ControlServer control(config.spool.directory, *spool);

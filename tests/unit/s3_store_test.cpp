@@ -105,7 +105,8 @@ class Fixture {
   }();
   m2b::CurlGlobal curl_;
   ClockOffset clock_offset_;
-  S3Store store_{options_, clock_offset_};
+  m2b::BatchSupport batches_;
+  S3Store store_{options_, clock_offset_, batches_};
   std::stop_source stop_;
 };
 
@@ -388,7 +389,7 @@ TEST_SUITE("S3 store") {
 
   TEST_CASE_FIXTURE(Fixture, "a stalled answer is given up after the stall timeout") {
     options_.stall_timeout = 1s;
-    S3Store impatient(options_, clock_offset_);
+    S3Store impatient(options_, clock_offset_, batches_);
     server_.stay_silent();
     const PutResult result = impatient.put(object("1", ""), {});
     CHECK(result.outcome == PutOutcome::retry_later);
@@ -398,7 +399,7 @@ TEST_SUITE("S3 store") {
   TEST_CASE_FIXTURE(Fixture, "an answer that drips for ever is given up") {
     options_.connect_timeout = 100ms;
     options_.stall_timeout = 1s;
-    S3Store impatient(options_, clock_offset_);
+    S3Store impatient(options_, clock_offset_, batches_);
     SUBCASE("in its head") { server_.drip("HTTP/1.1 200 OK\r\nX-Drip: "); }
     SUBCASE("in its body") { server_.drip("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"); }
     const PutResult result = impatient.put(object("1"), {});
@@ -446,7 +447,7 @@ TEST_SUITE("S3 store") {
 
   TEST_CASE_FIXTURE(Fixture, "outside the default region the bucket's region is told") {
     options_.region = "eu-central-1";
-    S3Store european(options_, clock_offset_);
+    S3Store european(options_, clock_offset_, batches_);
     server_.answer(404, {}, s3_error("NoSuchBucket"));
     server_.answer(200);
     CHECK(european.ensure_bucket({}).outcome == PutOutcome::stored);
@@ -508,7 +509,8 @@ TEST_SUITE("S3 store") {
     options.bucket = "pictures";
     const m2b::CurlGlobal curl;
     ClockOffset clock_offset;
-    S3Store store(options, clock_offset);
+    m2b::BatchSupport batches;
+    S3Store store(options, clock_offset, batches);
     const PutResult result = store.put(object("1"), {});
     CHECK(result.outcome == PutOutcome::retry_later);
     CHECK(result.code == "could_not_connect");
@@ -524,7 +526,8 @@ TEST_SUITE("S3 store") {
     options.bucket = "pictures";
     const m2b::CurlGlobal curl;
     ClockOffset clock_offset;
-    S3Store store(options, clock_offset);
+    m2b::BatchSupport batches;
+    S3Store store(options, clock_offset, batches);
     const PutResult result = store.put(object("1"), {});
     CHECK(result.outcome == PutOutcome::retry_later);
     // A name server that does not answer at all runs into the connect timeout.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <stop_token>
 
 #include "m2b/object/object.hpp"
@@ -22,6 +23,24 @@ class ObjectStore {
   /// be told, above all because the credentials may write objects but neither see nor create the
   /// bucket: callers go on, the first put() decides.
   [[nodiscard]] virtual PutResult ensure_bucket(std::stop_token abort) = 0;
+
+  /// Whether put_batch() is worth trying at this moment. May change with every answer of the store,
+  /// also to one that another instance got.
+  [[nodiscard]] virtual bool takes_batches() const { return false; }
+
+  /// Whether the object may be in a batch: it is small, and its key one that arrives unchanged.
+  [[nodiscard]] virtual bool fits_batch(const Object& /*object*/) const { return false; }
+
+  /// Puts all of them in one go, at least one, each of which fits_batch(), no key twice: the store
+  /// may write them in any order. `stored` only after each one was seen in the store with its size
+  /// and checksum. Every other outcome says nothing about any of them, which may be in the store or
+  /// not: put() each alone, and let that decide what to do with it.
+  [[nodiscard]] virtual PutResult put_batch(
+      std::span<const Object* const> /*objects*/,
+      // As of put().
+      std::stop_token /*abort*/) {  // NOLINT(performance-unnecessary-value-param)
+    return {PutOutcome::retry_later, 0, "no_batches", {}};
+  }
 };
 
 }  // namespace m2b
