@@ -1,4 +1,5 @@
 #include <sysexits.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
@@ -6,6 +7,7 @@
 #include <exception>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -23,6 +25,7 @@
 #include "bench/spool_bench.hpp"
 #include "bench/stop.hpp"
 #include "bench/temporary_folder.hpp"
+#include "bench/usage.hpp"
 #include "m2b/upload/s3_store.hpp"
 #include "m2b/util/log.hpp"
 
@@ -37,6 +40,7 @@ struct Options {
   std::string json;  // a path, or - for stdout
   PipelineRun pipeline;
   std::size_t waiters = 20;
+  std::size_t batch = 1;     // objects of `put` in one request
   unsigned put_threads = 0;  // 0: as many as the bridge's uploaders
   double decode_seconds = 1;
   int sync_delay_ms = 0;
@@ -158,8 +162,15 @@ PutResultRow run_put(const Options& options, std::size_t size, const std::stop_t
   const TemporaryFolder folder(run.folder);
   const auto store = make_store(
       run.store, folder.path(), [](std::string_view) {}, stop);
-  return {size, run.messages, run.put_threads,
-          bare_puts(store->access(), Picture(size), run.messages, run.put_threads, stop)};
+  const Picture picture(size);
+  PutResultRow row{size, run.messages, run.put_threads, options.batch, 0, {}, {}};
+  const CpuTime bench_before = cpu_time(::getpid());
+  const std::optional<CpuTime> store_before = store->cpu();
+  row.seconds =
+      bare_puts(store->access(), picture, {run.messages, run.put_threads, options.batch}, stop);
+  row.bench_cpu = cpu_time(::getpid()) - bench_before;
+  if (store_before) row.store_cpu = *store->cpu() - *store_before;
+  return row;
 }
 
 int run(int argc, char** argv) {
@@ -199,6 +210,10 @@ int run(int argc, char** argv) {
   add_common(put, options);
   add_messages(put, options);
   add_store(put, options);
+  put.add_option("--batch", options.batch,
+                 "objects in one request, each then asked for; into MinIO alone")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 10'000));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
