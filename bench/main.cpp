@@ -1,4 +1,5 @@
 #include <sysexits.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
@@ -26,6 +27,7 @@
 #include "bench/spool_bench.hpp"
 #include "bench/stop.hpp"
 #include "bench/temporary_folder.hpp"
+#include "bench/usage.hpp"
 #include "m2b/upload/s3_store.hpp"
 #include "m2b/util/log.hpp"
 
@@ -40,6 +42,7 @@ struct Options {
   std::string json;  // a path, or - for stdout
   PipelineRun pipeline;
   std::size_t waiters = 20;
+  std::size_t batch = 1;     // objects of `put` in one request
   unsigned put_threads = 0;  // 0: as many as the bridge has
   double decode_seconds = 1;
   int sync_delay_ms = 0;
@@ -201,8 +204,14 @@ PutResultRow run_put(const Options& options, std::size_t size, const std::stop_t
     line->open();
     access.address = line->address();
   }
-  return {size, run.messages, run.put_threads,
-          bare_puts(access, Picture(size), run.messages, run.put_threads, stop)};
+  const Picture picture(size);
+  PutResultRow row{size, run.messages, run.put_threads, options.batch, 0, {}, {}};
+  const CpuTime bench_before = cpu_time(::getpid());
+  const std::optional<CpuTime> store_before = store->cpu();
+  row.seconds = bare_puts(access, picture, {run.messages, run.put_threads, options.batch}, stop);
+  row.bench_cpu = cpu_time(::getpid()) - bench_before;
+  if (store_before) row.store_cpu = *store->cpu() - *store_before;
+  return row;
 }
 
 int run(int argc, char** argv) {
@@ -249,6 +258,10 @@ int run(int argc, char** argv) {
   add_put_threads(put, options);
   options.line = {0, 0};  // put is as it was unless a line is asked for
   add_line(put, options);
+  put.add_option("--batch", options.batch,
+                 "objects in one request, each then asked for; into MinIO alone")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 10'000));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -96,7 +96,7 @@ PipelineResult run_pipeline(const PipelineRun& run, std::size_t picture_bytes,
 
   const Progress progress("bare PUTs");
   result.limit_seconds =
-      bare_puts(store->access(), Picture(picture_bytes), run.messages, run.put_threads, stop);
+      bare_puts(store->access(), Picture(picture_bytes), {run.messages, run.put_threads, 1}, stop);
   return result;
 }
 

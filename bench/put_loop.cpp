@@ -1,10 +1,10 @@
 #include "bench/put_loop.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <future>
 #include <stdexcept>
-#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -37,44 +37,84 @@ void expect_stored(const PutResult& result) {
   }
 }
 
-void put_signed(const StoreOptions& options, ClockOffset& clock, const Picture& picture,
-                std::atomic<std::size_t>& next, std::size_t count, const std::stop_token& stop) {
-  S3Store store(options, clock);
-  Object object = bare_object(picture, 0);
-  for (std::size_t number = next++; number < count; number = next++) {
-    throw_if_stopped(stop);
+/// What the threads share.
+struct Work {
+  const StoreAccess& access;
+  const Picture& picture;
+  const PutRun& run;
+  const std::stop_token& stop;
+  const StoreOptions options;
+  ClockOffset clock;
+  BatchSupport batches;
+  std::atomic<std::size_t> next = 0;
+};
+
+void put_signed(Work& work) {
+  S3Store store(work.options, work.clock, work.batches);
+  Object object = bare_object(work.picture, 0);
+  for (std::size_t number = work.next++; number < work.run.count; number = work.next++) {
+    throw_if_stopped(work.stop);
     object.key = bare_key(number);
-    expect_stored(store.put(object, stop));
+    expect_stored(store.put(object, work.stop));
   }
 }
 
-void put_unsigned(const StoreAccess& store, const Picture& picture, std::atomic<std::size_t>& next,
-                  std::size_t count, const std::stop_token& stop) {
-  HttpClient client(store.address);
-  for (std::size_t number = next++; number < count; number = next++) {
-    throw_if_stopped(stop);
-    client.put(fmt::format("/{}/{}", store.bucket, bare_key(number).str()), picture.decoded());
+void put_batches(Work& work) {
+  S3Store store(work.options, work.clock, work.batches);
+  std::vector<Object> objects(work.run.batch, bare_object(work.picture, 0));
+  if (!store.takes_batches() || !store.fits_batch(objects.front())) {
+    throw std::invalid_argument(
+        fmt::format("--batch: the store takes no batches, or none of pictures of {} bytes; batches "
+                    "are for MinIO and pictures of at most {} bytes",
+                    objects.front().body.size(), S3Store::kMaxBatchedBytes));
+  }
+  const std::size_t count = work.run.count;
+  const std::size_t step = work.run.batch;
+  for (std::size_t number = work.next.fetch_add(step); number < count;
+       number = work.next.fetch_add(step)) {
+    throw_if_stopped(work.stop);
+    std::vector<const Object*> batch;
+    for (std::size_t i = 0; i < std::min(step, count - number); ++i) {
+      objects[i].key = bare_key(number + i);
+      batch.push_back(&objects[i]);
+    }
+    expect_stored(store.put_batch(batch, work.stop));
+  }
+}
+
+void put_unsigned(Work& work) {
+  HttpClient client(work.access.address);
+  for (std::size_t number = work.next++; number < work.run.count; number = work.next++) {
+    throw_if_stopped(work.stop);
+    client.put(fmt::format("/{}/{}", work.access.bucket, bare_key(number).str()),
+               work.picture.decoded());
+  }
+}
+
+void put_all(Work& work) {
+  if (work.run.batch > 1) {
+    put_batches(work);
+  } else if (work.access.is_signed) {
+    put_signed(work);
+  } else {
+    put_unsigned(work);
   }
 }
 
 }  // namespace
 
-double bare_puts(const StoreAccess& store, const Picture& picture, std::size_t count,
-                 unsigned threads, const std::stop_token& stop) {
-  const StoreOptions options = options_of(store);
-  ClockOffset clock;
-  if (store.is_signed) expect_stored(S3Store(options, clock).ensure_bucket(stop));
-  std::atomic<std::size_t> next = 0;
-  const auto work = [&] {
-    if (store.is_signed) {
-      put_signed(options, clock, picture, next, count, stop);
-    } else {
-      put_unsigned(store, picture, next, count, stop);
-    }
-  };
+double bare_puts(const StoreAccess& store, const Picture& picture, const PutRun& run,
+                 const std::stop_token& stop) {
+  Work work{store, picture, run, stop, options_of(store), {}, {}};
+  if (store.is_signed) {
+    // Its answer tells as well whether this is a MinIO, which takes batches.
+    expect_stored(S3Store(work.options, work.clock, work.batches).ensure_bucket(stop));
+  }
   const auto begin = Clock::now();
   std::vector<std::future<void>> workers;
-  for (unsigned i = 0; i < threads; ++i) workers.push_back(std::async(std::launch::async, work));
+  for (unsigned i = 0; i < run.threads; ++i) {
+    workers.push_back(std::async(std::launch::async, [&work] { put_all(work); }));
+  }
   for (std::future<void>& worker : workers) worker.wait();
   const std::chrono::duration<double> taken = Clock::now() - begin;
   for (std::future<void>& worker : workers) worker.get();

@@ -8,10 +8,15 @@
 
 namespace m2b::bench {
 
-/// Puts `count` objects of the picture into the store from `threads` threads, each with a
-/// connection of its own and nothing else to do; returns the seconds that it took. The bucket is
-/// made if need be. Throws what the store refused.
-[[nodiscard]] double bare_puts(const StoreAccess& store, const Picture& picture, std::size_t count,
-                               unsigned threads, const std::stop_token& stop);
+struct PutRun {
+  std::size_t count = 0;
+  unsigned threads = 1;   // each with a connection of its own and nothing else to do
+  std::size_t batch = 1;  // objects that go in one request; 1: by a plain PUT
+};
+
+/// Puts objects of the picture into the store; returns the seconds that it took. The bucket is made
+/// if need be. Throws what the store refused, also where it takes no batches.
+[[nodiscard]] double bare_puts(const StoreAccess& store, const Picture& picture, const PutRun& run,
+                               const std::stop_token& stop);
 
 }  // namespace m2b::bench

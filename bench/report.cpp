@@ -165,7 +165,11 @@ Json to_json(const PutResultRow& result) {
   return {{"size_bytes", result.picture_bytes},
           {"messages", result.messages},
           {"threads", result.threads},
+          {"batch", result.batch},
           {"seconds", result.seconds},
+          {"cpu_seconds_per_1000",
+           {{"store", cpu_json(result.store_cpu, result.messages)},
+            {"bench", cpu_json(result.bench_cpu, result.messages)}}},
           {"puts_per_second", result.per_second()}};
 }
 
@@ -258,14 +262,17 @@ std::string table(const std::vector<DecodeResult>& results) {
 }
 
 std::string table(const std::vector<PutResultRow>& results) {
-  std::vector<Row> rows{{"size", "objects", "threads", "PUT/s", "MB/s"}};
+  std::vector<Row> rows{
+      {"size", "objects", "threads", "batch", "PUT/s", "MB/s", "store CPU", "bench CPU"}};
   for (const PutResultRow& one : results) {
     rows.push_back(
         {size_text(one.picture_bytes), fmt::format("{}", one.messages),
-         fmt::format("{}", one.threads), fmt::format("{:.0f}", one.per_second()),
-         fmt::format("{:.1f}", one.per_second() * static_cast<double>(one.picture_bytes) / 1e6)});
+         fmt::format("{}", one.threads), fmt::format("{}", one.batch),
+         fmt::format("{:.0f}", one.per_second()),
+         fmt::format("{:.1f}", one.per_second() * static_cast<double>(one.picture_bytes) / 1e6),
+         cpu_text(one.store_cpu, one.messages), cpu_text(one.bench_cpu, one.messages)});
   }
-  return aligned(rows);
+  return aligned(rows) + "PUT/s: objects; CPU: user+system seconds per 1,000 objects\n";
 }
 
 }  // namespace m2b::bench

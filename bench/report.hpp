@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "bench/pipeline.hpp"
 #include "bench/receive.hpp"
 #include "bench/spool_bench.hpp"
+#include "bench/usage.hpp"
 
 namespace m2b::bench {
 
@@ -18,7 +20,10 @@ struct PutResultRow {
   std::size_t picture_bytes = 0;
   std::size_t messages = 0;
   unsigned threads = 0;
+  std::size_t batch = 1;  // objects in one request
   double seconds = 0;
+  std::optional<CpuTime> store_cpu;
+  CpuTime bench_cpu;  // with --store discard, the store's as well
 
   [[nodiscard]] double per_second() const { return static_cast<double>(messages) / seconds; }
 };

@@ -101,9 +101,10 @@ int run(const Config& config) {
   }
 
   ClockOffset clock_offset;
+  BatchSupport batches;
   BandwidthLimit bandwidth(config.store.bandwidth_limit);
   Pipeline pipeline(config.pipeline, *spool, [&] {
-    return std::make_unique<S3Store>(config.store, clock_offset, &bandwidth);
+    return std::make_unique<S3Store>(config.store, clock_offset, batches, &bandwidth);
   });
   Receiver receiver(config.mqtt, *spool);
   StatusServer status(config.status, {*spool, receiver, pipeline});

@@ -225,6 +225,11 @@ std::vector<Setting> pipeline_settings() {
            [](Config& c, Text t) {
              return store(config::parse_number(t, 0, 256), c.pipeline.uploaders);
            }},
+      {.name = "UPLOAD_BATCHES",
+       .default_text = "True",
+       .allowed = "True or False (also yes, no, on, off, 1, 0)",
+       .help = "Many small objects that wait go to MinIO in one request, and are checked there.",
+       .apply = [](Config& c, Text t) { return store(config::parse_bool(t), c.pipeline.batches); }},
       {.name = "IN_FLIGHT_BYTES",
        .default_text = "32MiB",
        .allowed = "a size of at least 1MiB",

@@ -1,18 +1,22 @@
 #include "upload/http_connection.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
-#include <cstring>
+#include <string_view>
 
 #include <fmt/format.h>
+
+#include "upload/connection_options.hpp"
+#include "upload/user_agent.hpp"
 
 namespace m2b {
 namespace {
 
 constexpr std::size_t kMaxResponseBytes = std::size_t{64} << 10U;
 constexpr long kUploadBufferBytes = 256L << 10U;  // a picture in one to a few writes
-constexpr long kKeepAliveIdleSeconds = 30;
-constexpr long kKeepAliveIntervalSeconds = 10;
+/// How MinIO begins its Server header, in all its versions ("MinIO", "MinIO/RELEASE…").
+constexpr std::string_view kMinio = "MinIO";
 
 }  // namespace
 
@@ -25,25 +29,13 @@ HttpConnection::HttpConnection(const StoreOptions& options, BandwidthLimit* band
 }
 
 void HttpConnection::set_fixed_options(const StoreOptions& options) {
-  curl::set(easy_, CURLOPT_USERAGENT, "mqtt-to-blob/" M2B_VERSION);
-  curl::set(easy_, CURLOPT_PROTOCOLS_STR, "http,https");
-  // One request at a time: HTTP/2 would only add a layer.
-  curl::set(easy_, CURLOPT_HTTP_VERSION, long{CURL_HTTP_VERSION_1_1});
+  set_connection_options(easy_, options);
+  curl::set(easy_, CURLOPT_USERAGENT, kUserAgent);
   curl::set(easy_, CURLOPT_FOLLOWLOCATION, 0L);  // the signature is for this host and path
   curl::set(easy_, CURLOPT_PATH_AS_IS, 1L);
-  curl::set(easy_, CURLOPT_SSL_VERIFYPEER, 1L);
-  curl::set(easy_, CURLOPT_SSL_VERIFYHOST, 2L);
   curl::set(easy_, CURLOPT_UPLOAD_BUFFERSIZE, kUploadBufferBytes);
-
-  // Without these a dead name server blocks the abort for tens of seconds.
-  curl::set(easy_, CURLOPT_NOSIGNAL, 1L);
-  curl::set(easy_, CURLOPT_QUICK_EXIT, 1L);
-  curl::set(easy_, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options.connect_timeout.count()));
   curl::set(easy_, CURLOPT_LOW_SPEED_LIMIT, 1L);  // bytes a second
   curl::set(easy_, CURLOPT_LOW_SPEED_TIME, static_cast<long>(options.stall_timeout.count()));
-  curl::set(easy_, CURLOPT_TCP_KEEPALIVE, 1L);
-  curl::set(easy_, CURLOPT_TCP_KEEPIDLE, kKeepAliveIdleSeconds);
-  curl::set(easy_, CURLOPT_TCP_KEEPINTVL, kKeepAliveIntervalSeconds);
 
   curl::set(easy_, CURLOPT_ERRORBUFFER, error_text_.data());
   curl::set(easy_, CURLOPT_READFUNCTION, &HttpConnection::read_body);
@@ -59,8 +51,7 @@ void HttpConnection::set_fixed_options(const StoreOptions& options) {
 }
 
 HttpResponse HttpConnection::perform(const HttpRequest& request, const std::stop_token& abort) {
-  body_ = request.body;
-  body_offset_ = 0;
+  body_ = BodyReader(request.body);
   response_body_.clear();
   response_overflow_ = false;
   sent_at_.reset();
@@ -82,7 +73,7 @@ HttpResponse HttpConnection::perform(const HttpRequest& request, const std::stop
       break;
     case HttpMethod::put:
       curl::set(easy_, CURLOPT_UPLOAD, 1L);
-      curl::set(easy_, CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
+      curl::set(easy_, CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(body_.size()));
       break;
   }
   const CURLcode code = curl_easy_perform(easy_.get());
@@ -110,6 +101,8 @@ HttpResponse HttpConnection::collect(CURLcode code) const {
   response.body = response_body_;
   const char* const etag = curl::response_header(easy_, "ETag");
   response.has_etag = etag != nullptr && *etag != '\0';
+  const char* const server = curl::response_header(easy_, "Server");
+  response.is_minio = server != nullptr && std::string_view(server).starts_with(kMinio);
   if (const char* const date = curl::response_header(easy_, "Date")) {
     if (const std::time_t time = curl_getdate(date, nullptr); time != -1) {
       response.date = std::chrono::sys_seconds(std::chrono::seconds(time));
@@ -121,25 +114,21 @@ HttpResponse HttpConnection::collect(CURLcode code) const {
 std::size_t HttpConnection::read_body(char* buffer, std::size_t size, std::size_t count,
                                       void* self) noexcept {
   auto& connection = *static_cast<HttpConnection*>(self);
-  const std::string_view rest = connection.body_.substr(connection.body_offset_);
-  std::size_t length = std::min(size * count, rest.size());
+  std::size_t length = std::min(size * count, connection.body_.left());
   if (connection.bandwidth_ != nullptr && length != 0) {
     // Waits here: a paused transfer would be looked at again only once a second. Turns come often
     // enough for libcurl's watch on the speed not to take our holding back for a stall.
     length = connection.bandwidth_->take(length, connection.abort_);
     if (length == 0) return CURL_READFUNC_ABORT;
   }
-  std::memcpy(buffer, rest.data(), length);
-  connection.body_offset_ += length;
-  return length;
+  return connection.body_.read(buffer, length);
 }
 
 int HttpConnection::seek_body(void* self, curl_off_t offset, int origin) noexcept {
   auto& connection = *static_cast<HttpConnection*>(self);
   const bool possible = origin == SEEK_SET && offset >= 0 &&
-                        static_cast<std::size_t>(offset) <= connection.body_.size();
+                        connection.body_.seek(static_cast<std::uint64_t>(offset));
   if (!possible) return CURL_SEEKFUNC_FAIL;
-  connection.body_offset_ = static_cast<std::size_t>(offset);
   return CURL_SEEKFUNC_OK;
 }
 

@@ -6,12 +6,12 @@
 #include <optional>
 #include <stop_token>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "m2b/upload/bandwidth_limit.hpp"
 #include "m2b/upload/options.hpp"
 #include "upload/curl.hpp"
+#include "upload/http_body.hpp"
 #include "upload/http_header.hpp"
 
 namespace m2b {
@@ -23,7 +23,7 @@ struct HttpRequest {
   std::string url;  // path and query already encoded; goes out as it is
   /// Sent as they are, `Host` among them; libcurl adds Accept, User-Agent and Content-Length.
   std::vector<HttpHeader> headers;
-  std::string_view body;  // of a PUT; borrowed until perform() returns
+  BodyPieces body;  // of a PUT; borrowed until perform() returns
 };
 
 struct HttpResponse {
@@ -32,6 +32,7 @@ struct HttpResponse {
   int status = 0;
   std::string body;  // at most its first 64 KiB
   bool has_etag = false;
+  bool is_minio = false;                         // by its Server header
   std::optional<std::chrono::sys_seconds> date;  // the store's clock
 };
 
@@ -69,8 +70,7 @@ class HttpConnection final {
   BandwidthLimit* const bandwidth_;  // may be null
 
   // What the callbacks work on, for the request under way.
-  std::string_view body_;
-  std::size_t body_offset_ = 0;
+  BodyReader body_;
   std::string response_body_;
   bool response_overflow_ = false;
   std::optional<Clock::time_point> sent_at_;  // all of it

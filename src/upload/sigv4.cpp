@@ -4,10 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
-#include <stdexcept>
 
 #include <fmt/format.h>
-#include <openssl/err.h>
 #include <openssl/evp.h>
 
 namespace m2b {
@@ -15,11 +13,6 @@ namespace {
 
 constexpr std::string_view kAlgorithm = "AWS4-HMAC-SHA256";
 constexpr std::size_t kSha256Bytes = 32;
-
-[[noreturn]] void throw_openssl_error(std::string_view function) {
-  throw std::runtime_error(
-      fmt::format("{} failed: {}", function, ERR_error_string(ERR_get_error(), nullptr)));
-}
 
 const unsigned char* bytes(std::string_view text) {
   return reinterpret_cast<const unsigned char*>(text.data());
@@ -34,18 +27,6 @@ std::string hmac_sha256(std::string_view key, std::string_view data) {
     throw_openssl_error("EVP_Q_mac");
   }
   return mac;
-}
-
-std::string hex(std::string_view data) {
-  constexpr std::string_view kHex = "0123456789abcdef";
-  std::string text;
-  text.reserve(2 * data.size());
-  for (const char character : data) {
-    const auto byte = static_cast<std::uint8_t>(character);
-    text += kHex[byte >> 4U];
-    text += kHex[byte & 0xFU];
-  }
-  return text;
 }
 
 bool is_blank(char character) { return character == ' ' || character == '\t'; }
@@ -124,16 +105,6 @@ std::string signing_key(const SigningCredentials& credentials, std::string_view 
 }
 
 }  // namespace
-
-std::string sha256_hex(std::string_view data) {
-  std::string digest(kSha256Bytes, '\0');
-  std::size_t length = 0;
-  if (EVP_Q_digest(nullptr, "SHA256", nullptr, data.data(), data.size(),
-                   reinterpret_cast<unsigned char*>(digest.data()), &length) != 1) {
-    throw_openssl_error("EVP_Q_digest");
-  }
-  return hex(digest);
-}
 
 std::string encode_path(std::string_view path) {
   constexpr std::string_view kPlain =

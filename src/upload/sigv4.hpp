@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "upload/digest.hpp"
 #include "upload/http_header.hpp"
 
 namespace m2b {
@@ -35,9 +36,6 @@ struct SigningRequest {
 
 /// Every byte but A-Z a-z 0-9 - . _ ~ and '/' as %XX.
 [[nodiscard]] std::string encode_path(std::string_view path);
-
-/// Lower-case hexadecimal. Throws what OpenSSL reports, should it fail.
-[[nodiscard]] std::string sha256_hex(std::string_view data);
 
 /// The steps of sign_request(), apart so that the published examples can pin each of them.
 /// `request` holds x-amz-content-sha256 and x-amz-date here.

@@ -226,6 +226,15 @@ class Bucket:
         except self._s3.exceptions.NoSuchBucket:
             return {}
 
+    def times(self):
+        """key -> Last-Modified of every object."""
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self.name)
+        return {
+            entry["Key"]: entry["LastModified"]
+            for page in pages
+            for entry in page.get("Contents", ())
+        }
+
     def read(self, key):
         """The object, or None. Thread-safe."""
         path = "/" + self.name + "/" + urllib.parse.quote(key, safe="/~")

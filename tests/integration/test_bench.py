@@ -1,5 +1,7 @@
 """The bench tool runs and counts right; how fast anything is, is not judged."""
 
+import datetime
+import hashlib
 import json
 import os
 import pathlib
@@ -175,6 +177,41 @@ def test_put_stores_what_it_counts(tmp_path, shared_store):
     )  # fmt: skip
     assert one["messages"] == len(bucket.etags()) == 20
     assert bucket.read("bare-0000000019.jpg").size == 1024
+
+
+def test_put_in_batches_stores_the_same_objects_as_alone(tmp_path, shared_store):
+    buckets = []
+    for batch in ("1", "7"):
+        bucket = shared_store.bucket(shared_store.new_bucket())
+        begin = datetime.datetime.now(datetime.timezone.utc)
+        (one,) = results(
+            tmp_path, "put", "--messages", "20", "--size", "1KiB", "--batch", batch,
+            "--store", f"http://{shared_store.address}", "--bucket", bucket.name,
+            "--access-key", shared_store.access_key, "--secret-key", shared_store.secret_key,
+        )  # fmt: skip
+        assert (one["messages"], one["batch"]) == (20, int(batch))
+        assert one["cpu_seconds_per_1000"]["store"] is None  # it is not the bench's
+        # Also that no archive is left among them.
+        assert sorted(bucket.etags()) == [f"bare-{number:010}.jpg" for number in range(20)]
+        for modified in bucket.times().values():
+            assert abs(modified - begin) < datetime.timedelta(minutes=5)
+        buckets.append(bucket)
+    alone, batched = buckets
+    for key in batched.etags():
+        stored = batched.read(key)
+        _, headers, body = shared_store.get(f"/{batched.name}/{key}")
+        assert headers["ETag"].strip('"') == hashlib.md5(body, usedforsecurity=False).hexdigest()
+        assert stored.size == 1024
+        assert stored.content_type == "image/jpeg"
+        # The pictures are random, all else is the same.
+        assert stored.metadata == alone.read(key).metadata
+        assert stored.metadata["mqtt_topic"] == "bench/picture"
+
+
+def test_put_in_batches_wants_a_store_that_takes_them(tmp_path):
+    done = run(tmp_path, "put", "--store", "discard", "--messages", "20", "--batch", "7")
+    assert done.returncode != 0
+    assert "--batch" in done.stderr and "MinIO" in done.stderr, done.stderr
 
 
 def test_spool_appends_every_message(tmp_path):

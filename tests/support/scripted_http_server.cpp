@@ -184,6 +184,10 @@ void ScriptedHttpServer::answer_and_close(int status, const Headers& headers,
   add({Action::answer, format_answer(status, headers, body), true, kWholeBody});
 }
 
+void ScriptedHttpServer::answer_raw(std::string bytes) {
+  add({Action::answer, std::move(bytes), false, kWholeBody});
+}
+
 void ScriptedHttpServer::answer_raw_and_close(std::string bytes) {
   add({Action::answer, std::move(bytes), true, kWholeBody});
 }

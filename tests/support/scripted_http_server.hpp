@@ -41,6 +41,8 @@ class ScriptedHttpServer {
   // Each of these is for one request, in this order.
   void answer(int status, const Headers& headers = {}, std::string_view body = {});
   void answer_and_close(int status, const Headers& headers = {}, std::string_view body = {});
+  /// As it is: for a HEAD, whose answer tells a length and has no body.
+  void answer_raw(std::string bytes);
   void answer_raw_and_close(std::string bytes);
   /// Reads the request and says nothing until the client goes away.
   void stay_silent();

@@ -109,7 +109,8 @@ class Fixture {
   }();
   m2b::CurlGlobal curl_;
   ClockOffset clock_offset_;
-  S3Store store_{options_, clock_offset_};
+  m2b::BatchSupport batches_;
+  S3Store store_{options_, clock_offset_, batches_};
   std::stop_source stop_;
 };
 
@@ -392,7 +393,7 @@ TEST_SUITE("S3 store") {
 
   TEST_CASE_FIXTURE(Fixture, "a stalled answer is given up after the stall timeout") {
     options_.stall_timeout = 1s;
-    S3Store impatient(options_, clock_offset_);
+    S3Store impatient(options_, clock_offset_, batches_);
     server_.stay_silent();
     const PutResult result = impatient.put(object("1", ""), {});
     CHECK(result.outcome == PutOutcome::retry_later);
@@ -408,7 +409,7 @@ TEST_SUITE("S3 store") {
     const auto begin = std::chrono::steady_clock::now();
     for (const std::string_view key : {"1", "2", "3", "4"}) {
       pending.push_back(std::async(std::launch::async, [&, key] {
-        S3Store slow(options_, clock_offset_, &bandwidth);
+        S3Store slow(options_, clock_offset_, batches_, &bandwidth);
         return slow.put(object(key, body), {});
       }));
     }
@@ -421,7 +422,7 @@ TEST_SUITE("S3 store") {
 
   TEST_CASE_FIXTURE(Fixture, "a request to stop ends the wait for bandwidth, and is no failure") {
     BandwidthLimit bandwidth(1);
-    S3Store slow(options_, clock_offset_, &bandwidth);
+    S3Store slow(options_, clock_offset_, batches_, &bandwidth);
     auto pending =
         std::async(std::launch::async, [&] { return slow.put(object("1"), stop_.get_token()); });
     stop_.request_stop();
@@ -432,7 +433,7 @@ TEST_SUITE("S3 store") {
     constexpr std::uint64_t kBytesPerSecond = 100'000;
     const std::string body(60'000, 'p');
     BandwidthLimit bandwidth(kBytesPerSecond);
-    S3Store slow(options_, clock_offset_, &bandwidth);
+    S3Store slow(options_, clock_offset_, batches_, &bandwidth);
     server_.answer(503, {}, s3_error("SlowDown"));
     const auto begin = std::chrono::steady_clock::now();
     CHECK(slow.put(object("1", body), {}).outcome == PutOutcome::retry_later);
@@ -443,7 +444,7 @@ TEST_SUITE("S3 store") {
   TEST_CASE_FIXTURE(Fixture, "an answer that drips for ever is given up") {
     options_.connect_timeout = 100ms;
     options_.stall_timeout = 1s;
-    S3Store impatient(options_, clock_offset_);
+    S3Store impatient(options_, clock_offset_, batches_);
     SUBCASE("in its head") { server_.drip("HTTP/1.1 200 OK\r\nX-Drip: "); }
     SUBCASE("in its body") { server_.drip("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"); }
     const PutResult result = impatient.put(object("1"), {});
@@ -491,7 +492,7 @@ TEST_SUITE("S3 store") {
 
   TEST_CASE_FIXTURE(Fixture, "outside the default region the bucket's region is told") {
     options_.region = "eu-central-1";
-    S3Store european(options_, clock_offset_);
+    S3Store european(options_, clock_offset_, batches_);
     server_.answer(404, {}, s3_error("NoSuchBucket"));
     server_.answer(200);
     CHECK(european.ensure_bucket({}).outcome == PutOutcome::stored);
@@ -553,7 +554,8 @@ TEST_SUITE("S3 store") {
     options.bucket = "pictures";
     const m2b::CurlGlobal curl;
     ClockOffset clock_offset;
-    S3Store store(options, clock_offset);
+    m2b::BatchSupport batches;
+    S3Store store(options, clock_offset, batches);
     const PutResult result = store.put(object("1"), {});
     CHECK(result.outcome == PutOutcome::retry_later);
     CHECK(result.code == "could_not_connect");
@@ -569,7 +571,8 @@ TEST_SUITE("S3 store") {
     options.bucket = "pictures";
     const m2b::CurlGlobal curl;
     ClockOffset clock_offset;
-    S3Store store(options, clock_offset);
+    m2b::BatchSupport batches;
+    S3Store store(options, clock_offset, batches);
     const PutResult result = store.put(object("1"), {});
     CHECK(result.outcome == PutOutcome::retry_later);
     // A name server that does not answer at all runs into the connect timeout.

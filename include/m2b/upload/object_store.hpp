@@ -29,19 +29,16 @@ class ObjectStore {
   [[nodiscard]] virtual bool takes_batches() const { return false; }
 
   /// Whether the object may be in a batch: it is small, and its key one that arrives unchanged.
-  [[nodiscard]] virtual bool fits_batch(const Object& object) const {
-    static_cast<void>(object);
-    return false;
-  }
+  [[nodiscard]] virtual bool fits_batch(const Object& /*object*/) const { return false; }
 
   /// Puts all of them in one go, at least one, each of which fits_batch(), no key twice: the store
   /// may write them in any order. `stored` only after each one was seen in the store with its size
   /// and checksum. Every other outcome says nothing about any of them, which may be in the store or
   /// not: put() each alone, and let that decide what to do with it.
-  [[nodiscard]] virtual PutResult put_batch(std::span<const Object* const> objects,
-                                            std::stop_token abort) {
-    static_cast<void>(objects);
-    static_cast<void>(abort);
+  [[nodiscard]] virtual PutResult put_batch(
+      std::span<const Object* const> /*objects*/,
+      // As of put().
+      std::stop_token /*abort*/) {  // NOLINT(performance-unnecessary-value-param)
     return {PutOutcome::retry_later, 0, "no_batches", {}};
   }
 };

@@ -1,0 +1,108 @@
+#include "upload/head_answer.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <system_error>
+
+namespace m2b {
+namespace {
+
+constexpr std::string_view kLineEnd = "\r\n";
+
+template <class Number>
+std::optional<Number> parse_number(std::string_view text) {
+  Number number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, number);
+  if (error != std::errc() || rest != end) return std::nullopt;
+  return number;
+}
+
+char lower_case(char character) {
+  return character >= 'A' && character <= 'Z' ? static_cast<char>(character - 'A' + 'a')
+                                              : character;
+}
+
+/// `right` is in lower case.
+bool same_word(std::string_view left, std::string_view right) {
+  return std::equal(left.begin(), left.end(), right.begin(), right.end(),
+                    [](char a, char b) { return lower_case(a) == b; });
+}
+
+std::string_view trim(std::string_view text) {
+  constexpr std::string_view kBlanks = " \t";
+  const std::size_t begin = std::min(text.find_first_not_of(kBlanks), text.size());
+  text.remove_prefix(begin);
+  return text.substr(0, text.find_last_not_of(kBlanks) + 1);
+}
+
+/// Takes the next line off the text.
+std::string_view take_line(std::string_view& text) {
+  const std::size_t end = std::min(text.find(kLineEnd), text.size());
+  const std::string_view line = text.substr(0, end);
+  text.remove_prefix(std::min(end + kLineEnd.size(), text.size()));
+  return line;
+}
+
+/// `HTTP/1.1 200 OK`; the status of a final answer, or 0.
+int parse_status(std::string_view line) {
+  constexpr std::string_view kProtocol = "HTTP/1.";
+  constexpr std::size_t kStatusAt = kProtocol.size() + 2;
+  constexpr std::size_t kStatusDigits = 3;
+  const std::size_t status_end = kStatusAt + kStatusDigits;
+  if (!line.starts_with(kProtocol) || line.size() < status_end || line[kStatusAt - 1] != ' ' ||
+      (line.size() > status_end && line[status_end] != ' ')) {
+    return 0;
+  }
+  const auto status = parse_number<unsigned>(line.substr(kStatusAt, kStatusDigits));
+  return status && *status >= 200 && *status <= 599 ? static_cast<int>(*status) : 0;
+}
+
+/// Without the quotes, which S3 has around it; a weak one stays as it is and matches nothing.
+std::string_view unquote(std::string_view etag) {
+  if (etag.size() >= 2 && etag.front() == '"' && etag.back() == '"') {
+    etag = etag.substr(1, etag.size() - 2);
+  }
+  return etag;
+}
+
+/// False where the header makes the answer unfit.
+bool take_header(HeadAnswer& answer, std::string_view name, std::string_view value) {
+  if (same_word(name, "content-length")) {
+    if (answer.content_length) return false;
+    answer.content_length = parse_number<std::uint64_t>(value);
+    return answer.content_length.has_value();
+  }
+  if (same_word(name, "etag")) {
+    if (!answer.etag.empty()) return false;
+    answer.etag = unquote(value);
+    return true;
+  }
+  if (same_word(name, "connection")) answer.last = answer.last || same_word(value, "close");
+  if (same_word(name, "x-minio-error-code")) answer.code = value;
+  return true;
+}
+
+}  // namespace
+
+std::optional<HeadAnswer> parse_head_answer(std::string_view head) {
+  HeadAnswer answer;
+  const std::string_view status_line = take_line(head);
+  answer.status = parse_status(status_line);
+  if (answer.status == 0) return std::nullopt;
+  answer.last = status_line.starts_with("HTTP/1.0");
+  while (!head.empty()) {
+    const std::string_view line = take_line(head);
+    const std::size_t colon = line.find(':');
+    const bool is_header = colon != std::string_view::npos && colon > 0 &&
+                           line.find_first_of(" \t") > colon &&
+                           line.find_first_of("\r\n") == std::string_view::npos;
+    if (!is_header) return std::nullopt;
+    if (!take_header(answer, line.substr(0, colon), trim(line.substr(colon + 1)))) {
+      return std::nullopt;
+    }
+  }
+  return answer;
+}
+
+}  // namespace m2b

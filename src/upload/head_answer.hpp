@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace m2b {
+
+/// What the answer to a HEAD says of an object.
+struct HeadAnswer {
+  int status = 0;
+  std::optional<std::uint64_t> content_length;
+  std::string etag;   // without its quotes; empty if there is none
+  std::string code;   // the S3 error code, where MinIO tells it (x-minio-error-code)
+  bool last = false;  // the server closes the connection behind it
+};
+
+/// Reads status line and headers, without the empty line that ends them (RFC 9112, sections 4 and
+/// 5). Nothing where it is not a final HTTP/1 answer, or says something twice that matters here.
+[[nodiscard]] std::optional<HeadAnswer> parse_head_answer(std::string_view head);
+
+}  // namespace m2b

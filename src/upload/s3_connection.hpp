@@ -1,0 +1,73 @@
+#pragma once
+
+#include <chrono>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "m2b/object/object_key.hpp"
+#include "m2b/upload/bandwidth_limit.hpp"
+#include "m2b/upload/batch_support.hpp"
+#include "m2b/upload/clock_offset.hpp"
+#include "m2b/upload/options.hpp"
+#include "m2b/upload/put_outcome.hpp"
+#include "upload/http_connection.hpp"
+#include "upload/http_header.hpp"
+#include "upload/pipelined_heads.hpp"
+
+namespace m2b {
+
+/// A request to the store, not yet signed.
+struct S3Request {
+  HttpMethod method = HttpMethod::get;
+  std::string path;             // encoded
+  std::string_view query = {};  // encoded, sorted
+  std::vector<HttpHeader> headers;
+  BodyPieces body;
+};
+
+struct S3Answer {
+  PutResult result;
+  HttpResponse response;
+};
+
+/// Signs requests to one bucket's store and sends them. Belongs to one thread.
+class S3Connection final {
+ public:
+  /// All of them outlive the connection.
+  S3Connection(const StoreOptions& options, ClockOffset& clock_offset, BatchSupport& batches,
+               BandwidthLimit* bandwidth);
+
+  [[nodiscard]] const std::string& bucket_path() const noexcept { return bucket_path_; }
+  /// Of the object of that key in the bucket, encoded.
+  [[nodiscard]] std::string object_path(std::string_view key) const;
+
+  /// Sends, and once more with the store's own time should it refuse ours.
+  [[nodiscard]] S3Answer send(const S3Request& request, const std::stop_token& abort);
+
+  /// HEAD for each path, all in one go, over a connection of its own.
+  [[nodiscard]] HeadRound heads(std::span<const std::string> paths, const std::stop_token& abort);
+
+ private:
+  [[nodiscard]] S3Answer send_once(const S3Request& request, const std::stop_token& abort);
+  [[nodiscard]] HttpRequest sign(const S3Request& request) const;
+  [[nodiscard]] std::string sign_head(std::string_view path, std::string_view empty_sha256) const;
+  [[nodiscard]] std::vector<HttpHeader> signed_headers(std::string_view method,
+                                                       const S3Request& request,
+                                                       std::string_view payload_sha256) const;
+  [[nodiscard]] std::chrono::sys_seconds store_time() const;
+  void correct_clock(std::chrono::sys_seconds store_date);
+
+  const StoreOptions& options_;
+  ClockOffset& clock_offset_;
+  BatchSupport& batches_;
+  const std::string host_;
+  const std::string origin_;
+  const std::string bucket_path_;
+  HttpConnection http_;
+  PipelinedHeads heads_;
+};
+
+}  // namespace m2b
