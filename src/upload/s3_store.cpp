@@ -78,7 +78,13 @@ PutResult S3Store::put_batch(std::span<const Object* const> objects, std::stop_t
   request.body = archive.pieces();
   PutResult taken = put_request(request, abort);
   if (taken.outcome == PutOutcome::stored) return confirm(objects, abort);
-  if (is_about_archives(taken)) batches_.turn_off("the store refuses archives", taken.detail);
+  const bool is_refused =
+      taken.outcome == PutOutcome::doubtful || taken.outcome == PutOutcome::rejected;
+  if (is_about_archives(taken)) {
+    batches_.turn_off("the store refuses archives", taken.detail);
+  } else if (is_refused) {
+    batches_.failed("the store refuses the archive", taken.detail);
+  }
   return taken;
 }
 
@@ -93,7 +99,7 @@ PutResult S3Store::confirm(std::span<const Object* const> objects, const std::st
   PutResult unconfirmed{PutOutcome::retry_later, 0, std::string(kUnconfirmed), {}};
   if (round.failure != CURLE_OK) {
     unconfirmed.detail = result_of_failure(round.failure, round.failure_text).detail;
-    batches_.unconfirmed("looking at the objects fails", unconfirmed.detail);
+    batches_.failed("looking at the objects fails", unconfirmed.detail);
     return unconfirmed;
   }
   BatchCheck check = check_batch(objects, round.answers);
@@ -102,7 +108,7 @@ PutResult S3Store::confirm(std::span<const Object* const> objects, const std::st
       batches_.confirmed();
       return {PutOutcome::stored, 200, {}, {}};
     case BatchVerdict::passing:
-      batches_.unconfirmed(check.cause, check.detail);
+      batches_.failed(check.cause, check.detail);
       break;
     case BatchVerdict::useless:
       batches_.turn_off(check.cause, check.detail);

@@ -180,9 +180,9 @@ TEST_SUITE("S3 store, batches") {
     CHECK_FALSE(store_.takes_batches());
   }
 
-  TEST_CASE_FIXTURE(Fixture,
-                    "one object that is missing fails its batch; only many such end the batches") {
-    for (int i = 0; i < 5; ++i) {
+  TEST_CASE_FIXTURE(
+      Fixture, "one object that is missing fails its batch; only many such in a row make a pause") {
+    for (int i = 0; i < BatchSupport::kFailuresBeforePause; ++i) {
       CHECK(store_.takes_batches());
       take_archive();
       confirm(0);
@@ -248,6 +248,15 @@ TEST_SUITE("S3 store, batches") {
       CHECK(put_batch().outcome == PutOutcome::hold);
       CHECK(store_.takes_batches());
     }
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "refusals of one archive after the other make a pause") {
+    for (int i = 0; i < BatchSupport::kFailuresBeforePause; ++i) {
+      CHECK(store_.takes_batches());
+      server_.answer(400, {{"Server", "MinIO"}}, s3_error("BadRequest"));
+      CHECK(put_batch().outcome == PutOutcome::doubtful);
+    }
+    CHECK_FALSE(store_.takes_batches());
   }
 
   TEST_CASE_FIXTURE(Fixture, "a missing bucket is created on the way and the batch put again") {
