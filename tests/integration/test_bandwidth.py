@@ -82,6 +82,7 @@ def test_a_backlog_takes_as_long_as_the_limit_says_and_no_second_has_more(new_st
         stack = new_stack(
             MINIO_URL=f"127.0.0.1:{meter.port}",
             UPLOADER_THREADS=4,
+            UPLOAD_BATCHES="False",  # an archive is longer than its pictures
             UPLOAD_BANDWIDTH_LIMIT="500kB",
             DEAD_LETTER_PREFIX="dead-letters/",
         ).start()
