@@ -20,9 +20,6 @@ constexpr int kFinalOwnFailures = 6;
 /// would never have it.
 constexpr int kMaxAttemptsInTurn = 3;
 
-/// A batch costs two round trips; fewer objects are faster on their own.
-constexpr std::size_t kLeastInBatch = 8;
-constexpr std::size_t kMostInBatch = 200;
 constexpr std::size_t kBatchBytes = std::size_t{2} << 20;
 
 Rejection rejection_of(const PutResult& result) {
@@ -107,13 +104,14 @@ bool UploadWorker::fits_batch(const UploadJob& job) const {
 
 UploadWorker::Batch UploadWorker::fill_batch(UploadJob first) {
   const std::size_t share = flow_.objects_waiting() / slots_.count() + 1;
+  const std::size_t most = std::min(share, batch_size_.most(std::chrono::steady_clock::now()));
   Batch batch;
   std::size_t bytes = first.object->body.size();
   batch.jobs.push_back(std::move(first));
-  if (share < kLeastInBatch) {
+  if (most < BatchSize::kLeast) {
     return batch;
   }
-  while (batch.jobs.size() < std::min(share, kMostInBatch) && bytes < kBatchBytes) {
+  while (batch.jobs.size() < most && bytes < kBatchBytes) {
     auto job = flow_.next_object_at_once();
     if (!job) {
       break;
@@ -143,6 +141,7 @@ ConcurrencyLimit::Ended UploadWorker::upload(std::vector<UploadJob> batch,
   ended.failed = result.outcome == PutOutcome::retry_later;
   if (result.outcome == PutOutcome::stored) {
     fail_point("upload.after_put");
+    batch_size_.succeeded();
     flow_.gate().report(pass, result);
     for (const UploadJob& job : batch) {
       flow_.stats().count_upload(result.outcome);
@@ -153,6 +152,7 @@ ConcurrencyLimit::Ended UploadWorker::upload(std::vector<UploadJob> batch,
   }
   if (result.outcome != PutOutcome::stopped) {
     // It may be the batch, or one of it, and not the store: each alone will tell.
+    batch_size_.failed(std::chrono::steady_clock::now());
     flow_.stats().count_retry(result.code);
     for (UploadJob& job : batch) {
       job.alone = true;

@@ -8,6 +8,7 @@
 
 #include "m2b/pipeline/options.hpp"
 #include "m2b/upload/object_store.hpp"
+#include "pipeline/batch_size.hpp"
 #include "pipeline/flow.hpp"
 #include "pipeline/upload_slots.hpp"
 
@@ -24,10 +25,11 @@ class UploadWorker {
  public:
   /// The references outlive the worker.
   UploadWorker(const PipelineOptions& options, Flow& flow, UploadSlots& slots,
-               std::unique_ptr<ObjectStore> store, UploadStop stop)
+               BatchSize& batch_size, std::unique_ptr<ObjectStore> store, UploadStop stop)
       : may_batch_(options.batches),
         flow_(flow),
         slots_(slots),
+        batch_size_(batch_size),
         store_(std::move(store)),
         stop_(std::move(stop)) {}
 
@@ -62,6 +64,7 @@ class UploadWorker {
   const bool may_batch_;
   Flow& flow_;
   UploadSlots& slots_;
+  BatchSize& batch_size_;
   std::unique_ptr<ObjectStore> store_;
   UploadStop stop_;
 };

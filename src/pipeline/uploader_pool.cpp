@@ -58,7 +58,7 @@ void UploaderPool::grow_to(std::size_t threads) {
 }
 
 void UploaderPool::run(bool prepares_bucket) {
-  UploadWorker worker(options_, flow_, slots_, make_store_(), stop_);
+  UploadWorker worker(options_, flow_, slots_, batch_size_, make_store_(), stop_);
   if (prepares_bucket) {
     worker.prepare_bucket();
   }

@@ -9,6 +9,7 @@
 
 #include "m2b/pipeline/options.hpp"
 #include "m2b/pipeline/pipeline.hpp"
+#include "pipeline/batch_size.hpp"
 #include "pipeline/flow.hpp"
 #include "pipeline/upload_slots.hpp"
 #include "pipeline/upload_worker.hpp"
@@ -45,6 +46,7 @@ class UploaderPool {
   const Pipeline::StoreFactory& make_store_;
   const UploadStop stop_;
   UploadSlots slots_;
+  BatchSize batch_size_;
   std::mutex mutex_;  // guards the fields below
   std::condition_variable ended_;
   std::size_t running_ = 0;
