@@ -142,6 +142,7 @@ ConcurrencyLimit::Ended UploadWorker::upload(std::vector<UploadJob> batch,
   if (result.outcome == PutOutcome::stored) {
     fail_point("upload.after_put");
     batch_size_.succeeded();
+    flow_.stats().stored_in_batches.fetch_add(batch.size(), std::memory_order_relaxed);
     flow_.gate().report(pass, result);
     for (const UploadJob& job : batch) {
       flow_.stats().count_upload(result.outcome);

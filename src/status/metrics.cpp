@@ -153,6 +153,8 @@ void add_pipeline(Families& families, const Pipeline& pipeline) {
   families.histogram("upload_seconds", "Time of an upload that was stored.", stats.upload_time);
   families.counter("uploaded_bytes_total", "Bytes of the objects that were stored.",
                    stats.uploaded_bytes);
+  families.counter("uploads_in_batches_total", "Objects that were stored in a batch of several.",
+                   stats.stored_in_batches);
   families.family("upload_retries_total",
                   "Upload attempts that failed and are repeated, by reason.", MetricType::Counter);
   for (const auto& [reason, count] : stats.retries()) {

@@ -19,6 +19,13 @@ BatchCheck fault(BatchVerdict verdict, std::string_view cause, const Object& obj
           fmt::format("HEAD {}: {} {}", object.key.str(), answer.status, answer.code)};
 }
 
+bool has_metadata(const HeadAnswer& answer, const Metadata& metadata) {
+  return std::all_of(metadata.begin(), metadata.end(), [&](const auto& expected) {
+    return std::find(answer.metadata.begin(), answer.metadata.end(), expected) !=
+           answer.metadata.end();
+  });
+}
+
 /// What is wrong with one object; nothing if it is as it should be.
 std::optional<BatchCheck> fault_of(const Object& object, const HeadAnswer& answer,
                                    bool all_are_missing) {
@@ -44,6 +51,10 @@ std::optional<BatchCheck> fault_of(const Object& object, const HeadAnswer& answe
   }
   if (answer.content_length != object.body.size()) {
     return fault(BatchVerdict::useless, "an object has not the size of its bytes", object, answer);
+  }
+  // The same bytes may have been there before, from an earlier message.
+  if (answer.content_type != object.content_type || !has_metadata(answer, object.metadata)) {
+    return fault(BatchVerdict::passing, "an object has other metadata", object, answer);
   }
   return std::nullopt;
 }

@@ -12,7 +12,7 @@ namespace m2b {
 
 /// What the store's objects say about a batch that it took.
 enum class BatchVerdict {
-  confirmed,  ///< each object is there, with the size and the MD5 of its body
+  confirmed,  ///< each object is there, with its metadata, and size and MD5 of its body
   passing,    ///< the store was busy, or single objects are not as they should be
   useless     ///< of this store no batch can be confirmed
 };

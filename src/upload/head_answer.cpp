@@ -23,6 +23,12 @@ char lower_case(char character) {
                                               : character;
 }
 
+std::string in_lower_case(std::string_view text) {
+  std::string lower(text);
+  std::transform(lower.begin(), lower.end(), lower.begin(), lower_case);
+  return lower;
+}
+
 /// `right` is in lower case.
 bool same_word(std::string_view left, std::string_view right) {
   return std::equal(left.begin(), left.end(), right.begin(), right.end(),
@@ -77,6 +83,11 @@ bool take_header(HeadAnswer& answer, std::string_view name, std::string_view val
     if (!answer.etag.empty()) return false;
     answer.etag = unquote(value);
     return true;
+  }
+  if (same_word(name, "content-type")) answer.content_type = value;
+  constexpr std::string_view kMetadata = "x-amz-meta-";
+  if (same_word(name.substr(0, kMetadata.size()), kMetadata)) {
+    answer.metadata.emplace_back(in_lower_case(name.substr(kMetadata.size())), value);
   }
   if (same_word(name, "connection")) answer.last = answer.last || same_word(value, "close");
   if (same_word(name, "x-minio-error-code")) answer.code = value;

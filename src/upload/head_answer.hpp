@@ -4,6 +4,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace m2b {
 
@@ -14,6 +16,9 @@ struct HeadAnswer {
   std::string etag;   // without its quotes; empty if there is none
   std::string code;   // the S3 error code, where MinIO tells it (x-minio-error-code)
   bool last = false;  // the server closes the connection behind it
+  std::string content_type = {};
+  /// Names without `x-amz-meta-`, in lower case.
+  std::vector<std::pair<std::string, std::string>> metadata = {};
 };
 
 /// Reads status line and headers, without the empty line that ends them (RFC 9112, sections 4 and

@@ -25,6 +25,7 @@ FAMILIES = {
     "broker_connected": "gauge",
     "store_reachable": "gauge",
     "upload_slots": "gauge",
+    "uploads_in_batches_total": "counter",
 }
 TOPIC = "ia/rawImage/a/b"
 

@@ -17,11 +17,20 @@ using m2b::Object;
 using m2b::ObjectKey;
 
 Object object(std::string body) {
-  return {std::get<ObjectKey>(ObjectKey::from_image_id("id")), std::move(body), "image/jpeg", {}};
+  return {std::get<ObjectKey>(ObjectKey::from_image_id("id")),
+          std::move(body),
+          "image/jpeg",
+          {{"image_id", "id"}, {"timestamp_ms", "1"}}};
 }
 
 HeadAnswer good(const Object& object) {
-  return {200, object.body.size(), m2b::md5_hex(object.body).value(), {}, false};
+  return {200,
+          object.body.size(),
+          m2b::md5_hex(object.body).value(),
+          {},
+          false,
+          "image/jpeg",
+          {{"unknown", "1"}, {"timestamp_ms", "1"}, {"image_id", "id"}}};
 }
 HeadAnswer refused(int status, std::string code = {}) {
   return {status, 0, {}, std::move(code), false};
@@ -48,6 +57,18 @@ TEST_SUITE("check of a batch") {
     HeadAnswer silent = two();
     silent.content_length.reset();
     CHECK(verdict(one(), silent) == BatchVerdict::useless);
+  }
+
+  TEST_CASE("the same bytes with the metadata of an earlier message confirm nothing") {
+    HeadAnswer earlier = two();
+    earlier.metadata[1].second = "0";
+    CHECK(verdict(one(), earlier) == BatchVerdict::passing);
+    HeadAnswer bare = two();
+    bare.metadata.clear();
+    CHECK(verdict(one(), bare) == BatchVerdict::passing);
+    HeadAnswer other_type = two();
+    other_type.content_type = "image/png";
+    CHECK(verdict(one(), other_type) == BatchVerdict::passing);
   }
 
   TEST_CASE("one missing object is a matter of its own, all missing are the store's") {

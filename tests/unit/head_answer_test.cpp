@@ -4,6 +4,8 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace {
 
@@ -13,11 +15,14 @@ TEST_SUITE("answer to a HEAD") {
   TEST_CASE("size and ETag are read, whatever stands around them") {
     const auto answer = parse_head_answer(
         "HTTP/1.1 200 OK\r\nServer: MinIO\r\ncontent-length:  123\r\nEtag: \"abc\" \r\n"
-        "X-Amz-Meta-topic: a:b\r\nEmpty:");
+        "X-Amz-Meta-Mqtt_topic: a:b\r\nContent-Type: image/png\r\nEmpty:");
     REQUIRE(answer);
     CHECK(answer->status == 200);
     CHECK(answer->content_length == 123);
     CHECK(answer->etag == "abc");
+    CHECK(answer->content_type == "image/png");
+    CHECK(answer->metadata ==
+          std::vector<std::pair<std::string, std::string>>{{"mqtt_topic", "a:b"}});
     CHECK(answer->code.empty());
     CHECK_FALSE(answer->last);
   }

@@ -353,6 +353,7 @@ TEST_SUITE("pipeline") {
     CHECK(largest <= kMessages / 2 + 1);  // two uploaders share them
     CHECK(pipeline->stats().uploads(PutOutcome::stored) == kMessages);
     CHECK(pipeline->stats().uploaded_bytes == 3 * kMessages);
+    CHECK(pipeline->stats().stored_in_batches == in_batches);
     CHECK(bucket.attempts() + static_cast<int>(in_batches) == kMessages);
   }
 

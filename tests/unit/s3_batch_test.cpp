@@ -65,8 +65,9 @@ class Fixture {
   /// What a store with the object says.
   [[nodiscard]] static std::string head(const Object& object) {
     return fmt::format(
-        "HTTP/1.1 200 OK\r\nServer: MinIO\r\nContent-Length: {}\r\nETag: \"{}\"\r\n\r\n",
-        object.body.size(), m2b::md5_hex(object.body).value());
+        "HTTP/1.1 200 OK\r\nServer: MinIO\r\nContent-Length: {}\r\nETag: \"{}\"\r\n"
+        "Content-Type: image/jpeg\r\nX-Amz-Meta-Image_id: {}\r\n\r\n",
+        object.body.size(), m2b::md5_hex(object.body).value(), object.metadata.front().second);
   }
   [[nodiscard]] static std::string refusal(int status, std::string_view code) {
     return fmt::format("HTTP/1.1 {} No\r\nContent-Length: 300\r\nx-minio-error-code: {}\r\n\r\n",

@@ -49,6 +49,7 @@ class PipelineStats {
   [[nodiscard]] std::map<std::string, std::uint64_t> retries() const;
 
   std::atomic<std::uint64_t> uploaded_bytes{0};
+  std::atomic<std::uint64_t> stored_in_batches{0};  // objects
   DurationHistogram upload_time;  // of the uploads that were stored
 
  private:
