@@ -239,7 +239,7 @@ def test_killed_inside_of_a_commit(lab, syscall, place, most):
         wait_for_death(stack.bridge)
         stack.bridge.wrapper = []
         stack.bridge.start()
+    wait_until(lambda: file.stat().st_size > size, 20, "the file grows")
     stream.stop()
-    assert file.stat().st_size > size
     restart_with_the_store(stack)
     lab.conclude(f"kill: {place}", stack, rounds)
