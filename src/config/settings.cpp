@@ -231,7 +231,7 @@ std::vector<Setting> pipeline_settings() {
        .help = "Many small objects that wait go to MinIO in one request, and are checked there.",
        .apply = [](Config& c, Text t) { return store(config::parse_bool(t), c.pipeline.batches); }},
       {.name = "IN_FLIGHT_BYTES",
-       .default_text = "32MiB",
+       .default_text = "16MiB",
        .allowed = "a size of at least 1MiB",
        .help = "Bytes of messages between spool and store at a time; memory grows with it.",
        .apply =

@@ -13,7 +13,7 @@ struct PipelineOptions {
   std::size_t uploaders = 0;  // threads, each with a connection; 0: as many as let most through
   bool batches = true;        // many small objects in one request, where the store takes that
   /// Payload bytes that may be between spool and store at a time; a larger record passes alone.
-  std::size_t in_flight_bytes = std::size_t{32} << 20;
+  std::size_t in_flight_bytes = std::size_t{16} << 20;
   /// A longer payload goes to the dead letters. A hostile one may take about 14 times its length in
   /// memory while it is decoded.
   std::size_t max_message_bytes = std::size_t{32} << 20;
