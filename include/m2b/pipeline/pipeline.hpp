@@ -50,7 +50,7 @@ class PipelineStats {
 
   std::atomic<std::uint64_t> uploaded_bytes{0};
   std::atomic<std::uint64_t> stored_in_batches{0};  // objects
-  DurationHistogram upload_time;  // of the uploads that were stored
+  DurationHistogram upload_time;                    // of the uploads that were stored
 
  private:
   static constexpr std::size_t kOutcomes = 6;
