@@ -99,16 +99,14 @@ void ConcurrencyLimit::judge(double rate) noexcept {
       if (rate >= known_rate_ * kWorthMore) {
         try_more(rate);
       } else {
-        limit_ = before_;
-        stay(known_rate_);
+        go_back();
       }
       return;
     case Trial::fewer:
       if (rate >= known_rate_ * kGoodEnough) {
         stay(rate);
       } else {
-        limit_ = before_;
-        stay(known_rate_);
+        go_back();
       }
       return;
   }
@@ -123,6 +121,11 @@ void ConcurrencyLimit::try_more(double rate) noexcept {
   limit_ = std::min(most_, step_up(limit_));
   trial_ = Trial::more;
   known_rate_ = rate;
+}
+
+void ConcurrencyLimit::go_back() noexcept {
+  limit_ = before_;
+  stay(known_rate_);
 }
 
 void ConcurrencyLimit::stay(double rate) noexcept {

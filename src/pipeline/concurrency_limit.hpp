@@ -36,6 +36,7 @@ class ConcurrencyLimit {
   void begin_window(Time now) noexcept;
   void judge(double rate) noexcept;
   void try_more(double rate) noexcept;
+  void go_back() noexcept;
   void stay(double rate) noexcept;
 
   std::size_t least_;
