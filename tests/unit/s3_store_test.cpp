@@ -17,6 +17,7 @@
 #include <fmt/format.h>
 
 #include "support/scripted_http_server.hpp"
+#include "support/store_options.hpp"
 #include "upload/sigv4.hpp"
 
 namespace {
@@ -97,16 +98,7 @@ class Fixture {
   }
 
   ScriptedHttpServer server_;
-  StoreOptions options_ = [this] {
-    StoreOptions options;
-    options.host = "127.0.0.1";
-    options.port = server_.port();
-    options.secure = false;
-    options.access_key = "key-id";
-    options.secret_key = m2b::Secret("secret");
-    options.bucket = "pictures";
-    return options;
-  }();
+  StoreOptions options_ = m2b::test::store_options(server_.port());
   m2b::CurlGlobal curl_;
   ClockOffset clock_offset_;
   m2b::BatchSupport batches_;
