@@ -107,6 +107,9 @@ class ScriptedHttpServer::Socket {
     while (fill()) buffer_.clear();
   }
 
+  /// The client sees the end behind what was sent.
+  void end_sending() const { ::shutdown(descriptor_, SHUT_WR); }
+
   [[nodiscard]] bool has_ended_within(std::chrono::milliseconds time) {
     pollfd readable{descriptor_, POLLIN, 0};
     return ::poll(&readable, 1, static_cast<int>(time.count())) > 0 && !fill();
@@ -165,8 +168,8 @@ ScriptedHttpServer::~ScriptedHttpServer() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
-    for (const int descriptor : descriptors_) {
-      if (descriptor >= 0) ::shutdown(descriptor, SHUT_RDWR);
+    for (const Connection& each : connections_) {
+      if (each.descriptor >= 0) ::shutdown(each.descriptor, SHUT_RDWR);
     }
   }
   ::shutdown(listener_, SHUT_RDWR);  // wakes accept()
@@ -220,7 +223,7 @@ std::size_t ScriptedHttpServer::request_count() {
 void ScriptedHttpServer::wait_until_closed(std::size_t connection) {
   std::unique_lock lock(mutex_);
   const auto is_closed = [&] {
-    return descriptors_.size() > connection && descriptors_[connection] < 0;
+    return connections_.size() > connection && connections_[connection].has_ended;
   };
   if (!changed_.wait_for(lock, kDeadline, is_closed)) {
     throw std::runtime_error("connection " + std::to_string(connection) + " was not closed");
@@ -251,8 +254,8 @@ void ScriptedHttpServer::accept_loop() {
       if (descriptor >= 0) ::close(descriptor);
       return;
     }
-    const std::size_t connection = descriptors_.size();
-    descriptors_.push_back(descriptor);
+    const std::size_t connection = connections_.size();
+    connections_.push_back({descriptor, false});
     connection_threads_.emplace_back(
         [this, connection, descriptor] { serve(connection, descriptor); });
   }
@@ -281,6 +284,7 @@ bool ScriptedHttpServer::serve_request(Socket& socket, std::size_t connection) {
   switch (step.action) {
     case Action::answer:
       socket.send_all(step.bytes);
+      if (step.close_after) end_answers(socket, connection);
       break;
     case Action::stay_silent:
       socket.wait_for_end();
@@ -298,11 +302,23 @@ bool ScriptedHttpServer::serve_request(Socket& socket, std::size_t connection) {
   return !step.close_after;
 }
 
+/// What the client still asks is read and forgotten: closing with requests unread would be a reset,
+/// which takes the last answer away again.
+void ScriptedHttpServer::end_answers(Socket& socket, std::size_t connection) {
+  socket.end_sending();
+  {
+    const std::lock_guard lock(mutex_);
+    connections_[connection].has_ended = true;
+  }
+  changed_.notify_all();
+  socket.wait_for_end();
+}
+
 void ScriptedHttpServer::close_connection(std::size_t connection) {
   {
     const std::lock_guard lock(mutex_);
-    ::close(descriptors_[connection]);
-    descriptors_[connection] = -1;
+    ::close(connections_[connection].descriptor);
+    connections_[connection] = {-1, true};
   }
   changed_.notify_all();
 }

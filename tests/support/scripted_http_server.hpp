@@ -56,7 +56,7 @@ class ScriptedHttpServer {
   /// Blocks until that request (from 0) has come; throws after 10 s.
   [[nodiscard]] Request request(std::size_t index);
   [[nodiscard]] std::size_t request_count();
-  /// Blocks until that connection is closed on our side; throws after 10 s.
+  /// Blocks until that connection is ended on our side; throws after 10 s.
   void wait_until_closed(std::size_t connection);
 
  private:
@@ -67,6 +67,10 @@ class ScriptedHttpServer {
     bool close_after = false;
     std::size_t body_bytes = 0;
   };
+  struct Connection {
+    int descriptor = -1;     // -1 once closed
+    bool has_ended = false;  // we send no more
+  };
   class Socket;
 
   void add(Step step);
@@ -75,6 +79,7 @@ class ScriptedHttpServer {
   void serve(std::size_t connection, int descriptor);
   /// Whether the connection goes on.
   bool serve_request(Socket& socket, std::size_t connection);
+  void end_answers(Socket& socket, std::size_t connection);
   void close_connection(std::size_t connection);
 
   int listener_ = -1;
@@ -85,7 +90,7 @@ class ScriptedHttpServer {
   bool stopping_ = false;
   std::deque<Step> script_;
   std::vector<Request> requests_;
-  std::vector<int> descriptors_;  // by connection; -1 once closed
+  std::vector<Connection> connections_;
   std::vector<std::jthread> connection_threads_;
 
   std::jthread accept_thread_;
