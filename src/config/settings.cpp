@@ -230,6 +230,15 @@ std::vector<Setting> pipeline_settings() {
        .allowed = "True or False (also yes, no, on, off, 1, 0)",
        .help = "Many small objects that wait go to MinIO in one request, and are checked there.",
        .apply = [](Config& c, Text t) { return store(config::parse_bool(t), c.pipeline.batches); }},
+      {.name = "UPLOAD_LIVE_SHARE",
+       .default_text = "50",
+       .allowed = "a number of percent up to 100; 0: all in the order of arrival",
+       .help =
+           "Part of the uploaded bytes that pictures which come in may have ahead of a backlog.",
+       .apply =
+           [](Config& c, Text t) {
+             return store(config::parse_number(t, 0, 100), c.pipeline.early_percent);
+           }},
       {.name = "IN_FLIGHT_BYTES",
        .default_text = "16MiB",
        .allowed = "a size of at least 1MiB",

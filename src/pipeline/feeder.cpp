@@ -11,12 +11,18 @@ namespace {
 
 constexpr std::size_t kListed = 256;  // ids looked up at a time
 constexpr std::size_t kMaxReturning = 100'000;
+/// The newest ones, of which some may go ahead of their turn at the next occasion; those behind
+/// them are backlog by now.
+constexpr std::size_t kNewest = 32;
 constexpr std::chrono::seconds kReadPause{1};
 
 }  // namespace
 
 Feeder::Feeder(const PipelineOptions& options, Spool& spool, Flow& flow)
-    : spool_(spool), flow_(flow), postponement_(options.postponement) {
+    : spool_(spool),
+      flow_(flow),
+      postponement_(options.postponement),
+      admits_early_(options.early_percent > 0) {
   flow_.set_feeder({
       .on_room = [this] { wake(); },
       .on_postponed =
@@ -32,6 +38,7 @@ Feeder::~Feeder() { spool_.set_append_listener(nullptr); }
 
 void Feeder::run(const std::stop_token& stop) {
   std::deque<SpoolEntry> listed;  // known, not yet in flight
+  early_cursor_ = spool_.last_id().value_or(early_cursor_);
   while (!stop.stop_requested()) {
     readmit_due();
     std::optional<Clock::duration> pause;
@@ -42,12 +49,15 @@ void Feeder::run(const std::stop_token& stop) {
         pause = kReadPause;
       }
     }
-    if (listed.empty() || !flow_.admit(listed.front())) {
-      wait(stop, pause);
+    if (!listed.empty() && flow_.admit(listed.front())) {
+      cursor_ = listed.front().id;
+      listed.pop_front();
       continue;
     }
-    cursor_ = listed.front().id;
-    listed.pop_front();
+    if (!listed.empty() && admits_early_) {
+      admit_newest();
+    }
+    wait(stop, pause);
   }
 }
 
@@ -86,6 +96,22 @@ void Feeder::readmit_due() {
   }
   if (job) {
     flow_.readmit(*job);
+  }
+}
+
+void Feeder::admit_newest() {
+  const std::uint64_t newest = to_number(spool_.last_id().value_or(early_cursor_));
+  const SpoolId too_old{newest - std::min<std::uint64_t>(newest, kNewest)};
+  early_cursor_ = std::max({early_cursor_, cursor_, too_old});
+  const auto entries = spool_.list(early_cursor_, kNewest);
+  if (!entries) {
+    return;
+  }
+  for (const SpoolEntry& entry : *entries) {
+    if (!flow_.admit_early(entry)) {
+      return;
+    }
+    early_cursor_ = entry.id;
   }
 }
 

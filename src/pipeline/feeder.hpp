@@ -16,8 +16,9 @@
 
 namespace m2b {
 
-/// Reads the spool in order and hands out work: a cursor over the ids, and the few records that
-/// come round again. Memory does not depend on the backlog.
+/// Reads the spool in order and hands out work: a cursor over the ids, the few records that come
+/// round again, and, while a backlog waits for room, what comes in behind it. Memory does not
+/// depend on the backlog.
 class Feeder {
  public:
   /// The references outlive the feeder. Hooks itself to the flow and to the spool's appends.
@@ -40,12 +41,15 @@ class Feeder {
   /// Sleeps until woken, a record is due, `limit` has passed or stop is requested.
   void wait(const std::stop_token& stop, std::optional<Clock::duration> limit);
   void readmit_due();
+  void admit_newest();
   [[nodiscard]] bool has_room_for_more();
 
   Spool& spool_;
   Flow& flow_;
   const BackoffPolicy postponement_;
-  SpoolId cursor_{0};  // only the feeder's thread
+  const bool admits_early_;
+  SpoolId cursor_{0};        // only the feeder's thread, as the next one
+  SpoolId early_cursor_{0};  // of what goes ahead of its turn, or is too old for it
 
   std::mutex mutex_;  // guards the fields below
   std::condition_variable_any woken_;

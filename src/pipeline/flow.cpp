@@ -1,5 +1,6 @@
 #include "pipeline/flow.hpp"
 
+#include <cassert>
 #include <utility>
 
 #include "m2b/util/log.hpp"
@@ -9,7 +10,8 @@ namespace {
 
 /// What a record in flight takes besides its payload; bounds the number of tiny ones.
 constexpr std::size_t kRecordOverheadBytes = 2048;
-constexpr std::size_t kDecodeSlots = 256;
+/// Of what may be in flight; comes on top of it.
+constexpr std::size_t kEarlyPart = 4;
 /// Some hundred bytes each: their id and place in line.
 constexpr std::size_t kMaxParked = 100'000;
 
@@ -22,22 +24,44 @@ DecodeJob round_again(const UploadJob& job) {
 Flow::Flow(const PipelineOptions& options, Spool& spool)
     : spool_(spool),
       budget_(options.in_flight_bytes),
-      decode_queue_(kDecodeSlots),
-      // A slot for everything that the budget admits, and for the one outside of it: an uploader
-      // that hands on the next object of a key must never wait for itself.
-      upload_queue_(options.in_flight_bytes / kRecordOverheadBytes + 2),
+      early_budget_(options.in_flight_bytes / kEarlyPart),
+      // A slot for everything that the budgets admit, and for the one outside of them: a decoder
+      // that hands on the next record must never wait for itself.
+      decode_queue_((options.in_flight_bytes + options.in_flight_bytes / kEarlyPart) /
+                        kRecordOverheadBytes +
+                    3),
+      upload_queue_(options.early_percent),
       gate_(options.backoff) {}
 
 bool Flow::admit(const SpoolEntry& entry) {
   const std::size_t budget_bytes = entry.bytes + kRecordOverheadBytes;
+  KeyOrder::Release release;
   {
     const std::lock_guard lock(mutex_);
     if (order_.parked() >= kMaxParked || !budget_.try_acquire(budget_bytes)) {
       return false;
     }
-    order_.admit(entry.id);
+    release = order_.admit({entry.id, entry.bytes, budget_bytes});
   }
-  static_cast<void>(decode_queue_.push({entry.id, entry.bytes, budget_bytes}));
+  proceed(std::move(release));
+  return true;
+}
+
+bool Flow::admit_early(const SpoolEntry& entry) {
+  const std::size_t budget_bytes = entry.bytes + kRecordOverheadBytes;
+  if (gate_.state() != StoreState::reachable) {
+    return false;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    if (!order_.may_admit_early() || !early_budget_.try_acquire(budget_bytes)) {
+      return false;
+    }
+    order_.admit_early(entry.id);
+  }
+  DecodeJob job{entry.id, entry.bytes, budget_bytes};
+  job.early = true;
+  static_cast<void>(decode_queue_.push(job));
   return true;
 }
 
@@ -53,8 +77,22 @@ void Flow::decoded(const DecodeJob& job, std::unique_ptr<Object> object) {
   upload.budget_bytes = job.budget_bytes;
   upload.postponements = job.postponements;
   upload.failures = job.failures;
+  upload.early = job.early;
   upload.object = std::move(object);
   KeyOrder::Release release;
+  if (job.early) {
+    bool may_go = false;
+    {
+      const std::lock_guard lock(mutex_);
+      may_go = order_.claim_early(job.id, upload.object->key);
+    }
+    if (may_go) {
+      upload_queue_.push(std::move(upload));
+    } else {
+      leave_to_its_turn(upload);
+    }
+    return;
+  }
   {
     const std::lock_guard lock(mutex_);
     release = order_.decoded(std::move(upload));
@@ -63,6 +101,10 @@ void Flow::decoded(const DecodeJob& job, std::unique_ptr<Object> object) {
 }
 
 void Flow::vanished(const DecodeJob& job) {
+  if (job.early) {
+    end_early(job.id, job.budget_bytes, /*stored=*/false);
+    return;
+  }
   if (job.postponements > 0) {
     finish(job.id, job.budget_bytes, job.postponements);
     return;
@@ -77,6 +119,10 @@ void Flow::vanished(const DecodeJob& job) {
 }
 
 void Flow::undecodable(const DecodeJob& job, std::string_view topic, const Rejection& rejection) {
+  if (job.early) {
+    end_early(job.id, job.budget_bytes, /*stored=*/false);
+    return;
+  }
   const Burial burial = bury(job.id, "topic", topic, rejection);
   if (burial == Burial::stopped) {
     return;
@@ -92,11 +138,21 @@ void Flow::undecodable(const DecodeJob& job, std::string_view topic, const Rejec
 }
 
 void Flow::stored(const UploadJob& job) {
+  if (job.early) {
+    stats_.stored_early.fetch_add(1, std::memory_order_relaxed);
+    end_early(job.id, job.budget_bytes, /*stored=*/true);
+    return;
+  }
   // The removal is queued before the next object of the key goes: removals are committed in this
   // order, so after a crash the later one is never gone while the earlier one is offered again.
   if (spool_.remove_stored(job.id, closed_.get_token())) {
     finish(job.id, job.budget_bytes, job.postponements);
   }
+}
+
+void Flow::leave_to_its_turn(const UploadJob& job) {
+  assert(job.early);
+  end_early(job.id, job.budget_bytes, /*stored=*/false);
 }
 
 void Flow::rejected(const UploadJob& job, const Rejection& rejection) {
@@ -112,7 +168,7 @@ void Flow::rejected(const UploadJob& job, const Rejection& rejection) {
   }
 }
 
-void Flow::try_again(UploadJob job) { static_cast<void>(upload_queue_.push(std::move(job))); }
+void Flow::try_again(UploadJob job) { upload_queue_.push(std::move(job)); }
 
 void Flow::postpone(const UploadJob& job) {
   std::size_t freed_bytes = job.budget_bytes;
@@ -131,12 +187,42 @@ void Flow::close() noexcept {
 }
 
 void Flow::proceed(KeyOrder::Release release) {
-  if (release.freed_bytes > 0) {
-    leave(release.freed_bytes, 0);
+  for (;;) {
+    if (release.freed_bytes > 0) {
+      leave(release.freed_bytes, 0);
+    }
+    for (UploadJob& job : release.ready) {
+      upload_queue_.push(std::move(job));
+    }
+    if (release.to_decode) {
+      static_cast<void>(decode_queue_.push(*release.to_decode));
+    }
+    if (!release.stored_early) {
+      return;
+    }
+    // As in stored(): nothing of its key, and nothing that came after it, goes before that.
+    const DecodeJob removed = *release.stored_early;
+    if (!spool_.remove_stored(removed.id, closed_.get_token())) {
+      return;
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      release = order_.removed_early();
+    }
+    leave(removed.budget_bytes, 0);
   }
-  for (UploadJob& job : release.ready) {
-    static_cast<void>(upload_queue_.push(std::move(job)));
+}
+
+void Flow::end_early(SpoolId id, std::size_t budget_bytes, bool stored) {
+  KeyOrder::Release release;
+  {
+    const std::lock_guard lock(mutex_);
+    release = order_.ended_early(id, stored);
   }
+  if (early_budget_.release(budget_bytes)) {
+    feeder_.on_room();
+  }
+  proceed(std::move(release));
 }
 
 void Flow::finish(SpoolId id, std::size_t budget_bytes, std::uint32_t postponements) {
@@ -150,7 +236,7 @@ void Flow::finish(SpoolId id, std::size_t budget_bytes, std::uint32_t postponeme
     return;
   }
   if (next->object) {
-    static_cast<void>(upload_queue_.push(std::move(*next)));
+    upload_queue_.push(std::move(*next));
   } else {
     feeder_.on_parked(round_again(*next));
   }

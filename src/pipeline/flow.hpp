@@ -15,6 +15,7 @@
 #include "pipeline/job.hpp"
 #include "pipeline/key_order.hpp"
 #include "pipeline/store_gate.hpp"
+#include "pipeline/upload_queue.hpp"
 
 namespace m2b {
 
@@ -36,6 +37,9 @@ class Flow {
 
   /// Feeder: takes a record into flight. False when there is no room for it at the moment.
   [[nodiscard]] bool admit(const SpoolEntry& entry);
+  /// Feeder: uploads it ahead of its turn as well, which nothing waits for. False as for admit(),
+  /// and while the store does not take objects anyway.
+  [[nodiscard]] bool admit_early(const SpoolEntry& entry);
   /// Feeder: whether a record may come round again. They come one at a time and outside of the
   /// budget, which may be full of objects that wait behind this very record.
   [[nodiscard]] bool may_readmit() const noexcept { return !readmitted_.load(); }
@@ -48,12 +52,11 @@ class Flow {
   void vanished(const DecodeJob& job);
   void undecodable(const DecodeJob& job, std::string_view topic, const Rejection& rejection);
 
-  /// Uploaders: the next object, oldest first; nothing when closed.
-  [[nodiscard]] std::optional<UploadJob> next_object() { return upload_queue_.pop(); }
-  /// One that is there now.
-  [[nodiscard]] std::optional<UploadJob> next_object_at_once() { return upload_queue_.try_pop(); }
-  [[nodiscard]] std::size_t objects_waiting() const noexcept { return upload_queue_.size(); }
+  /// Uploaders: the objects that wait.
+  [[nodiscard]] UploadQueue& upload_queue() noexcept { return upload_queue_; }
   void stored(const UploadJob& job);
+  /// An early one that was not stored, whatever the reason: its turn will come.
+  void leave_to_its_turn(const UploadJob& job);
   void rejected(const UploadJob& job, const Rejection& rejection);
   /// At the end of the line, so that an object's own fault does not keep the others from being
   /// tried.
@@ -69,6 +72,7 @@ class Flow {
 
  private:
   void proceed(KeyOrder::Release release);
+  void end_early(SpoolId id, std::size_t budget_bytes, bool stored);
   void finish(SpoolId id, std::size_t budget_bytes, std::uint32_t postponements);
   void leave(std::size_t budget_bytes, std::uint32_t postponements);
   [[nodiscard]] Burial bury(SpoolId id, std::string_view name, std::string_view value,
@@ -78,8 +82,9 @@ class Flow {
   FeederHooks feeder_;               // constant once the stages run
   std::function<void()> on_buried_;  // likewise
   ByteBudget budget_;
+  ByteBudget early_budget_;
   BoundedQueue<DecodeJob> decode_queue_;
-  BoundedQueue<UploadJob> upload_queue_;
+  UploadQueue upload_queue_;
   StoreGate gate_;
   PipelineStats stats_;
   std::stop_source closed_;

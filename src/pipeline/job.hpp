@@ -34,6 +34,7 @@ struct DecodeJob {
   std::size_t budget_bytes = 0;     // its share of the budget
   std::uint32_t postponements = 0;  // above 0 it comes round again
   OwnFailures failures = {};        // in all rounds
+  bool early = false;               // ahead of its turn
 };
 
 /// An object on its way to the store.
@@ -45,6 +46,7 @@ struct UploadJob {
   OwnFailures failures;
   int attempts = 0;                // in this round
   bool alone = false;              // was in a batch that failed
+  bool early = false;              // ahead of its turn; if it fails, its turn will come
   std::unique_ptr<Object> object;  // none: it gave up its memory and has to be read again
 };
 

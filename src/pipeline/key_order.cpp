@@ -6,9 +6,15 @@
 
 namespace m2b {
 
-void KeyOrder::admit(SpoolId id) {
-  assert(window_.empty() || window_.back().id < id);
-  window_.push_back({id, false, std::nullopt});
+KeyOrder::Release KeyOrder::admit(const DecodeJob& job) {
+  assert(window_.empty() || window_.back().id < job.id);
+  Slot& slot = window_.emplace_back();
+  slot.id = job.id;
+  if (early_.state(job.id) == EarlyUploads::State::none) {
+    return {.to_decode = job};
+  }
+  slot.early = job;
+  return release_window();
 }
 
 KeyOrder::Release KeyOrder::decoded(UploadJob job) {
@@ -29,6 +35,21 @@ KeyOrder::Release KeyOrder::decoded(UploadJob job) {
 
 KeyOrder::Release KeyOrder::dropped(SpoolId id) {
   slot_of(id).decoded = true;
+  return release_window();
+}
+
+bool KeyOrder::claim_early(SpoolId id, const ObjectKey& key) {
+  return !lines_.contains(key) && early_.claim(id, key);
+}
+
+KeyOrder::Release KeyOrder::ended_early(SpoolId id, bool stored) {
+  early_.end(id, stored);
+  return release_window();
+}
+
+KeyOrder::Release KeyOrder::removed_early() {
+  assert(!window_.empty());
+  window_.pop_front();
   return release_window();
 }
 
@@ -76,18 +97,40 @@ KeyOrder::Slot& KeyOrder::slot_of(SpoolId id) {
 
 KeyOrder::Release KeyOrder::release_window() {
   Release release;
-  while (!window_.empty() && window_.front().decoded) {
-    std::optional<UploadJob> job = std::move(window_.front().job);
-    window_.pop_front();
-    if (job) {
-      register_key(std::move(*job), release);
+  while (!window_.empty()) {
+    Slot& front = window_.front();
+    if (front.early) {
+      settle_early(front, release);
     }
+    if (!front.decoded) {
+      break;
+    }
+    if (front.job) {
+      register_key(*std::move(front.job), release);
+    }
+    window_.pop_front();
   }
   return release;
 }
 
+/// Only here it is certain that no earlier record has its key: all of them are registered.
+void KeyOrder::settle_early(Slot& front, Release& release) {
+  switch (early_.state(front.id)) {
+    case EarlyUploads::State::running:
+      break;
+    case EarlyUploads::State::stored:
+      early_.forget(front.id);
+      release.stored_early = std::exchange(front.early, std::nullopt);
+      break;
+    case EarlyUploads::State::none:
+      release.to_decode = std::exchange(front.early, std::nullopt);
+      break;
+  }
+}
+
 void KeyOrder::register_key(UploadJob job, Release& release) {
   const ObjectKey& key = job.object->key;
+  early_.overwrite(key);
   const auto [line, first] = lines_.try_emplace(key);
   if (first) {
     running_.emplace(to_number(job.id), key);

@@ -54,7 +54,7 @@ void UploadWorker::run() {
 }
 
 std::optional<ConcurrencyLimit::Ended> UploadWorker::upload_next() {
-  auto job = flow_.next_object();
+  auto job = flow_.upload_queue().pop();
   const auto pass = job ? flow_.gate().enter(stop_.begin_nothing) : std::nullopt;
   if (!pass) {
     return std::nullopt;
@@ -92,7 +92,7 @@ ConcurrencyLimit::Ended UploadWorker::upload(UploadJob job, const StoreGate::Pas
   const ConcurrencyLimit::Ended ended{
       .bytes = job.object->body.size(),
       .failed = tells_of_store && result.outcome == PutOutcome::retry_later,
-      .others_wait = flow_.objects_waiting() > 0};
+      .others_wait = flow_.upload_queue().size() > 0};
   settle(std::move(job), result, pass);
   return ended;
 }
@@ -103,7 +103,9 @@ bool UploadWorker::fits_batch(const UploadJob& job) const {
 }
 
 UploadWorker::Batch UploadWorker::fill_batch(UploadJob first) {
-  const std::size_t share = flow_.objects_waiting() / slots_.count() + 1;
+  UploadQueue& queue = flow_.upload_queue();
+  const bool early = first.early;  // the others would make it late
+  const std::size_t share = queue.size(early) / slots_.count() + 1;
   const std::size_t most = std::min(share, batch_size_.most(std::chrono::steady_clock::now()));
   Batch batch;
   std::size_t bytes = first.object->body.size();
@@ -112,7 +114,7 @@ UploadWorker::Batch UploadWorker::fill_batch(UploadJob first) {
     return batch;
   }
   while (batch.jobs.size() < most && bytes < kBatchBytes) {
-    auto job = flow_.next_object_at_once();
+    auto job = queue.try_pop(early);
     if (!job) {
       break;
     }
@@ -137,7 +139,7 @@ ConcurrencyLimit::Ended UploadWorker::upload(std::vector<UploadJob> batch,
   }
   fail_point("upload.before_put");
   const PutResult result = store_->put_batch(objects, stop_.abort);
-  ended.others_wait = flow_.objects_waiting() > 0;
+  ended.others_wait = flow_.upload_queue().size() > 0;
   ended.failed = result.outcome == PutOutcome::retry_later;
   if (result.outcome == PutOutcome::stored) {
     fail_point("upload.after_put");
@@ -156,6 +158,10 @@ ConcurrencyLimit::Ended UploadWorker::upload(std::vector<UploadJob> batch,
     batch_size_.failed(std::chrono::steady_clock::now());
     flow_.stats().count_retry(result.code);
     for (UploadJob& job : batch) {
+      if (job.early) {
+        flow_.leave_to_its_turn(job);
+        continue;
+      }
       job.alone = true;
       flow_.try_again(std::move(job));
     }
@@ -164,6 +170,11 @@ ConcurrencyLimit::Ended UploadWorker::upload(std::vector<UploadJob> batch,
 }
 
 void UploadWorker::settle(UploadJob job, const PutResult& result, const StoreGate::Pass& pass) {
+  const bool failed = result.outcome != PutOutcome::stored && result.outcome != PutOutcome::stopped;
+  if (job.early && failed) {
+    flow_.leave_to_its_turn(job);
+    return;
+  }
   switch (result.outcome) {
     case PutOutcome::stored:
       flow_.stored(job);

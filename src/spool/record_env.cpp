@@ -405,6 +405,11 @@ SpoolTotals RecordEnv::totals() const {
   return load_accounts(env.txn(), env->accounts).totals;
 }
 
+SpoolId RecordEnv::last_id() const {
+  const auto env = env_.read();
+  return SpoolId{load_accounts(env.txn(), env->accounts).last_id};
+}
+
 RecordEnv::Usage RecordEnv::usage() const {
   const auto env = env_.read();
   MDB_env* const raw = mdb_txn_env(env.txn().get());

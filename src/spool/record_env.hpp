@@ -91,6 +91,7 @@ class RecordEnv {
   [[nodiscard]] std::optional<WallTime> oldest_received_at() const;
   [[nodiscard]] std::optional<std::string> note(std::string_view name) const;
   [[nodiscard]] SpoolTotals totals() const;
+  [[nodiscard]] SpoolId last_id() const;
 
   /// Bytes in use by records and their tree, and of the file.
   struct Usage {

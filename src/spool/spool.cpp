@@ -135,6 +135,10 @@ std::optional<std::vector<SpoolEntry>> Spool::list(SpoolId after, std::size_t ma
   return impl_->read([&](Impl& impl) { return impl.records().list(after, max); });
 }
 
+std::optional<SpoolId> Spool::last_id() const {
+  return impl_->read([](Impl& impl) { return impl.records().last_id(); });
+}
+
 ReadResult Spool::read(SpoolId id) const {
   auto found = impl_->read([&](Impl& impl) { return impl.records().read(id); });
   if (!found) {

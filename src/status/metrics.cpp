@@ -155,6 +155,9 @@ void add_pipeline(Families& families, const Pipeline& pipeline) {
                    stats.uploaded_bytes);
   families.counter("uploads_in_batches_total", "Objects that were stored in a batch of several.",
                    stats.stored_in_batches);
+  families.counter("uploads_early_total",
+                   "Objects that were stored ahead of the backlog in front of them.",
+                   stats.stored_early);
   families.family("upload_retries_total",
                   "Upload attempts that failed and are repeated, by reason.", MetricType::Counter);
   for (const auto& [reason, count] : stats.retries()) {

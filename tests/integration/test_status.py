@@ -26,6 +26,7 @@ FAMILIES = {
     "store_reachable": "gauge",
     "upload_slots": "gauge",
     "uploads_in_batches_total": "counter",
+    "uploads_early_total": "counter",
 }
 TOPIC = "ia/rawImage/a/b"
 

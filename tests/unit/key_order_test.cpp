@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -36,10 +37,19 @@ TEST_SUITE("key_order") {
   }
   using Ids = std::vector<std::uint64_t>;
 
+  /// A record that nobody has read before.
+  void admit(KeyOrder & order, std::uint64_t id) {
+    const DecodeJob job{.id = SpoolId{id}, .record_bytes = 5, .budget_bytes = 10};
+    const KeyOrder::Release release = order.admit(job);
+    REQUIRE(release.to_decode);
+    CHECK(release.to_decode->id == job.id);
+    CHECK(release.ready.empty());
+  }
+
   TEST_CASE("different keys go at once") {
     KeyOrder order;
-    order.admit(SpoolId{1});
-    order.admit(SpoolId{2});
+    admit(order, 1);
+    admit(order, 2);
     CHECK(ids(order.decoded(job(1, "a"))) == Ids{1});
     CHECK(ids(order.decoded(job(2, "b"))) == Ids{2});
     CHECK_FALSE(order.finished(SpoolId{2}));
@@ -49,7 +59,7 @@ TEST_SUITE("key_order") {
   TEST_CASE("an object waits until every earlier record is decoded") {
     KeyOrder order;
     for (std::uint64_t id = 1; id <= 3; ++id) {
-      order.admit(SpoolId{id});
+      admit(order, id);
     }
     CHECK(ids(order.decoded(job(3, "c"))).empty());
     CHECK(ids(order.decoded(job(2, "b"))).empty());
@@ -58,8 +68,8 @@ TEST_SUITE("key_order") {
 
   TEST_CASE("a record that became nothing does not hold the others back") {
     KeyOrder order;
-    order.admit(SpoolId{1});
-    order.admit(SpoolId{2});
+    admit(order, 1);
+    admit(order, 2);
     CHECK(ids(order.decoded(job(2, "b"))).empty());
     CHECK(ids(order.dropped(SpoolId{1})) == Ids{2});
   }
@@ -67,7 +77,7 @@ TEST_SUITE("key_order") {
   TEST_CASE("the same key goes one at a time, in order of arrival") {
     KeyOrder order;
     for (std::uint64_t id = 1; id <= 3; ++id) {
-      order.admit(SpoolId{id});
+      admit(order, id);
     }
     CHECK(ids(order.decoded(job(2, "same"))).empty());
     CHECK(ids(order.decoded(job(1, "same"))) == Ids{1});
@@ -80,7 +90,7 @@ TEST_SUITE("key_order") {
   TEST_CASE("those behind a postponed object give up their memory, and so do those who join them") {
     KeyOrder order;
     for (std::uint64_t id = 1; id <= 4; ++id) {
-      order.admit(SpoolId{id});
+      admit(order, id);
     }
     CHECK(ids(order.decoded(job(1, "same"))) == Ids{1});
     CHECK(ids(order.decoded(job(2, "same"))).empty());
@@ -103,13 +113,87 @@ TEST_SUITE("key_order") {
 
   TEST_CASE("a record that becomes an object late takes its turn behind its key") {
     KeyOrder order;
-    order.admit(SpoolId{1});
-    order.admit(SpoolId{2});
+    admit(order, 1);
+    admit(order, 2);
     CHECK(ids(order.dropped(SpoolId{1})).empty());
     CHECK(ids(order.decoded(job(2, "same"))) == Ids{2});
     CHECK(ids(order.decoded(again(job(1, "same")))).empty());
     CHECK(to_number(order.finished(SpoolId{2})->id) == 1);
     CHECK_FALSE(order.finished(SpoolId{77}));
+  }
+
+  /// A record that is read ahead of its turn, and whose key is free.
+  void go_early(KeyOrder & order, std::uint64_t id, const std::string& image_id) {
+    order.admit_early(SpoolId{id});
+    REQUIRE(order.claim_early(SpoolId{id}, job(id, image_id).object->key));
+  }
+
+  TEST_CASE("one that was stored early is removed when its turn has come") {
+    KeyOrder order;
+    admit(order, 1);
+    go_early(order, 3, "c");
+    CHECK(ids(order.ended_early(SpoolId{3}, /*stored=*/true)).empty());
+    admit(order, 2);
+    CHECK_FALSE(order.admit({.id = SpoolId{3}, .budget_bytes = 10}).stored_early);
+    admit(order, 4);
+    CHECK(ids(order.decoded(job(1, "a"))) == Ids{1});
+    CHECK(ids(order.decoded(job(4, "d"))).empty());
+    const KeyOrder::Release turn = order.decoded(job(2, "b"));
+    CHECK(ids(turn) == Ids{2});
+    REQUIRE(turn.stored_early);
+    CHECK(to_number(turn.stored_early->id) == 3);
+    CHECK(turn.stored_early->budget_bytes == 10);
+    // Nothing that came later goes before it is removed.
+    CHECK(ids(order.removed_early()) == Ids{4});
+  }
+
+  TEST_CASE("with nothing before it, it is removed at once") {
+    KeyOrder order;
+    go_early(order, 1, "a");
+    static_cast<void>(order.ended_early(SpoolId{1}, /*stored=*/true));
+    const KeyOrder::Release turn = order.admit({.id = SpoolId{1}});
+    CHECK(turn.stored_early);
+    CHECK_FALSE(turn.to_decode);
+  }
+
+  TEST_CASE("its turn waits for an early upload that still runs, and begins anew if that fails") {
+    KeyOrder order;
+    go_early(order, 1, "a");
+    const KeyOrder::Release turn = order.admit({.id = SpoolId{1}, .budget_bytes = 7});
+    CHECK_FALSE(turn.to_decode);
+    CHECK_FALSE(turn.stored_early);
+    SUBCASE("stored") { CHECK(order.ended_early(SpoolId{1}, /*stored=*/true).stored_early); }
+    SUBCASE("failed") {
+      const KeyOrder::Release failed = order.ended_early(SpoolId{1}, /*stored=*/false);
+      REQUIRE(failed.to_decode);
+      CHECK(failed.to_decode->budget_bytes == 7);
+      CHECK(ids(order.decoded(job(1, "a"))) == Ids{1});
+    }
+  }
+
+  TEST_CASE("an earlier object of its key that comes to light lets it be uploaded again") {
+    KeyOrder order;
+    admit(order, 1);
+    go_early(order, 2, "same");
+    static_cast<void>(order.ended_early(SpoolId{2}, /*stored=*/true));
+    static_cast<void>(order.admit({.id = SpoolId{2}}));
+    const KeyOrder::Release turn = order.decoded(job(1, "same"));
+    CHECK(ids(turn) == Ids{1});
+    REQUIRE(turn.to_decode);
+    CHECK(to_number(turn.to_decode->id) == 2);
+    CHECK(ids(order.decoded(job(2, "same"))).empty());
+    CHECK(to_number(order.finished(SpoolId{1})->id) == 2);
+  }
+
+  TEST_CASE("nothing goes early while an object of its key is under way") {
+    KeyOrder order;
+    admit(order, 1);
+    CHECK(ids(order.decoded(job(1, "same"))) == Ids{1});
+    order.admit_early(SpoolId{5});
+    CHECK_FALSE(order.claim_early(SpoolId{5}, job(5, "same").object->key));
+    static_cast<void>(order.ended_early(SpoolId{5}, /*stored=*/false));
+    CHECK_FALSE(order.finished(SpoolId{1}));
+    CHECK(order.admit({.id = SpoolId{5}}).to_decode);
   }
 
   TEST_CASE("whatever the decoders' order: per key ascending, one at a time, nothing lost") {
@@ -120,7 +204,7 @@ TEST_SUITE("key_order") {
       std::map<std::uint64_t, std::string> keys;
       Ids decode_order;
       for (std::uint64_t id = 1; id <= kCount; ++id) {
-        order.admit(SpoolId{id});
+        admit(order, id);
         keys[id] = std::string(1, static_cast<char>('a' + random() % 4));
         decode_order.push_back(id);
       }
@@ -156,6 +240,157 @@ TEST_SUITE("key_order") {
       }
       CHECK(done == kCount);
     }
+  }
+
+  /// A bucket and a spool, and everything in any order: decoders, uploads that land at any time
+  /// before they end, early ones among them. A crash is possible at any moment.
+  class Model {
+   public:
+    explicit Model(std::mt19937::result_type seed) : random_(seed) {
+      for (std::uint64_t id = 1; id <= kCount; ++id) {
+        keys_[id] = std::string(1, static_cast<char>('a' + random_() % 15));
+        newest_[keys_[id]] = id;
+        waiting_.insert(id);
+      }
+    }
+
+    void run() {
+      while (!waiting_.empty()) {
+        step();
+        check_that_a_crash_would_do_no_harm();
+      }
+    }
+    [[nodiscard]] int early_stored() const noexcept { return early_stored_; }
+
+   private:
+    struct Put {
+      UploadJob job;
+      bool landed = false;
+    };
+    static constexpr std::uint64_t kCount = 60;
+
+    void step() {
+      switch (random_() % 5) {
+        case 0:
+          if (cursor_ < kCount && cursor_ < *waiting_.begin() + 8) {
+            ++cursor_;
+            proceed(order_.admit({.id = SpoolId{cursor_}}));
+          }
+          break;
+        case 1: {
+          const std::uint64_t next = std::max(early_cursor_, cursor_) + 1 + random_() % 3;
+          if (next <= kCount && next < cursor_ + 12) {
+            early_cursor_ = next;
+            order_.admit_early(SpoolId{early_cursor_});
+            records_.push_back({.id = SpoolId{early_cursor_}, .early = true});
+          }
+          break;
+        }
+        case 2:
+          if (!records_.empty()) {
+            decode(take_one(records_));
+          }
+          break;
+        case 3:
+          if (!puts_.empty()) {
+            land(puts_[random_() % puts_.size()]);
+          }
+          break;
+        default:
+          if (!puts_.empty()) {
+            end(take_one(puts_));
+          }
+      }
+    }
+
+    template <class T>
+    T take_one(std::vector<T>& all) {
+      std::swap(all[random_() % all.size()], all.back());
+      T taken = std::move(all.back());
+      all.pop_back();
+      return taken;
+    }
+
+    void decode(const DecodeJob& record) {
+      const std::uint64_t id = to_number(record.id);
+      UploadJob object = job(id, keys_[id]);
+      object.early = record.early;
+      if (!record.early) {
+        proceed(order_.decoded(std::move(object)));
+      } else if (order_.claim_early(record.id, object.object->key)) {
+        puts_.push_back({std::move(object)});
+      } else {
+        proceed(order_.ended_early(record.id, /*stored=*/false));
+      }
+    }
+
+    void land(Put& put) {
+      put.landed = true;
+      bucket_[keys_[to_number(put.job.id)]] = to_number(put.job.id);
+    }
+
+    void end(Put put) {
+      const bool stored = random_() % 3 != 0;
+      if (stored && !put.landed) {
+        land(put);
+      }
+      if (put.job.early) {
+        early_stored_ += stored ? 1 : 0;
+        proceed(order_.ended_early(put.job.id, stored));
+      } else if (stored) {
+        waiting_.erase(to_number(put.job.id));
+        if (auto next = order_.finished(put.job.id)) {
+          puts_.push_back({*std::move(next)});
+        }
+      } else {
+        puts_.push_back({std::move(put.job)});  // tried again
+      }
+    }
+
+    void proceed(KeyOrder::Release release) {
+      for (UploadJob& ready : release.ready) {
+        puts_.push_back({std::move(ready)});
+      }
+      if (release.to_decode) {
+        records_.push_back(*release.to_decode);
+      }
+      if (release.stored_early) {
+        waiting_.erase(to_number(release.stored_early->id));
+        check_that_a_crash_would_do_no_harm();
+        proceed(order_.removed_early());
+      }
+    }
+
+    /// What waits would be put again, in order.
+    void check_that_a_crash_would_do_no_harm() const {
+      auto bucket = bucket_;
+      for (const std::uint64_t id : waiting_) {
+        bucket[keys_.at(id)] = id;
+      }
+      REQUIRE(bucket == newest_);
+    }
+
+    std::mt19937 random_;
+    KeyOrder order_;
+    std::map<std::uint64_t, std::string> keys_;    // by id
+    std::map<std::string, std::uint64_t> newest_;  // by key
+    std::set<std::uint64_t> waiting_;              // in the spool
+    std::map<std::string, std::uint64_t> bucket_;
+    std::vector<DecodeJob> records_;  // being decoded
+    std::vector<Put> puts_;           // under way
+    std::uint64_t cursor_ = 0;
+    std::uint64_t early_cursor_ = 0;
+    int early_stored_ = 0;
+  };
+
+  TEST_CASE("whatever goes early: the newest of each key is what stays, and survives any crash") {
+    int early_stored = 0;
+    for (std::mt19937::result_type seed = 1; seed <= 300; ++seed) {
+      Model model(seed);
+      model.run();
+      early_stored += model.early_stored();
+    }
+    CHECK(early_stored > 1000);
   }
 }
 

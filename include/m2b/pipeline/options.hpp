@@ -14,6 +14,10 @@ struct PipelineOptions {
   bool batches = true;        // many small objects in one request, where the store takes that
   /// Payload bytes that may be between spool and store at a time; a larger record passes alone.
   std::size_t in_flight_bytes = std::size_t{16} << 20;
+  /// While a backlog leaves, pictures that come in are uploaded ahead of it with this part of the
+  /// bytes; 0: all in the order of arrival, 100: they always go first. They take up to another
+  /// quarter of in_flight_bytes.
+  unsigned early_percent = 50;
   /// A longer payload goes to the dead letters. A hostile one may take about 14 times its length in
   /// memory while it is decoded.
   std::size_t max_message_bytes = std::size_t{32} << 20;

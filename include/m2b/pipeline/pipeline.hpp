@@ -50,6 +50,7 @@ class PipelineStats {
 
   std::atomic<std::uint64_t> uploaded_bytes{0};
   std::atomic<std::uint64_t> stored_in_batches{0};  // objects
+  std::atomic<std::uint64_t> stored_early{0};       // objects, ahead of their turn
   DurationHistogram upload_time;                    // of the uploads that were stored
 
  private:
@@ -66,6 +67,8 @@ class PipelineStats {
 /// Whatever is inside is in the spool as well, so it may be stopped or killed at any moment.
 ///
 /// For one key uploads happen one at a time in order of arrival; different keys go in parallel.
+/// What comes in behind a backlog may be uploaded ahead of it once more: the later one of a key
+/// still ends up in the store.
 class Pipeline {
  public:
   /// Makes the store of one uploader thread; called on that thread.

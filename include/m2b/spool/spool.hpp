@@ -143,6 +143,9 @@ class Spool {
   /// answer.
   [[nodiscard]] std::optional<std::vector<SpoolEntry>> list(SpoolId after, std::size_t max) const;
 
+  /// The newest id that was given; nothing when the disk did not answer.
+  [[nodiscard]] std::optional<SpoolId> last_id() const;
+
   /// A copy of a record.
   [[nodiscard]] ReadResult read(SpoolId id) const;
 

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <unordered_map>
+
+#include "m2b/object/object_key.hpp"
+#include "m2b/spool/message.hpp"
+
+namespace m2b {
+
+/// The records that are uploaded ahead of their turn, until their turn comes: whether that upload
+/// still holds then, or has to be done again. Of keys it keeps hashes: two keys with the same one
+/// are taken for the same key, which costs an upload and harms nobody. Not thread-safe.
+class EarlyUploads {
+ public:
+  enum class State {
+    none,     ///< the record goes the usual way
+    running,  ///< its early upload has not ended
+    stored    ///< the store has it, and nothing else was put under its key since
+  };
+
+  /// Remembers at most so many, some 100 bytes each.
+  explicit EarlyUploads(std::size_t most) noexcept : most_(most) {}
+
+  /// Whether another one may begin.
+  [[nodiscard]] bool has_room() const noexcept { return entries_.size() < most_; }
+  /// A record is read ahead of its turn; ids ascend.
+  void begin(SpoolId id);
+  /// Its key is known now. False if another early upload has that key: the record must wait.
+  [[nodiscard]] bool claim(SpoolId id, const ObjectKey& key);
+  void end(SpoolId id, bool stored);
+  /// Another record's object is going to be put under the key.
+  void overwrite(const ObjectKey& key);
+
+  [[nodiscard]] State state(SpoolId id) const;
+  /// One that was stored has had its turn, and so have all before it.
+  void forget(SpoolId id);
+
+ private:
+  struct Entry {
+    SpoolId id{};
+    State state = State::none;
+    bool has_key = false;
+    bool overwritten = false;
+    std::size_t key_hash = 0;
+  };
+
+  /// Where its entry is; the end if it has none.
+  [[nodiscard]] std::size_t index_of(SpoolId id) const;
+  [[nodiscard]] Entry& entry_of(SpoolId id);
+  /// It is of no use any more, and its key is free.
+  void discard(Entry& entry);
+  void drop_finished();
+
+  std::size_t most_;
+  std::deque<Entry> entries_;  // by id
+  std::unordered_map<std::size_t, SpoolId> by_key_;
+};
+
+}  // namespace m2b
