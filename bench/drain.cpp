@@ -54,9 +54,8 @@ PipelineRun live_run(PipelineRun run, double rate) {
   return run;
 }
 
-/// Until the backlog is gone: all that has left but for the live ones. These count when the store
-/// shows them, which is before the bridge counts them, so the backlog is never said to be gone
-/// too early.
+/// Until all has left, the backlog and the live ones. These come until as many have left as the
+/// backlog had: some of both may be under way then, and no count tells which.
 void drain(Line& line, Bridge& bridge, const Store& store, LivePictures* live, DrainResult& result,
            const std::stop_token& stop) {
   Watcher watcher(bridge, {"stored", &Bridge::Account::stored, result.messages, kPoll}, stop);
@@ -65,15 +64,20 @@ void drain(Line& line, Bridge& bridge, const Store& store, LivePictures* live, D
   const std::optional<CpuTime> store_before = store.cpu();
   const auto opened = Clock::now();
   line.open();
-  if (live != nullptr) live->start();
-  std::size_t live_stored = 0;
-  while (watcher.count() < result.messages + live_stored) {
-    watcher.look();
-    if (live != nullptr) {
-      live->look();
-      live_stored = live->stored();
+  bool live_ones_come = false;
+  const auto live_ones_left = [&] {
+    if (live == nullptr) return true;
+    if (!live_ones_come && line.traffic().first_connection) {
+      live->start();
+      live_ones_come = true;
     }
-  }
+    live->look();
+    if (watcher.count() >= result.messages) live->no_more();
+    return live_ones_come && live->ended() && watcher.count() >= result.messages + live->published();
+  };
+  do {
+    watcher.look();
+  } while (!live_ones_left() || watcher.count() < result.messages);
   const std::chrono::duration<double> taken = Clock::now() - opened;
   const Line::Traffic traffic = line.traffic();
   result.seconds = taken.count();
@@ -86,20 +90,11 @@ void drain(Line& line, Bridge& bridge, const Store& store, LivePictures* live, D
   result.line_cpu = line.cpu() - line_before;
   if (store_before) result.store_cpu = *store.cpu() - *store_before;
   result.peak_private_bytes = watcher.peak_private_bytes();
-}
-
-/// Those live pictures that are still on their way.
-void await_the_last(LivePictures& live, Bridge& bridge, DrainResult& result,
-                    const std::stop_token& stop) {
-  live.no_more();
-  Watcher watcher(bridge, {"stored", &Bridge::Account::stored, result.objects, kPoll}, stop);
-  while (!live.ended()) {
-    watcher.look();
-    live.look();
+  if (live != nullptr) {
+    result.live_published = live->published();
+    result.live_stored = live->stored();
+    result.live_latency = live->latency();
   }
-  result.live_published = live.published();
-  result.live_stored = live.stored();
-  result.live_latency = live.latency();
 }
 
 }  // namespace
@@ -138,7 +133,6 @@ DrainResult run_drain(const PipelineRun& run, const LineOptions& line_options, d
                  store->access(), stop);
   }
   drain(line, bridge, *store, live ? &*live : nullptr, result, stop);
-  if (live) await_the_last(*live, bridge, result, stop);
   result.stored =
       keeps_objects ? ObjectList(store->access()).keys(backlog_start).size() : result.objects;
   return result;

@@ -28,7 +28,7 @@ class LivePictures {
   void look();
   /// Publishes no more.
   void no_more() { publishers_.no_more(); }
-  /// After no_more(): no more comes, and the store has all.
+  /// No more comes, and the store has all.
   [[nodiscard]] bool ended() { return publishers_.ended() && stored() == published(); }
 
   [[nodiscard]] std::size_t published() const noexcept { return publishers_.published(); }

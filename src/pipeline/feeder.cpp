@@ -31,7 +31,7 @@ Feeder::Feeder(const PipelineOptions& options, Spool& spool, Flow& flow)
           },
       .on_parked = [this](DecodeJob job) { bring_back(job, {}); },
   });
-  spool_.set_append_listener([this] { wake(); });
+  spool_.set_append_listener([this] { on_appended(); });
 }
 
 Feeder::~Feeder() { spool_.set_append_listener(nullptr); }
@@ -41,6 +41,9 @@ void Feeder::run(const std::stop_token& stop) {
   early_cursor_ = spool_.last_id().value_or(early_cursor_);
   while (!stop.stop_requested()) {
     readmit_due();
+    if (admits_early_ && flow_.is_backed_up() && take_appended()) {
+      admit_newest();
+    }
     std::optional<Clock::duration> pause;
     if (listed.empty() && has_room_for_more()) {
       if (const auto entries = spool_.list(cursor_, kListed)) {
@@ -65,6 +68,13 @@ void Feeder::bring_back(DecodeJob job, Clock::duration pause) {
   ++job.postponements;
   const std::lock_guard lock(mutex_);
   returning_.push({Clock::now() + pause, job});
+  news_ = true;
+  woken_.notify_all();
+}
+
+void Feeder::on_appended() {
+  const std::lock_guard lock(mutex_);
+  appended_ = true;
   news_ = true;
   woken_.notify_all();
 }
@@ -97,6 +107,11 @@ void Feeder::readmit_due() {
   if (job) {
     flow_.readmit(*job);
   }
+}
+
+bool Feeder::take_appended() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(appended_, false);
 }
 
 void Feeder::admit_newest() {

@@ -37,10 +37,12 @@ class Feeder {
   };
 
   void bring_back(DecodeJob job, Clock::duration pause);
+  void on_appended();
   void wake();
   /// Sleeps until woken, a record is due, `limit` has passed or stop is requested.
   void wait(const std::stop_token& stop, std::optional<Clock::duration> limit);
   void readmit_due();
+  [[nodiscard]] bool take_appended();
   void admit_newest();
   [[nodiscard]] bool has_room_for_more();
 
@@ -53,7 +55,8 @@ class Feeder {
 
   std::mutex mutex_;  // guards the fields below
   std::condition_variable_any woken_;
-  bool news_ = true;  // records or room may have come since the last look
+  bool appended_ = false;  // since the newest were admitted early
+  bool news_ = true;       // records or room may have come since the last look
   std::priority_queue<Returning, std::vector<Returning>, std::greater<>> returning_;
 };
 

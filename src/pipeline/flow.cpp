@@ -12,6 +12,8 @@ namespace {
 constexpr std::size_t kRecordOverheadBytes = 2048;
 /// Of what may be in flight; comes on top of it.
 constexpr std::size_t kEarlyPart = 4;
+/// With so much waiting for an uploader, what comes in would be late at its turn.
+constexpr std::size_t kBackedUpPart = 16;
 /// Some hundred bytes each: their id and place in line.
 constexpr std::size_t kMaxParked = 100'000;
 
@@ -31,6 +33,7 @@ Flow::Flow(const PipelineOptions& options, Spool& spool)
                         kRecordOverheadBytes +
                     3),
       upload_queue_(options.early_percent),
+      backed_up_bytes_(options.in_flight_bytes / kBackedUpPart),
       gate_(options.backoff) {}
 
 bool Flow::admit(const SpoolEntry& entry) {

@@ -40,6 +40,10 @@ class Flow {
   /// Feeder: uploads it ahead of its turn as well, which nothing waits for. False as for admit(),
   /// and while the store does not take objects anyway.
   [[nodiscard]] bool admit_early(const SpoolEntry& entry);
+  /// Feeder: whether that is of use: so much is in front of a record at its turn.
+  [[nodiscard]] bool is_backed_up() const {
+    return upload_queue_.bytes_in_turn() > backed_up_bytes_;
+  }
   /// Feeder: whether a record may come round again. They come one at a time and outside of the
   /// budget, which may be full of objects that wait behind this very record.
   [[nodiscard]] bool may_readmit() const noexcept { return !readmitted_.load(); }
@@ -85,6 +89,7 @@ class Flow {
   ByteBudget early_budget_;
   BoundedQueue<DecodeJob> decode_queue_;
   UploadQueue upload_queue_;
+  const std::size_t backed_up_bytes_;
   StoreGate gate_;
   PipelineStats stats_;
   std::stop_source closed_;

@@ -23,24 +23,31 @@ class UploadQueue {
   void push(UploadJob job);
   /// Waits for an object; nothing when closed.
   [[nodiscard]] std::optional<UploadJob> pop();
+  /// Waits for an early one that may go; who waits here gets it before those in pop().
+  [[nodiscard]] std::optional<UploadJob> pop_early();
   /// The next one of that lane if there is one now.
   [[nodiscard]] std::optional<UploadJob> try_pop(bool early);
   [[nodiscard]] std::size_t size(bool early) const;
   [[nodiscard]] std::size_t size() const;
+  /// Of the bodies that wait for their turn.
+  [[nodiscard]] std::size_t bytes_in_turn() const;
   /// Idempotent.
   void close() noexcept;
 
  private:
   using Lane = std::deque<UploadJob>;
 
-  [[nodiscard]] bool early_goes_first() const;
+  [[nodiscard]] bool early_may_go() const;
   [[nodiscard]] UploadJob take(Lane& lane);
 
   const std::int64_t early_percent_;
   mutable std::mutex mutex_;  // guards the fields below
   std::condition_variable filled_;
+  std::condition_variable early_may_go_;
+  std::size_t early_poppers_ = 0;  // that wait
   Lane in_turn_;
   Lane early_;
+  std::size_t bytes_in_turn_ = 0;
   std::int64_t early_debt_ = 0;  // bytes that the early lane has had above its share, times 100
   bool closed_ = false;
 };

@@ -45,7 +45,7 @@ void UploadWorker::prepare_bucket() {
 
 void UploadWorker::run() {
   while (slots_.take(stop_.begin_nothing)) {
-    const auto ended = upload_next();
+    const auto ended = upload_next(flow_.upload_queue().pop());
     slots_.give_back(ended.value_or(ConcurrencyLimit::Ended{}));
     if (!ended) {
       return;
@@ -53,8 +53,12 @@ void UploadWorker::run() {
   }
 }
 
-std::optional<ConcurrencyLimit::Ended> UploadWorker::upload_next() {
-  auto job = flow_.upload_queue().pop();
+void UploadWorker::run_early() {
+  while (upload_next(flow_.upload_queue().pop_early())) {
+  }
+}
+
+std::optional<ConcurrencyLimit::Ended> UploadWorker::upload_next(std::optional<UploadJob> job) {
   const auto pass = job ? flow_.gate().enter(stop_.begin_nothing) : std::nullopt;
   if (!pass) {
     return std::nullopt;
@@ -104,8 +108,10 @@ bool UploadWorker::fits_batch(const UploadJob& job) const {
 
 UploadWorker::Batch UploadWorker::fill_batch(UploadJob first) {
   UploadQueue& queue = flow_.upload_queue();
-  const bool early = first.early;  // the others would make it late
-  const std::size_t share = queue.size(early) / slots_.count() + 1;
+  // Among many others an early one would be late; and the sooner all early ones are under way, the
+  // better.
+  const bool early = first.early;
+  const std::size_t share = early ? queue.size(early) + 1 : queue.size(early) / slots_.count() + 1;
   const std::size_t most = std::min(share, batch_size_.most(std::chrono::steady_clock::now()));
   Batch batch;
   std::size_t bytes = first.object->body.size();

@@ -39,6 +39,8 @@ class UploadWorker {
 
   /// Until the flow is closed.
   void run();
+  /// The same, of what goes ahead of its turn, and without a slot.
+  void run_early();
 
  private:
   struct Batch {
@@ -46,9 +48,8 @@ class UploadWorker {
     std::optional<UploadJob> does_not_fit;
   };
 
-  /// Uploads the next object, or a batch of them; nothing when the flow is closed or we are
-  /// stopping.
-  [[nodiscard]] std::optional<ConcurrencyLimit::Ended> upload_next();
+  /// Uploads it, or a batch with it; nothing when the flow is closed or we are stopping.
+  [[nodiscard]] std::optional<ConcurrencyLimit::Ended> upload_next(std::optional<UploadJob> job);
   [[nodiscard]] ConcurrencyLimit::Ended upload(UploadJob job, const StoreGate::Pass& pass);
   [[nodiscard]] ConcurrencyLimit::Ended upload(std::vector<UploadJob> batch,
                                                const StoreGate::Pass& pass);

@@ -14,6 +14,9 @@ constexpr std::size_t kLeastSlots = 4;
 /// Fills a line of 50 Mbit/s and 200 ms with objects of 12 KiB.
 constexpr std::size_t kMostSlots = 128;
 
+/// For pictures that come in while a backlog leaves: a few at a time, or a batch each.
+constexpr std::size_t kEarlyUploaders = 4;
+
 ConcurrencyLimit limit_of(const PipelineOptions& options) {
   return options.uploaders > 0 ? ConcurrencyLimit(options.uploaders, options.uploaders)
                                : ConcurrencyLimit(kLeastSlots, kMostSlots);
@@ -31,7 +34,17 @@ UploaderPool::UploaderPool(const PipelineOptions& options, Flow& flow,
   slots_.set_growth_listener([this](std::size_t slots) { grow_to(slots); });
 }
 
-void UploaderPool::start() { grow_to(slots_.count()); }
+void UploaderPool::start() {
+  grow_to(slots_.count());
+  if (options_.uploaders > 0 || options_.early_percent == 0) {
+    return;
+  }
+  const std::lock_guard lock(mutex_);
+  for (std::size_t number = 0; number < kEarlyUploaders; ++number) {
+    early_threads_.push_back(start_worker(fmt::format("upload-early-{}", number),
+                                          [](UploadWorker& worker) { worker.run_early(); }));
+  }
+}
 
 void UploaderPool::wait_until_idle(std::chrono::milliseconds patience) {
   std::unique_lock lock(mutex_);
@@ -40,9 +53,11 @@ void UploaderPool::wait_until_idle(std::chrono::milliseconds patience) {
 
 void UploaderPool::join() {
   std::vector<std::jthread> threads;
+  std::vector<std::jthread> early_threads;
   {
     const std::lock_guard lock(mutex_);
     threads.swap(threads_);
+    early_threads.swap(early_threads_);
   }
 }
 
@@ -50,22 +65,24 @@ void UploaderPool::grow_to(std::size_t threads) {
   const std::lock_guard lock(mutex_);
   while (threads_.size() < threads && !stop_.begin_nothing.stop_requested()) {
     const std::size_t number = threads_.size();
-    ++running_;
-    threads_.push_back(start_thread(
-        fmt::format("upload-{}", number),
-        [this, number](const std::stop_token&) { run(/*prepares_bucket=*/number == 0); }));
+    threads_.push_back(start_worker(fmt::format("upload-{}", number), [number](auto& worker) {
+      if (number == 0) {
+        worker.prepare_bucket();
+      }
+      worker.run();
+    }));
   }
 }
 
-void UploaderPool::run(bool prepares_bucket) {
-  UploadWorker worker(options_, flow_, slots_, batch_size_, make_store_(), stop_);
-  if (prepares_bucket) {
-    worker.prepare_bucket();
-  }
-  worker.run();
-  const std::lock_guard lock(mutex_);
-  --running_;
-  ended_.notify_all();
+std::jthread UploaderPool::start_worker(std::string name, std::function<void(UploadWorker&)> work) {
+  ++running_;
+  return start_thread(std::move(name), [this, work = std::move(work)](const std::stop_token&) {
+    UploadWorker worker(options_, flow_, slots_, batch_size_, make_store_(), stop_);
+    work(worker);
+    const std::lock_guard lock(mutex_);
+    --running_;
+    ended_.notify_all();
+  });
 }
 
 }  // namespace m2b

@@ -3,7 +3,9 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
+#include <functional>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -16,8 +18,9 @@
 
 namespace m2b {
 
-/// The uploader threads, as many as there were ever slots for. Those that have no slot at the
-/// moment sleep.
+/// The uploader threads, as many as there were ever slots for, and a few besides for what goes
+/// ahead of its turn, so that it need not wait for one of the others. Those that have no slot or no
+/// work at the moment sleep.
 class UploaderPool {
  public:
   /// The references outlive the pool.
@@ -39,7 +42,9 @@ class UploaderPool {
 
  private:
   void grow_to(std::size_t threads);
-  void run(bool prepares_bucket);
+  /// A thread that lets a worker do that. Needs mutex_.
+  [[nodiscard]] std::jthread start_worker(std::string name,
+                                          std::function<void(UploadWorker&)> work);
 
   const PipelineOptions& options_;
   Flow& flow_;
@@ -51,6 +56,7 @@ class UploaderPool {
   std::condition_variable ended_;
   std::size_t running_ = 0;
   std::vector<std::jthread> threads_;
+  std::vector<std::jthread> early_threads_;
 };
 
 }  // namespace m2b

@@ -2,7 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <future>
 #include <memory>
 #include <string>
@@ -44,49 +46,82 @@ TEST_SUITE("upload_queue") {
     CHECK(queue.size() == 4);
     CHECK(queue.size(/*early=*/true) == 2);
     CHECK(queue.size(/*early=*/false) == 2);
-    CHECK(to_number(queue.pop()->id) == 3);
-    CHECK(to_number(queue.pop()->id) == 1);
-    CHECK(to_number(queue.pop()->id) == 4);
-    CHECK(to_number(queue.pop()->id) == 2);
+    for (const std::uint64_t id : {3, 4, 1, 2}) {
+      CHECK(to_number(queue.pop()->id) == id);
+    }
     CHECK(queue.size() == 0);
   }
 
-  TEST_CASE("while both have some, the early lane gets its share of the bytes") {
+  TEST_CASE("while both have some, the early lane gets its share of the bytes, 2 MiB in advance") {
+    constexpr std::size_t kBytes = 100'000;
+    int early = 0;
+    int expected = 0;
     SUBCASE("a half") {
       UploadQueue queue(50);
-      CHECK(early_of(queue, 1000, 100, 100) == 500);
+      early = early_of(queue, 1000, kBytes, kBytes);
+      expected = 500;
     }
     SUBCASE("a fifth") {
       UploadQueue queue(20);
-      CHECK(early_of(queue, 1000, 100, 100) == 200);
+      early = early_of(queue, 1000, kBytes, kBytes);
+      expected = 200;
     }
-    SUBCASE("a half of the bytes, in large objects") {
+    SUBCASE("a half of the bytes, in larger objects") {
       UploadQueue queue(50);
-      const int early = early_of(queue, 1100, 1000, 100);
-      CHECK(early >= 99);
-      CHECK(early <= 101);
+      early = early_of(queue, 1000, 4 * kBytes, kBytes);
+      expected = 200;
     }
     SUBCASE("all") {
       UploadQueue queue(100);
-      CHECK(early_of(queue, 1000, 100, 100) == 1000);
+      early = early_of(queue, 1000, kBytes, kBytes);
+      expected = 1000;
     }
+    CHECK(early >= expected);
+    CHECK(early <= expected + 50);
   }
 
-  TEST_CASE("a share that was not used is not had later, and nothing is owed for a free way") {
+  TEST_CASE("a share that was not used is not had later") {
     UploadQueue queue(50);
     for (int i = 0; i < 100; ++i) {
-      queue.push(job(1, false));
+      queue.push(job(1, false, 1'000'000));
       CHECK_FALSE(queue.pop()->early);
     }
-    CHECK(early_of(queue, 100, 100, 100) == 50);
-    while (queue.size() > 0) {
-      CHECK(queue.pop());
-    }
-    for (int i = 0; i < 100; ++i) {
-      queue.push(job(1, true));
-      CHECK(queue.pop()->early);
-    }
-    CHECK(early_of(queue, 100, 100, 100) >= 49);
+    CHECK(early_of(queue, 200, 1'000'000, 1'000'000) <= 105);
+  }
+
+  TEST_CASE("who takes early ones only waits until they may go, and has them first") {
+    UploadQueue queue(50);
+    const auto pop_early = [&queue] {
+      return std::async(std::launch::async, [&queue] { return queue.pop_early(); });
+    };
+    auto early = pop_early();
+    queue.push(job(1, false));
+    queue.push(job(2, true));
+    CHECK(to_number(early.get()->id) == 2);
+
+    // Now it has had more than its share.
+    queue.push(job(3, true, 9'000'000));
+    CHECK(to_number(queue.pop_early()->id) == 3);
+    queue.push(job(4, true));
+    early = pop_early();
+    CHECK(early.wait_for(std::chrono::milliseconds(20)) == std::future_status::timeout);
+    CHECK(to_number(queue.pop()->id) == 1);  // and with the other lane empty
+    CHECK(to_number(early.get()->id) == 4);
+
+    early = pop_early();
+    queue.close();
+    CHECK_FALSE(early.get());
+  }
+
+  TEST_CASE("it tells how much waits for its turn") {
+    UploadQueue queue(50);
+    CHECK(queue.bytes_in_turn() == 0);
+    queue.push(job(1, false, 70));
+    queue.push(job(2, true, 100));
+    queue.push(job(3, false, 7));
+    CHECK(queue.bytes_in_turn() == 77);
+    CHECK(queue.try_pop(/*early=*/false));
+    CHECK(queue.bytes_in_turn() == 7);
   }
 
   TEST_CASE("one lane can be asked alone, without waiting") {
