@@ -73,7 +73,8 @@ void drain(Line& line, Bridge& bridge, const Store& store, LivePictures* live, D
     }
     live->look();
     if (watcher.count() >= result.messages) live->no_more();
-    return live_ones_come && live->ended() && watcher.count() >= result.messages + live->published();
+    return live_ones_come && live->ended() &&
+           watcher.count() >= result.messages + live->published();
   };
   do {
     watcher.look();
