@@ -5,7 +5,7 @@ import pytest
 from harness.messages import mixed_messages
 from harness.ports import free_port
 from harness.stack import TOPIC_FILTER
-from harness.waiting import Clockwork
+from harness.waiting import Clockwork, wait_until
 
 RATE = 200  # messages a second
 
@@ -36,6 +36,21 @@ def test_killed_while_it_starts(lab):
     kill_every(stack, lambda: lab.dice.uniform(0.005, 0.15), rounds)
     stream.stop()
     lab.conclude("kill: at any moment of the start", stack, rounds)
+
+
+def test_killed_while_live_pictures_go_ahead(lab):
+    """More comes in than may leave, so a backlog grows, and what comes in overtakes it."""
+    stack = lab.stack(UPLOAD_BANDWIDTH_LIMIT="1MiB", IN_FLIGHT_BYTES="1MiB").start()
+    stream = stack.stream(mixed_messages(lab.dice), RATE)
+    rounds = lab.rounds(6, 100)
+    kill_every(stack, lambda: lab.dice.uniform(0.5, 1.5), rounds)
+    stack.bridge.wait_until_ready()
+    wait_until(lambda: stack.bridge.metric("uploads_early_total") > 0, 15, "some go ahead")
+    stream.stop()
+    stack.bridge.kill()
+    stack.bridge.settings["UPLOAD_BANDWIDTH_LIMIT"] = 0
+    stack.bridge.launch()
+    lab.conclude("kill: while live pictures go ahead of a backlog", stack, rounds)
 
 
 @pytest.mark.parametrize("version, qos", [("3.1.1", 1), ("5", 2)])
