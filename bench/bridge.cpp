@@ -27,7 +27,7 @@ Command command_of(const BridgeOptions& options, const Address& status, const Ad
       "MINIO_ACCESS_KEY=" + store.access_key,
       "MINIO_SECRET_KEY=" + store.secret_key,
       "BUCKET_NAME=" + store.bucket,
-      "SPOOL_DIR=" + (folder / "spool").string(),
+      "SPOOL_DIR=" + (folder / kSpoolFolder).string(),
       "STATUS_ADDRESS=" + status.text(),
       fmt::format("UPLOADER_THREADS={}", options.uploaders),
   };

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "bench/http_client.hpp"
@@ -22,7 +23,10 @@ struct BridgeOptions {
   std::vector<std::string> prefix;    // of the command, such as strace and its options
 };
 
-/// The daemon under measurement, with a fresh spool.
+/// The spool of a bridge, in its folder.
+inline constexpr std::string_view kSpoolFolder = "spool";
+
+/// The daemon under measurement, with a fresh spool unless there is one in the folder.
 class Bridge {
  public:
   /// Returns when it is ready. `store` may lead through a relay.

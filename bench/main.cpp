@@ -25,6 +25,7 @@
 #include "bench/report.hpp"
 #include "bench/sizes.hpp"
 #include "bench/spool_bench.hpp"
+#include "bench/start_bench.hpp"
 #include "bench/stop.hpp"
 #include "bench/temporary_folder.hpp"
 #include "bench/usage.hpp"
@@ -48,6 +49,7 @@ struct Options {
   int sync_delay_ms = 0;
   LineOptions line;
   double live_rate = 0;
+  bool cold = false;  // `start` with files that are not in the page cache
 };
 
 std::string beside_us(const char* name) {
@@ -101,11 +103,8 @@ void add_put_threads(CLI::App& command, Options& options) {
       ->check(CLI::Range(1, 256));
 }
 
-/// Of broker, daemon and publishers.
-void add_bridge(CLI::App& command, Options& options) {
+void add_daemon(CLI::App& command, Options& options) {
   PipelineRun& run = options.pipeline;
-  add_common(command, options);
-  add_messages(command, options);
   command.add_option("--broker", run.broker, "host:port of a running broker");
   command.add_option("--bridge", run.bridge.program, "the daemon's program")->capture_default_str();
   command.add_option("--uploaders", run.bridge.uploaders, "the daemon's UPLOADER_THREADS")
@@ -117,6 +116,14 @@ void add_bridge(CLI::App& command, Options& options) {
                    ? ""
                    : fmt::format("'{}' is no setting; give NAME=VALUE", text);
       });
+}
+
+/// Of broker, daemon and publishers.
+void add_bridge(CLI::App& command, Options& options) {
+  PipelineRun& run = options.pipeline;
+  add_common(command, options);
+  add_messages(command, options);
+  add_daemon(command, options);
   command.add_option("--qos", run.qos, "of messages and subscription")
       ->capture_default_str()
       ->check(CLI::Range(0, 2));
@@ -168,6 +175,15 @@ void add_drain(CLI::App& command, Options& options) {
                   "their latencies; 0: none")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 1000.0));
+}
+
+void add_start(CLI::App& command, Options& options) {
+  options.sizes = {"1KiB"};
+  options.pipeline.messages = 1'000'000;
+  add_common(command, options);
+  add_messages(command, options);
+  add_daemon(command, options);
+  command.add_flag("--cold", options.cold, "first drops the spool from the page cache");
 }
 
 /// Runs once for each size; the results go to where they were asked for.
@@ -240,6 +256,9 @@ int run(int argc, char** argv) {
       *app.add_subcommand("drain", "a backlog to the store, through the daemon, over a bad line");
   Options draining = options;
   add_drain(drain, draining);
+  CLI::App& start = *app.add_subcommand("start", "the daemon's start on a spool that is full");
+  Options starting = options;
+  add_start(start, starting);
   CLI::App& spool = *app.add_subcommand("spool", "messages to disk");
   add_common(spool, options);
   add_messages(spool, options);
@@ -281,6 +300,10 @@ int run(int argc, char** argv) {
   } else if (drain.parsed()) {
     report("drain", draining, [&](std::size_t size) {
       return run_drain(draining.pipeline, draining.line, draining.live_rate, size, stop);
+    });
+  } else if (start.parsed()) {
+    report("start", starting, [&](std::size_t size) {
+      return run_start(starting.pipeline, size, starting.cold, stop);
     });
   } else if (spool.parsed()) {
     const SpoolRun spool_run{run.folder, run.messages, options.waiters};

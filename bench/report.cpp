@@ -136,6 +136,17 @@ Json to_json(const DrainResult& result) {
             {"latency", latency_json(result.live_latency)}}}};
 }
 
+Json to_json(const StartResult& result) {
+  return {{"size_bytes", result.picture_bytes},
+          {"messages", result.messages},
+          {"cold", result.cold},
+          {"fill_seconds", result.fill_seconds},
+          {"spool_bytes", result.spool_bytes},
+          {"first_upload_seconds", result.first_upload_seconds},
+          {"ready_seconds", result.ready_seconds},
+          {"bridge_peak_private_bytes", result.peak_private_bytes}};
+}
+
 Json to_json(const SpoolResult& result) {
   const double limit = rate(result.messages, result.limit_seconds);
   const auto appends = [&](double seconds) {
@@ -234,6 +245,20 @@ std::string table(const std::vector<DrainResult>& results) {
          "bridge connected, the rates are without that\n"
          "line: bytes that crossed it, goodput: bytes of pictures, both of its rate; CPU: "
          "user+system seconds per 1,000 objects; peak: the bridge's RssAnon\n";
+}
+
+std::string table(const std::vector<StartResult>& results) {
+  std::vector<Row> rows{
+      {"size", "waiting", "spool GB", "page cache", "first upload s", "ready s", "peak MiB"}};
+  for (const StartResult& one : results) {
+    rows.push_back(
+        {size_text(one.picture_bytes), fmt::format("{}", one.messages),
+         fmt::format("{:.2f}", static_cast<double>(one.spool_bytes) / 1e9),
+         one.cold ? "cold" : "warm", fmt::format("{:.2f}", one.first_upload_seconds),
+         fmt::format("{:.2f}", one.ready_seconds),
+         fmt::format("{:.1f}", static_cast<double>(one.peak_private_bytes) / (1 << 20))});
+  }
+  return aligned(rows) + "both from the start of the process; peak: the bridge's RssAnon\n";
 }
 
 std::string table(const std::vector<SpoolResult>& results) {

@@ -12,6 +12,7 @@
 #include "bench/pipeline.hpp"
 #include "bench/receive.hpp"
 #include "bench/spool_bench.hpp"
+#include "bench/start_bench.hpp"
 #include "bench/usage.hpp"
 
 namespace m2b::bench {
@@ -33,6 +34,7 @@ struct PutResultRow {
 [[nodiscard]] nlohmann::json to_json(const PipelineResult& result);
 [[nodiscard]] nlohmann::json to_json(const ReceiveResult& result);
 [[nodiscard]] nlohmann::json to_json(const DrainResult& result);
+[[nodiscard]] nlohmann::json to_json(const StartResult& result);
 [[nodiscard]] nlohmann::json to_json(const SpoolResult& result);
 [[nodiscard]] nlohmann::json to_json(const DecodeResult& result);
 [[nodiscard]] nlohmann::json to_json(const PutResultRow& result);
@@ -41,6 +43,7 @@ struct PutResultRow {
 [[nodiscard]] std::string table(const std::vector<PipelineResult>& results);
 [[nodiscard]] std::string table(const std::vector<ReceiveResult>& results);
 [[nodiscard]] std::string table(const std::vector<DrainResult>& results);
+[[nodiscard]] std::string table(const std::vector<StartResult>& results);
 [[nodiscard]] std::string table(const std::vector<SpoolResult>& results);
 [[nodiscard]] std::string table(const std::vector<DecodeResult>& results);
 [[nodiscard]] std::string table(const std::vector<PutResultRow>& results);

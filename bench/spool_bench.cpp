@@ -26,34 +26,34 @@ void expect_durable(std::future<Durability> ticket) {
   if (ticket.get() != Durability::durable) throw std::logic_error("the spool closed by itself");
 }
 
-/// The pictures' bytes must live until their ticket completes, so each open one has its own.
-double append_all(const SpoolRun& run, std::size_t picture_bytes, std::size_t open_tickets,
-                  const std::filesystem::path& folder, const std::stop_token& stop) {
-  std::vector<Picture> pictures(open_tickets, Picture(picture_bytes));
+}  // namespace
+
+double append_pictures(const std::filesystem::path& folder, std::size_t picture_bytes,
+                       std::size_t messages, std::size_t waiters, const std::stop_token& stop) {
+  // The pictures' bytes must live until their ticket completes, so each open one has its own.
+  std::vector<Picture> pictures(waiters, Picture(picture_bytes));
   SpoolOptions options;
   options.directory = folder;
   Spool spool(options);
-  const Progress progress("spool, " + std::to_string(open_tickets) + " at a time");
+  const Progress progress("spool, " + std::to_string(waiters) + " at a time");
   std::deque<std::future<Durability>> tickets;
   const auto begin = Clock::now();
-  for (std::size_t number = 0; number < run.messages; ++number) {
+  for (std::size_t number = 0; number < messages; ++number) {
     throw_if_stopped(stop);
-    if (tickets.size() == open_tickets) {
+    if (tickets.size() == waiters) {
       expect_durable(std::move(tickets.front()));
       tickets.pop_front();
     }
     tickets.push_back(spool.append({.topic = "bench/picture",
-                                    .payload = pictures[number % open_tickets].message(number),
+                                    .payload = pictures[number % waiters].message(number),
                                     .received_at = wall_now(),
                                     .qos = 1}));
   }
   for (auto& ticket : tickets) expect_durable(std::move(ticket));
   const double taken = seconds_since(begin);
-  if (spool.totals().received != run.messages) throw std::logic_error("the spool lost messages");
+  if (spool.totals().received != messages) throw std::logic_error("the spool lost messages");
   return taken;
 }
-
-}  // namespace
 
 SpoolResult run_spool(const SpoolRun& run, std::size_t picture_bytes, const std::stop_token& stop) {
   SpoolResult result;
@@ -68,10 +68,10 @@ SpoolResult run_spool(const SpoolRun& run, std::size_t picture_bytes, const std:
   result.limit_seconds = in_fresh_folder(
       [&](const auto& folder) { return bare_writes(folder, picture_bytes, run.messages, stop); });
   result.one_seconds = in_fresh_folder([&](const auto& folder) {
-    return append_all(run, picture_bytes, 1, folder / "spool", stop);
+    return append_pictures(folder / "spool", picture_bytes, run.messages, 1, stop);
   });
   result.many_seconds = in_fresh_folder([&](const auto& folder) {
-    return append_all(run, picture_bytes, run.waiters, folder / "spool", stop);
+    return append_pictures(folder / "spool", picture_bytes, run.messages, run.waiters, stop);
   });
   return result;
 }

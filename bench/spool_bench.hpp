@@ -22,6 +22,11 @@ struct SpoolResult {
   double limit_seconds = 0;  // bare writes into a file that has its blocks, each with fdatasync
 };
 
+/// Appends so many pictures, with `waiters` tickets open, to a spool that is made if need be. The
+/// seconds it took.
+double append_pictures(const std::filesystem::path& spool, std::size_t picture_bytes,
+                       std::size_t messages, std::size_t waiters, const std::stop_token& stop);
+
 /// Appends the messages to a fresh spool, twice, and writes the same bytes without one.
 [[nodiscard]] SpoolResult run_spool(const SpoolRun& run, std::size_t picture_bytes,
                                     const std::stop_token& stop);

@@ -117,6 +117,16 @@ def test_drain_without_live_pictures_needs_no_list(tmp_path):
     assert one["live"]["published"] == 0 and one["live"]["latency"] is None
 
 
+@pytest.mark.parametrize("cold", [[], ["--cold"]])
+def test_start_uploads_from_a_full_spool(tmp_path, cold):
+    (one,) = results(tmp_path, "start", "--messages", "400", "--size", "1KiB", *cold)
+    assert (one["size_bytes"], one["messages"], one["cold"]) == (1024, 400, bool(cold))
+    assert one["spool_bytes"] > 400 * 1024
+    assert 0 < one["first_upload_seconds"] < 30
+    assert 0 < one["ready_seconds"]
+    assert one["bridge_peak_private_bytes"] > 0
+
+
 def test_a_line_is_no_faster_than_it_says(tmp_path):
     """Whatever the machine does: 2 MB at 10 Mbit/s take 1.6 s, in however many connections."""
     (one,) = results(
