@@ -22,7 +22,8 @@ service_ports() { service_record "$1" | cut -d ' ' -f 3-; }
 
 service_lives() {
   local pid since
-  read -r pid since _ < <(service_record "$1") || return 1
+  # Not from a process of its own, which might outlive this script for a moment.
+  { read -r pid since _ <"$state/$1.service"; } 2>/dev/null || return 1
   [[ $(start_time "$pid") == "$since" ]]
 }
 
