@@ -14,10 +14,12 @@ constexpr std::int64_t kAheadBytes = std::int64_t{2} << 20;
 
 void UploadQueue::push(UploadJob job) {
   const std::lock_guard lock(mutex_);
-  const bool is_for_early_poppers = job.early && early_poppers_ > 0;
+  if (job.early) {
+    early_may_go_.notify_one();
+  }
+  filled_.notify_one();  // also of an early one: those in pop_early() may all be on their way
   bytes_in_turn_ += job.early ? 0 : job.object->body.size();
   (job.early ? early_ : in_turn_).push_back(std::move(job));
-  (is_for_early_poppers ? early_may_go_ : filled_).notify_one();
 }
 
 std::optional<UploadJob> UploadQueue::pop() {
@@ -31,9 +33,7 @@ std::optional<UploadJob> UploadQueue::pop() {
 
 std::optional<UploadJob> UploadQueue::pop_early() {
   std::unique_lock lock(mutex_);
-  ++early_poppers_;
   early_may_go_.wait(lock, [this] { return closed_ || early_may_go(); });
-  --early_poppers_;
   if (closed_) {
     return std::nullopt;
   }
@@ -85,7 +85,7 @@ UploadJob UploadQueue::take(Lane& lane) {
     bytes_in_turn_ -= job.object->body.size();
     // What the early lane leaves unused now it does not get later.
     early_debt_ = std::max<std::int64_t>(0, early_debt_ - bytes * early_percent_);
-    if (early_poppers_ > 0 && early_may_go()) {
+    if (early_may_go()) {
       early_may_go_.notify_one();
     }
   } else if (!in_turn_.empty()) {

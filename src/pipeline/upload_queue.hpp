@@ -23,7 +23,7 @@ class UploadQueue {
   void push(UploadJob job);
   /// Waits for an object; nothing when closed.
   [[nodiscard]] std::optional<UploadJob> pop();
-  /// Waits for an early one that may go; who waits here gets it before those in pop().
+  /// Waits for an early one that may go.
   [[nodiscard]] std::optional<UploadJob> pop_early();
   /// The next one of that lane if there is one now.
   [[nodiscard]] std::optional<UploadJob> try_pop(bool early);
@@ -44,7 +44,6 @@ class UploadQueue {
   mutable std::mutex mutex_;  // guards the fields below
   std::condition_variable filled_;
   std::condition_variable early_may_go_;
-  std::size_t early_poppers_ = 0;  // that wait
   Lane in_turn_;
   Lane early_;
   std::size_t bytes_in_turn_ = 0;

@@ -8,6 +8,7 @@
 #include <future>
 #include <memory>
 #include <string>
+#include <thread>
 #include <variant>
 
 namespace {
@@ -89,7 +90,7 @@ TEST_SUITE("upload_queue") {
     CHECK(early_of(queue, 200, 1'000'000, 1'000'000) <= 105);
   }
 
-  TEST_CASE("who takes early ones only waits until they may go, and has them first") {
+  TEST_CASE("who takes early ones only waits until they may go") {
     UploadQueue queue(50);
     const auto pop_early = [&queue] {
       return std::async(std::launch::async, [&queue] { return queue.pop_early(); });
@@ -111,6 +112,21 @@ TEST_SUITE("upload_queue") {
     early = pop_early();
     queue.close();
     CHECK_FALSE(early.get());
+  }
+
+  TEST_CASE("an early one goes to whoever waits, when those for it alone are served already") {
+    for (int round = 0; round < 300; ++round) {
+      UploadQueue queue(50);
+      auto early = std::async(std::launch::async, [&queue] { return queue.pop_early(); });
+      auto any = std::async(std::launch::async, [&queue] { return queue.pop(); });
+      std::this_thread::yield();
+      queue.push(job(1, true));
+      queue.push(job(2, true));
+      const bool both = any.wait_for(std::chrono::seconds(10)) == std::future_status::ready &&
+                        early.wait_for(std::chrono::seconds(10)) == std::future_status::ready;
+      queue.close();
+      REQUIRE(both);
+    }
   }
 
   TEST_CASE("it tells how much waits for its turn") {
