@@ -1,6 +1,7 @@
 #include "bench/report.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <optional>
 #include <string_view>
 
@@ -53,6 +54,10 @@ Json optional_json(const std::optional<Number>& number) {
 
 std::string share_text(const std::optional<double>& share) {
   return share ? fmt::format("{:.1f}%", *share * 100) : "-";
+}
+
+std::string mebibytes_text(std::uint64_t bytes) {
+  return fmt::format("{:.1f}", static_cast<double>(bytes) / (1 << 20));
 }
 
 /// Columns to the right, as wide as their widest text.
@@ -194,8 +199,7 @@ std::string table(const std::vector<PipelineResult>& results) {
                     one.ratio() ? fmt::format("{:.2f}", *one.ratio()) : "-",
                     cpu_text(one.bridge_cpu, one.messages), cpu_text(one.broker_cpu, one.messages),
                     cpu_text(one.store_cpu, one.messages), cpu_text(one.bench_cpu, one.messages),
-                    fmt::format("{:.1f}", static_cast<double>(one.peak_private_bytes) / (1 << 20)),
-                    latency_text(one.latency)});
+                    mebibytes_text(one.peak_private_bytes), latency_text(one.latency)});
   }
   std::string text =
       aligned(rows) + "CPU: user+system seconds per 1,000 messages; peak: the bridge's RssAnon\n";
@@ -214,11 +218,11 @@ std::string table(const std::vector<ReceiveResult>& results) {
   std::vector<Row> rows{
       {"size", "messages", "msg/s", "bare fdatasync/s", "ratio", "bridge CPU", "peak MiB"}};
   for (const ReceiveResult& one : results) {
-    rows.push_back(
-        {size_text(one.picture_bytes), fmt::format("{}", one.messages),
-         fmt::format("{:.0f}", one.per_second()), fmt::format("{:.0f}", one.limit_per_second()),
-         fmt::format("{:.2f}", one.ratio()), cpu_text(one.bridge_cpu, one.messages),
-         fmt::format("{:.1f}", static_cast<double>(one.peak_private_bytes) / (1 << 20))});
+    rows.push_back({size_text(one.picture_bytes), fmt::format("{}", one.messages),
+                    fmt::format("{:.0f}", one.per_second()),
+                    fmt::format("{:.0f}", one.limit_per_second()),
+                    fmt::format("{:.2f}", one.ratio()), cpu_text(one.bridge_cpu, one.messages),
+                    mebibytes_text(one.peak_private_bytes)});
   }
   return aligned(rows) +
          "CPU: user+system seconds per 1,000 messages; peak: the bridge's RssAnon\n";
@@ -236,8 +240,7 @@ std::string table(const std::vector<DrainResult>& results) {
                     fmt::format("{:.2f}", one.body_bytes_per_second() / 1e6),
                     share_text(one.line_share()), share_text(one.goodput_share()),
                     cpu_text(one.bridge_cpu, one.objects), cpu_text(one.line_cpu, one.objects),
-                    cpu_text(one.store_cpu, one.objects),
-                    fmt::format("{:.1f}", static_cast<double>(one.peak_private_bytes) / (1 << 20)),
+                    cpu_text(one.store_cpu, one.objects), mebibytes_text(one.peak_private_bytes),
                     fmt::format("{}", one.live_stored), latency_text(one.live_latency)});
   }
   return aligned(rows) +
@@ -251,12 +254,11 @@ std::string table(const std::vector<StartResult>& results) {
   std::vector<Row> rows{
       {"size", "waiting", "spool GB", "page cache", "first upload s", "ready s", "peak MiB"}};
   for (const StartResult& one : results) {
-    rows.push_back(
-        {size_text(one.picture_bytes), fmt::format("{}", one.messages),
-         fmt::format("{:.2f}", static_cast<double>(one.spool_bytes) / 1e9),
-         one.cold ? "cold" : "warm", fmt::format("{:.2f}", one.first_upload_seconds),
-         fmt::format("{:.2f}", one.ready_seconds),
-         fmt::format("{:.1f}", static_cast<double>(one.peak_private_bytes) / (1 << 20))});
+    rows.push_back({size_text(one.picture_bytes), fmt::format("{}", one.messages),
+                    fmt::format("{:.2f}", static_cast<double>(one.spool_bytes) / 1e9),
+                    one.cold ? "cold" : "warm", fmt::format("{:.2f}", one.first_upload_seconds),
+                    fmt::format("{:.2f}", one.ready_seconds),
+                    mebibytes_text(one.peak_private_bytes)});
   }
   return aligned(rows) + "both from the start of the process; peak: the bridge's RssAnon\n";
 }
