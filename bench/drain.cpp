@@ -58,7 +58,8 @@ PipelineRun live_run(PipelineRun run, double rate) {
 /// backlog had: some of both may be under way then, and no count tells which.
 void drain(Line& line, Bridge& bridge, const Store& store, LivePictures* live, DrainResult& result,
            const std::stop_token& stop) {
-  Watcher watcher(bridge, {"stored", &Bridge::Account::stored, result.messages, kPoll}, stop);
+  Watcher watcher(bridge, {"stored", &Bridge::Account::stored, result.messages, kPoll, kPoll},
+                  stop);
   const CpuTime bridge_before = bridge.cpu();
   const CpuTime line_before = line.cpu();
   const std::optional<CpuTime> store_before = store.cpu();

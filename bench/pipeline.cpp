@@ -20,9 +20,7 @@ namespace m2b::bench {
 namespace {
 
 constexpr std::chrono::milliseconds kPoll{20};
-/// With a rate the end needs no such precision, and a poll costs the bridge a quarter of a
-/// millisecond, which would be felt beside few messages.
-constexpr std::chrono::milliseconds kCalmPoll{200};
+constexpr std::chrono::milliseconds kCalmPoll{200};  // with a rate the end needs no precision
 
 /// What the four have used so far.
 struct Usage {

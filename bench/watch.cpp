@@ -14,6 +14,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr std::chrono::seconds kPatience{60};
+/// Of the time that is left, until the next question.
+constexpr double kPartOfRest = 0.125;
 
 double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
@@ -25,7 +27,7 @@ Watcher::Watcher(Bridge& bridge, Watch watch, const std::stop_token& stop)
     : bridge_(bridge), watch_(std::move(watch)), stop_(stop), progress_(watch_.what) {}
 
 void Watcher::look(bool may_be_quiet) {
-  if (!sleep_for(watch_.poll, stop_)) throw Interrupted();
+  if (!sleep_for(pause(), stop_)) throw Interrupted();
   const Bridge::Account account = bridge_.account();
   if (account.lost > 0) {
     throw std::runtime_error(fmt::format("{} messages did not become objects", account.lost));
@@ -39,6 +41,16 @@ void Watcher::look(bool may_be_quiet) {
     throw std::runtime_error(fmt::format("nothing was {} for {} s; {} of {} are", watch_.what,
                                          kPatience.count(), count_, watch_.messages));
   }
+}
+
+Clock::duration Watcher::pause() const {
+  if (count_ == 0) return watch_.longest_poll;
+  const double rest_seconds =
+      seconds_since(begin_) / static_cast<double>(count_) *
+      static_cast<double>(watch_.messages - std::min(count_, watch_.messages));
+  const auto wanted = std::chrono::duration_cast<std::chrono::milliseconds>(
+      std::chrono::duration<double>(rest_seconds * kPartOfRest));
+  return std::clamp(wanted, watch_.poll, watch_.longest_poll);
 }
 
 Watched wait_for_all(Publishers& publishers, Bridge& bridge, const Watch& watch,
