@@ -41,7 +41,7 @@ void Feeder::run(const std::stop_token& stop) {
   early_cursor_ = spool_.last_id().value_or(early_cursor_);
   while (!stop.stop_requested()) {
     readmit_due();
-    if (admits_early_ && flow_.is_backed_up() && take_appended()) {
+    if (flow_.is_backed_up()) {
       admit_newest();
     }
     std::optional<Clock::duration> pause;
@@ -57,7 +57,7 @@ void Feeder::run(const std::stop_token& stop) {
       listed.pop_front();
       continue;
     }
-    if (!listed.empty() && admits_early_) {
+    if (!listed.empty()) {
       admit_newest();
     }
     wait(stop, pause);
@@ -115,15 +115,17 @@ bool Feeder::take_appended() {
 }
 
 void Feeder::admit_newest() {
+  if (!admits_early_ || !flow_.may_admit_early() || !take_appended()) {
+    return;
+  }
   const std::uint64_t newest = to_number(spool_.last_id().value_or(early_cursor_));
   const SpoolId too_old{newest - std::min<std::uint64_t>(newest, kNewest)};
   early_cursor_ = std::max({early_cursor_, cursor_, too_old});
   const auto entries = spool_.list(early_cursor_, kNewest);
-  if (!entries) {
-    return;
-  }
-  for (const SpoolEntry& entry : *entries) {
+  for (const SpoolEntry& entry : entries.value_or(std::vector<SpoolEntry>{})) {
     if (!flow_.admit_early(entry)) {
+      const std::lock_guard lock(mutex_);
+      appended_ = true;  // there are some left
       return;
     }
     early_cursor_ = entry.id;

@@ -55,7 +55,7 @@ class Feeder {
 
   std::mutex mutex_;  // guards the fields below
   std::condition_variable_any woken_;
-  bool appended_ = false;  // since the newest were admitted early
+  bool appended_ = false;  // something that was not considered for going early
   bool news_ = true;       // records or room may have come since the last look
   std::priority_queue<Returning, std::vector<Returning>, std::greater<>> returning_;
 };

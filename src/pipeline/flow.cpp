@@ -50,11 +50,12 @@ bool Flow::admit(const SpoolEntry& entry) {
   return true;
 }
 
+bool Flow::may_admit_early() {
+  return gate_.state() == StoreState::reachable && !early_budget_.is_used_up();
+}
+
 bool Flow::admit_early(const SpoolEntry& entry) {
   const std::size_t budget_bytes = entry.bytes + kRecordOverheadBytes;
-  if (gate_.state() != StoreState::reachable) {
-    return false;
-  }
   {
     const std::lock_guard lock(mutex_);
     if (!order_.may_admit_early() || !early_budget_.try_acquire(budget_bytes)) {

@@ -37,8 +37,9 @@ class Flow {
 
   /// Feeder: takes a record into flight. False when there is no room for it at the moment.
   [[nodiscard]] bool admit(const SpoolEntry& entry);
-  /// Feeder: uploads it ahead of its turn as well, which nothing waits for. False as for admit(),
-  /// and while the store does not take objects anyway.
+  /// Feeder: whether admit_early() is worth trying: the store takes objects, and there is room.
+  [[nodiscard]] bool may_admit_early();
+  /// Feeder: uploads it ahead of its turn as well, which nothing waits for. False as for admit().
   [[nodiscard]] bool admit_early(const SpoolEntry& entry);
   /// Feeder: whether that is of use: so much is in front of a record at its turn.
   [[nodiscard]] bool is_backed_up() const {

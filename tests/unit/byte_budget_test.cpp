@@ -16,6 +16,23 @@ TEST_SUITE("byte_budget") {
     CHECK_FALSE(budget.release(50));
   }
 
+  TEST_CASE("who got nothing is told when an eighth is free, and once") {
+    ByteBudget budget(800);
+    for (int share = 0; share < 80; ++share) {
+      CHECK(budget.try_acquire(10));
+    }
+    CHECK_FALSE(budget.is_used_up());
+    CHECK_FALSE(budget.try_acquire(1));
+    CHECK(budget.is_used_up());
+    for (int share = 0; share < 9; ++share) {
+      CHECK_FALSE(budget.release(10));
+    }
+    CHECK(budget.is_used_up());
+    CHECK(budget.release(10));
+    CHECK_FALSE(budget.is_used_up());
+    CHECK_FALSE(budget.release(10));
+  }
+
   TEST_CASE("a share above the whole budget passes alone") {
     ByteBudget budget(100);
     CHECK(budget.try_acquire(1000));
