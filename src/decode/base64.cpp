@@ -6,13 +6,18 @@
 #include <fmt/format.h>
 #include <modp_b64.h>
 
+#include "decode/base64_blocks.hpp"
+
 namespace m2b {
 
 std::optional<std::string> decode_base64(std::string_view text) {
   std::string bytes(modp_b64_decode_len(text.size()), '\0');
-  const std::size_t length = modp_b64_decode(bytes.data(), text.data(), text.size());
-  if (length == static_cast<std::size_t>(-1)) return std::nullopt;
-  bytes.resize(length);
+  const std::size_t done = decode_base64_blocks(text, bytes);
+  const std::size_t decoded = done / 4 * 3;
+  const std::size_t rest =
+      modp_b64_decode(bytes.data() + decoded, text.data() + done, text.size() - done);
+  if (rest == static_cast<std::size_t>(-1)) return std::nullopt;
+  bytes.resize(decoded + rest);
   return bytes;
 }
 
