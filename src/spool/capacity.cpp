@@ -1,16 +1,26 @@
 #include "spool/capacity.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace m2b {
+
+namespace {
+
+std::uint64_t free_bytes(const CapacityUsage& usage) noexcept {
+  const std::uint64_t taken = usage.live_bytes + usage.pending_bytes;
+  return usage.file_bytes > taken ? usage.file_bytes - taken : 0;
+}
+
+}  // namespace
 
 Intake admit(const CapacityLimits& limits, const CapacityUsage& usage,
              std::uint64_t need) noexcept {
   if (limits.max_bytes != 0 && !usage.empty && usage.live_bytes + need > limits.max_bytes) {
     return Intake::at_cap;
   }
-  const std::uint64_t kept = usage.live_bytes + kDeletionHeadroomBytes;
-  const std::uint64_t reusable = usage.file_bytes > kept ? usage.file_bytes - kept : 0;
+  const std::uint64_t kept = usage.gap_bytes + kDeletionHeadroomBytes;
+  const std::uint64_t reusable = free_bytes(usage) > kept ? free_bytes(usage) - kept : 0;
   if (need <= reusable) {
     return Intake::open;  // needs nothing of the disk, so the floor does not matter
   }
@@ -21,6 +31,33 @@ Intake admit(const CapacityLimits& limits, const CapacityUsage& usage,
   const bool passes_alone = usage.empty && usage.disk_free_bytes > limits.min_free_bytes &&
                             usage.disk_free_bytes > growth + kDeletionHeadroomBytes;
   return passes_alone ? Intake::open : Intake::at_floor;
+}
+
+void Gaps::expect(const CapacityUsage& before, std::uint64_t bytes,
+                  std::uint64_t largest) noexcept {
+  before_ = before;
+  expected_bytes_ = bytes;
+  expected_largest_ = largest;
+}
+
+void Gaps::learn(const CapacityUsage& after) noexcept {
+  const std::uint64_t bytes = std::exchange(expected_bytes_, 0);
+  if (after.empty) {
+    gap_bytes_ = 0;
+    return;
+  }
+  const std::uint64_t grown =
+      after.file_bytes > before_.file_bytes ? after.file_bytes - before_.file_bytes : 0;
+  // Some pages of the trees may be new as well, so a little says nothing.
+  const bool most_is_new = bytes > 0 && grown > bytes / 2;
+  if (most_is_new && free_bytes(before_) >= bytes) {
+    gap_bytes_ = free_bytes(before_);
+    least_bytes_ = expected_largest_;
+  }
+}
+
+std::uint64_t Gaps::bytes(const CapacityUsage& usage, std::uint64_t message_bytes) const noexcept {
+  return message_bytes >= least_bytes_ ? std::min(gap_bytes_, free_bytes(usage)) : 0;
 }
 
 std::uint64_t map_bytes_for(std::uint64_t max_bytes, std::uint64_t file_system_bytes) noexcept {

@@ -15,7 +15,9 @@ struct CapacityLimits {
 
 /// What is taken at the moment; bytes.
 struct CapacityUsage {
-  std::uint64_t live_bytes = 0;  // pages that hold waiting records, their tree included
+  std::uint64_t live_bytes = 0;     // pages that hold waiting records, their tree included
+  std::uint64_t pending_bytes = 0;  // freed pages that the next commit cannot use yet
+  std::uint64_t gap_bytes = 0;      // free pages that are of no use for this message
   std::uint64_t file_bytes =
       0;  // of the spool's file: it never shrinks, freed pages are used again
   std::uint64_t disk_free_bytes = 0;
@@ -30,6 +32,28 @@ inline constexpr std::uint64_t kDeletionHeadroomBytes = std::uint64_t{1} << 20;
 /// than what the floor leaves, still passes an empty spool, or it could never pass.
 [[nodiscard]] Intake admit(const CapacityLimits& limits, const CapacityUsage& usage,
                            std::uint64_t need) noexcept;
+
+/// A message's pages lie one behind the other, so free pages with too few of them in a row are of
+/// no use for it. How many those are is learned from commits that made the file grow although it
+/// had free pages enough.
+class Gaps {
+ public:
+  /// A commit will append so many bytes, of messages of which the largest has `largest`.
+  void expect(const CapacityUsage& before, std::uint64_t bytes, std::uint64_t largest) noexcept;
+  /// What there is after it. An empty spool has no gaps.
+  void learn(const CapacityUsage& after) noexcept;
+
+  /// Of the free pages now, what a message of that size cannot use.
+  [[nodiscard]] std::uint64_t bytes(const CapacityUsage& usage,
+                                    std::uint64_t message_bytes) const noexcept;
+
+ private:
+  CapacityUsage before_;
+  std::uint64_t expected_bytes_ = 0;    // of the commit that is not learned from yet
+  std::uint64_t expected_largest_ = 0;  // message in it
+  std::uint64_t gap_bytes_ = 0;
+  std::uint64_t least_bytes_ = 0;  // of a message that could not use them
+};
 
 /// The size of LMDB's map for a spool with that cap (0: none), in bytes. Address space only: the
 /// file grows as it is used. Growing the map later would need every reader to stop, so it is large

@@ -4,8 +4,10 @@
 #include <lmdb.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -182,6 +184,24 @@ inline void erase(const Txn& txn, MDB_dbi dbi, std::string_view key) {
   check(mdb_stat(txn.get(), dbi, &stat), "mdb_stat");
   return (stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages) *
          std::uint64_t{stat.ms_psize};
+}
+
+/// Pages that the newest commit freed. The next commit leaves them alone, since the meta page of
+/// the one before still leads to them; only the one after that uses them again. `txn` only reads.
+[[nodiscard]] inline std::uint64_t newly_freed_pages(const Txn& txn) {
+  constexpr MDB_dbi kFreePages = 0;  // by number of the commit: how many, and which
+  const CursorHandle cursor = open_cursor(txn, kFreePages);
+  std::size_t commit = mdb_txn_id(txn.get());
+  MDB_val key{sizeof commit, &commit};
+  MDB_val value{};
+  const int code = mdb_cursor_get(cursor.get(), &key, &value, MDB_SET);
+  if (code == MDB_NOTFOUND) {
+    return 0;
+  }
+  check(code, "mdb_cursor_get");
+  std::size_t count = 0;
+  std::memcpy(&count, value.mv_data, std::min(sizeof count, value.mv_size));
+  return count;
 }
 
 }  // namespace m2b::lmdb

@@ -418,6 +418,7 @@ RecordEnv::Usage RecordEnv::usage() const {
   MDB_stat stat{};
   lmdb::check(mdb_env_stat(raw, &stat), "mdb_env_stat");
   return {.live_bytes = lmdb::used_bytes(env.txn(), env->records.dbi()),
+          .pending_bytes = lmdb::newly_freed_pages(env.txn()) * stat.ms_psize,
           .file_bytes = (std::uint64_t{info.me_last_pgno} + 1) * stat.ms_psize};
 }
 

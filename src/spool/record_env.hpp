@@ -93,9 +93,11 @@ class RecordEnv {
   [[nodiscard]] SpoolTotals totals() const;
   [[nodiscard]] SpoolId last_id() const;
 
-  /// Bytes in use by records and their tree, and of the file.
+  /// Bytes in use by records and their tree, of pages that were in use before the newest commit and
+  /// that the next one cannot use yet, and of the file.
   struct Usage {
     std::uint64_t live_bytes;
+    std::uint64_t pending_bytes;
     std::uint64_t file_bytes;
   };
   [[nodiscard]] Usage usage() const;

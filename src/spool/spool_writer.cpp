@@ -259,8 +259,10 @@ void SpoolWriter::write_batch(bool take_appends) {
   write_letters(removals);
   try {
     const bool removals_first = std::exchange(skip_appends_once_, false);
-    const std::size_t appends = take_appends && !removals_first ? admitted_appends() : 0;
-    if (removals.empty() && in_hand_.notes.empty() && appends == 0) {
+    const bool may_append = take_appends && !removals_first;
+    const std::size_t appends = may_append ? admitted_appends() : 0;
+    const bool makes_room = may_append && freed_pages_ && is_room_pending();
+    if (removals.empty() && in_hand_.notes.empty() && appends == 0 && !makes_room) {
       return;
     }
     const auto started = Clock::now();
@@ -330,12 +332,13 @@ void SpoolWriter::on_committed(const SpoolTotals& totals, const Removals& remova
   }
   in_hand_.notes.clear();
   last_removed_ = removals;
+  freed_pages_ = !removals.empty();
   if (listener) {
     listener();
   }
   if (in_hand_.appends.empty()) {
     set_intake(Intake::open);
-  } else if (!removals.empty()) {
+  } else if (appends == 0 || !removals.empty()) {
     recheck_at_ = {};  // there may be room now
   }
 }
@@ -504,21 +507,45 @@ void SpoolWriter::drop_withdrawn_appends() {
   });
 }
 
+CapacityUsage SpoolWriter::usage() const {
+  const RecordEnv::Usage used = records_.usage();
+  return {.live_bytes = used.live_bytes,
+          .pending_bytes = used.pending_bytes,
+          .file_bytes = used.file_bytes,
+          .disk_free_bytes = directory_.space().free_bytes,
+          .empty = totals().waiting() == 0};
+}
+
+/// Whether an append has room in pages that were freed, but only once another commit was made,
+/// which may be an empty one.
+bool SpoolWriter::is_room_pending() const {
+  if (in_hand_.appends.empty()) {
+    return false;
+  }
+  const std::uint64_t bytes = bytes_on_disk(in_hand_.appends.front().message);
+  CapacityUsage usage = this->usage();
+  usage.gap_bytes = gaps_.bytes(usage, bytes);
+  if (admit(limits_, usage, bytes) == Intake::open) {
+    return false;
+  }
+  usage.pending_bytes = 0;
+  return admit(limits_, usage, bytes) == Intake::open;
+}
+
 /// How many of the appends in hand have room now; says so when one has none.
 std::size_t SpoolWriter::admitted_appends() {
   drop_withdrawn_appends();
   if (in_hand_.appends.empty()) {
     return 0;
   }
-  const RecordEnv::Usage used = records_.usage();
-  CapacityUsage usage{.live_bytes = used.live_bytes,
-                      .file_bytes = used.file_bytes,
-                      .disk_free_bytes = directory_.space().free_bytes,
-                      .empty = totals().waiting() == 0};
+  CapacityUsage usage = this->usage();
+  gaps_.learn(usage);
   std::size_t count = 0;
   std::uint64_t batch_bytes = 0;
+  std::uint64_t largest = 0;
   for (const PendingAppend& pending : in_hand_.appends) {
     const std::uint64_t bytes = bytes_on_disk(pending.message);
+    usage.gap_bytes = gaps_.bytes(usage, bytes);
     const Intake intake = admit(limits_, usage, batch_bytes + bytes);
     if (intake != Intake::open) {
       set_intake(intake);
@@ -527,11 +554,13 @@ std::size_t SpoolWriter::admitted_appends() {
     }
     usage.empty = false;
     batch_bytes += bytes;
+    largest = std::max(largest, bytes);
     ++count;
     if (batch_bytes >= kMaxBatchBytes) {
       break;
     }
   }
+  gaps_.expect(usage, batch_bytes, largest);
   return count;
 }
 

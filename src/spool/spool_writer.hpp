@@ -109,6 +109,8 @@ class SpoolWriter {
   void give_up_unwritten(Removals& removals);
   void drop_withdrawn_appends();
   [[nodiscard]] std::size_t admitted_appends();
+  [[nodiscard]] CapacityUsage usage() const;
+  [[nodiscard]] bool is_room_pending() const;
   SpoolTotals commit(const Removals& removals, std::size_t appends);
   void on_committed(const SpoolTotals& totals, const Removals& removals, std::size_t appends);
   void on_commit_failed(const lmdb::Error& error);
@@ -131,12 +133,14 @@ class SpoolWriter {
 
   // Only the writer thread touches these.
   Pending in_hand_;
+  Gaps gaps_;
   Removals last_removed_;               // by the last commit
   Clock::time_point paused_until_{};    // nothing is tried before, after a failed commit
   Clock::time_point recheck_at_{};      // when appends without room look again
   Clock::time_point letters_due_at_{};  // when their limits are looked at
   bool letters_are_unsettled_ = false;
   bool skip_appends_once_ = false;  // the disk was full: deletions alone may succeed
+  bool freed_pages_ = false;        // the last commit, by removals
   Backoff backoff_;
   Repetition failures_;
   Repetition refusals_{std::chrono::seconds(10)};

@@ -62,6 +62,62 @@ TEST_SUITE("capacity") {
     CHECK(admit(kLimits, usage, 79 * kMiB) == Intake::at_floor);  // room to delete is kept
   }
 
+  TEST_CASE("what was freed just now cannot be used yet, but waits no more") {
+    CapacityUsage usage{.live_bytes = kMiB,
+                        .pending_bytes = 30 * kMiB,
+                        .file_bytes = 80 * kMiB,
+                        .disk_free_bytes = 0,
+                        .empty = false};
+    CHECK(admit(kLimits, usage, 48 * kMiB) == Intake::open);
+    CHECK(admit(kLimits, usage, 49 * kMiB) == Intake::at_floor);
+    usage.disk_free_bytes = 1000 * kMiB;
+    CHECK(admit(kLimits, usage, 99 * kMiB) == Intake::open);
+  }
+
+  TEST_CASE("free pages that did not keep the file from growing do not count any more") {
+    CapacityUsage usage{
+        .live_bytes = 60 * kMiB, .file_bytes = 80 * kMiB, .disk_free_bytes = 0, .empty = false};
+    Gaps gaps;
+    CHECK(gaps.bytes(usage, kMiB) == 0);
+
+    SUBCASE("a file that grows because it is full has none") {
+      usage.file_bytes = 60 * kMiB;
+      gaps.expect(usage, kMiB, kMiB);
+      usage.file_bytes += kMiB;
+      gaps.learn(usage);
+      CHECK(gaps.bytes(usage, kMiB) == 0);
+    }
+    SUBCASE("and one that takes its free pages neither") {
+      gaps.expect(usage, kMiB, kMiB);
+      usage.live_bytes += kMiB;
+      usage.file_bytes += kMiB / 4;  // of the trees
+      gaps.learn(usage);
+      CHECK(gaps.bytes(usage, kMiB) == 0);
+    }
+    SUBCASE("for messages as large as that, until the spool is empty") {
+      gaps.expect(usage, 3 * kMiB, 2 * kMiB);
+      usage.live_bytes += 3 * kMiB;
+      usage.file_bytes += 3 * kMiB;
+      gaps.learn(usage);
+      CHECK(gaps.bytes(usage, 2 * kMiB) == 20 * kMiB);
+      CHECK(gaps.bytes(usage, 2 * kMiB - 1) == 0);
+      usage.gap_bytes = gaps.bytes(usage, 2 * kMiB);
+      CHECK(admit(kLimits, usage, 2 * kMiB) == Intake::at_floor);
+
+      usage.live_bytes -= 10 * kMiB;  // what is freed now lies together
+      CHECK(admit(kLimits, usage, 9 * kMiB) == Intake::open);
+      CHECK(admit(kLimits, usage, 10 * kMiB) == Intake::at_floor);
+      usage.live_bytes += 20 * kMiB;  // some of them were used after all
+      CHECK(gaps.bytes(usage, 2 * kMiB) == 10 * kMiB);
+      gaps.learn(usage);  // nothing was expected
+      CHECK(gaps.bytes(usage, 2 * kMiB) == 10 * kMiB);
+
+      usage.empty = true;
+      gaps.learn(usage);
+      CHECK(gaps.bytes(usage, 2 * kMiB) == 0);
+    }
+  }
+
   TEST_CASE("the usual floor is 256 MiB, less on a small file system") {
     CHECK(default_min_free_bytes(std::uint64_t{1} << 40) == 256 * kMiB);
     CHECK(default_min_free_bytes(1000 * kMiB) == 50 * kMiB);
