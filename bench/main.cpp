@@ -56,32 +56,46 @@ std::string beside_us(const char* name) {
   return (std::filesystem::read_symlink("/proc/self/exe").parent_path() / name).string();
 }
 
+/// What `parse` throws, as the parser of the command line wants it.
+template <class Parse>
+auto accepted_by(Parse parse) {
+  return [parse](const std::string& text) -> std::string {
+    try {
+      static_cast<void>(parse(text));
+      return {};
+    } catch (const std::invalid_argument& error) {
+      return error.what();
+    }
+  };
+}
+
+void add_json(CLI::App& command, Options& options) {
+  command.add_option("--json", options.json,
+                     "also write the results as JSON there; -: to stdout, "
+                     "and no table");
+}
+
 void add_common(CLI::App& command, Options& options) {
   command
       .add_option("--size", options.sizes, "decoded bytes of a picture, such as 1KiB; repeatable")
       ->capture_default_str()
-      ->check([](const std::string& text) -> std::string {
-        try {
-          static_cast<void>(parse_size(text));
-          return {};
-        } catch (const std::invalid_argument& error) {
-          return error.what();
-        }
-      });
-  command.add_option("--json", options.json,
-                     "also write the results as JSON there; -: to stdout, "
-                     "and no table");
+      ->check(accepted_by(parse_size));
+  add_json(command, options);
+}
+
+void add_folder(CLI::App& command, Options& options) {
+  command
+      .add_option("--dir", options.pipeline.folder,
+                  "a folder on the disk to measure; a temporary one is made in it")
+      ->default_str(".")
+      ->check(CLI::ExistingDirectory);
 }
 
 void add_messages(CLI::App& command, Options& options) {
   command.add_option("--messages", options.pipeline.messages, "messages of each size")
       ->capture_default_str()
       ->check(CLI::Range(1, 100'000'000));
-  command
-      .add_option("--dir", options.pipeline.folder,
-                  "a folder on the disk to measure; a temporary one is made in it")
-      ->default_str(".")
-      ->check(CLI::ExistingDirectory);
+  add_folder(command, options);
 }
 
 void add_store(CLI::App& command, Options& options) {
@@ -186,15 +200,11 @@ void add_start(CLI::App& command, Options& options) {
   command.add_flag("--cold", options.cold, "first drops the spool from the page cache");
 }
 
-/// Runs once for each size; the results go to where they were asked for.
-template <class Run>
-void report(const std::string& name, const Options& options, Run run) {
-  std::vector<decltype(run(std::size_t{}))> results;
+/// The results go to where they were asked for.
+template <class Result>
+void write(const std::string& name, const Options& options, const std::vector<Result>& results) {
   nlohmann::json runs = nlohmann::json::array();
-  for (const std::string& size : options.sizes) {
-    results.push_back(run(parse_size(size)));
-    runs.push_back(to_json(results.back()));
-  }
+  for (const Result& result : results) runs.push_back(to_json(result));
   const std::string json =
       nlohmann::json{{"command", name}, {"version", M2B_VERSION}, {"runs", runs}}.dump(2) + "\n";
   if (options.json == "-") {
@@ -206,6 +216,14 @@ void report(const std::string& name, const Options& options, Run run) {
     throw std::runtime_error(
         fmt::format("--json: '{}' cannot be written; name another file", options.json));
   }
+}
+
+/// Runs once for each size.
+template <class Run>
+void report(const std::string& name, const Options& options, Run run) {
+  std::vector<decltype(run(std::size_t{}))> results;
+  for (const std::string& size : options.sizes) results.push_back(run(parse_size(size)));
+  write(name, options, results);
 }
 
 PutResultRow run_put(const Options& options, std::size_t size, const std::stop_token& stop) {
