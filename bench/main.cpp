@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -18,6 +19,7 @@
 
 #include "bench/decode_bench.hpp"
 #include "bench/drain.hpp"
+#include "bench/fifo_bench.hpp"
 #include "bench/line.hpp"
 #include "bench/pipeline.hpp"
 #include "bench/put_loop.hpp"
@@ -50,6 +52,8 @@ struct Options {
   LineOptions line;
   double live_rate = 0;
   bool cold = false;  // `start` with files that are not in the page cache
+  std::string total = "10GiB";
+  std::string queued = "256MiB";
 };
 
 std::string beside_us(const char* name) {
@@ -200,6 +204,29 @@ void add_start(CLI::App& command, Options& options) {
   command.add_flag("--cold", options.cold, "first drops the spool from the page cache");
 }
 
+void add_waiters(CLI::App& command, Options& options) {
+  command.add_option("--waiters", options.waiters, "messages that wait for their commit at a time")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 10'000));
+}
+
+std::uint64_t parse_total(const std::string& text) { return parse_bytes(text, kMinFifoTotalBytes); }
+std::uint64_t parse_queued(const std::string& text) { return parse_bytes(text, kMinQueuedBytes); }
+
+void add_fifo(CLI::App& command, Options& options) {
+  add_json(command, options);
+  add_folder(command, options);
+  add_waiters(command, options);
+  command.add_option("--total", options.total, "bytes that go through, such as 100GiB")
+      ->capture_default_str()
+      ->check(accepted_by(parse_total));
+  command
+      .add_option("--queued", options.queued,
+                  "bytes that are queued at once, at most; at least a quarter of it")
+      ->capture_default_str()
+      ->check(accepted_by(parse_queued));
+}
+
 /// The results go to where they were asked for.
 template <class Result>
 void write(const std::string& name, const Options& options, const std::vector<Result>& results) {
@@ -280,9 +307,10 @@ int run(int argc, char** argv) {
   CLI::App& spool = *app.add_subcommand("spool", "messages to disk");
   add_common(spool, options);
   add_messages(spool, options);
-  spool.add_option("--waiters", options.waiters, "messages that wait for their commit at a time")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 10'000));
+  add_waiters(spool, options);
+  CLI::App& fifo =
+      *app.add_subcommand("fifo", "messages to disk and away again, the spool in long service");
+  add_fifo(fifo, options);
   CLI::App& decode = *app.add_subcommand("decode", "messages to objects, on one thread");
   add_common(decode, options);
   decode.add_option("--seconds", options.decode_seconds, "of each size")
@@ -326,6 +354,10 @@ int run(int argc, char** argv) {
   } else if (spool.parsed()) {
     const SpoolRun spool_run{run.folder, run.messages, options.waiters};
     report("spool", options, [&](std::size_t size) { return run_spool(spool_run, size, stop); });
+  } else if (fifo.parsed()) {
+    const FifoRun fifo_run{run.folder, parse_total(options.total), parse_queued(options.queued),
+                           options.waiters};
+    write("fifo", options, std::vector{run_fifo(fifo_run, stop)});
   } else if (decode.parsed()) {
     report("decode", options,
            [&](std::size_t size) { return run_decode(options.decode_seconds, size, stop); });

@@ -15,6 +15,8 @@ namespace {
 using Json = nlohmann::json;
 using Row = std::vector<std::string>;
 
+constexpr double kGibibyte = 1 << 30;
+
 double rate(std::size_t count, double seconds) { return static_cast<double>(count) / seconds; }
 
 CpuTime per_thousand(const CpuTime& time, std::size_t messages) {
@@ -168,6 +170,26 @@ Json to_json(const SpoolResult& result) {
           {"limit_writes_per_second", limit}};
 }
 
+Json to_json(const FifoResult& result) {
+  Json tenths = Json::array();
+  for (const FifoTenth& one : result.tenths) {
+    tenths.push_back({{"bytes", one.bytes},
+                      {"seconds", one.seconds},
+                      {"bytes_per_second", one.bytes_per_second()},
+                      {"cpu_seconds_per_gib", one.cpu_seconds_per_byte() * kGibibyte},
+                      {"peak_queued_bytes", one.peak_queued_bytes},
+                      {"file_bytes", one.file_bytes}});
+  }
+  return {{"total_bytes", result.run.total_bytes},
+          {"most_queued_bytes", result.run.most_queued_bytes},
+          {"waiters", result.run.waiters},
+          {"messages", result.messages},
+          {"tenths", tenths},
+          {"last_to_first_speed", result.last_to_first_speed()},
+          {"peak_queued_bytes", result.peak_queued_bytes()},
+          {"file_to_queued", result.file_to_queued()}};
+}
+
 Json to_json(const DecodeResult& result) {
   return {{"size_bytes", result.picture_bytes},
           {"message_bytes", result.message_bytes},
@@ -276,6 +298,25 @@ std::string table(const std::vector<SpoolResult>& results) {
                     fmt::format("{:.0f}", many), fmt::format("{:.2f}", many / limit)});
   }
   return aligned(rows);
+}
+
+std::string table(const std::vector<FifoResult>& results) {
+  std::string text;
+  for (const FifoResult& result : results) {
+    std::vector<Row> rows{{"tenth", "seconds", "MiB/s", "CPU s/GiB", "queued MiB", "file MiB"}};
+    for (const FifoTenth& one : result.tenths) {
+      rows.push_back({fmt::format("{}", rows.size()), fmt::format("{:.1f}", one.seconds),
+                      fmt::format("{:.1f}", one.bytes_per_second() / (1 << 20)),
+                      fmt::format("{:.2f}", one.cpu_seconds_per_byte() * kGibibyte),
+                      mebibytes_text(one.peak_queued_bytes), mebibytes_text(one.file_bytes)});
+    }
+    text += aligned(rows) +
+            fmt::format(
+                "the last tenth has {:.2f} of the first one's speed; the file is {:.2f} of "
+                "what was queued at once; {} messages came back as they were\n",
+                result.last_to_first_speed(), result.file_to_queued(), result.messages);
+  }
+  return text + "CPU: user+system; queued: the most in that tenth; file: at its end\n";
 }
 
 std::string table(const std::vector<DecodeResult>& results) {

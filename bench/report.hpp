@@ -9,6 +9,7 @@
 
 #include "bench/decode_bench.hpp"
 #include "bench/drain.hpp"
+#include "bench/fifo_bench.hpp"
 #include "bench/pipeline.hpp"
 #include "bench/receive.hpp"
 #include "bench/spool_bench.hpp"
@@ -36,6 +37,7 @@ struct PutResultRow {
 [[nodiscard]] nlohmann::json to_json(const DrainResult& result);
 [[nodiscard]] nlohmann::json to_json(const StartResult& result);
 [[nodiscard]] nlohmann::json to_json(const SpoolResult& result);
+[[nodiscard]] nlohmann::json to_json(const FifoResult& result);
 [[nodiscard]] nlohmann::json to_json(const DecodeResult& result);
 [[nodiscard]] nlohmann::json to_json(const PutResultRow& result);
 
@@ -45,6 +47,7 @@ struct PutResultRow {
 [[nodiscard]] std::string table(const std::vector<DrainResult>& results);
 [[nodiscard]] std::string table(const std::vector<StartResult>& results);
 [[nodiscard]] std::string table(const std::vector<SpoolResult>& results);
+[[nodiscard]] std::string table(const std::vector<FifoResult>& results);
 [[nodiscard]] std::string table(const std::vector<DecodeResult>& results);
 [[nodiscard]] std::string table(const std::vector<PutResultRow>& results);
 

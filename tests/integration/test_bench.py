@@ -234,6 +234,27 @@ def test_spool_appends_every_message(tmp_path):
         assert one[way]["ratio_to_limit"] > 0
 
 
+def test_fifo_keeps_the_file_as_small_as_its_queue(tmp_path):
+    total, queued = 160 << 20, 16 << 20
+    (one,) = results(tmp_path, "fifo", "--total", "160MiB", "--queued", "16MiB", "--waiters", "7")
+    assert (one["total_bytes"], one["most_queued_bytes"], one["waiters"]) == (total, queued, 7)
+    assert one["messages"] > 160 / 4, "none is longer than 4 MiB"
+    assert len(one["tenths"]) == 10
+    assert total <= sum(tenth["bytes"] for tenth in one["tenths"]) <= total + 10 * (4 << 20)
+    for tenth in one["tenths"]:
+        assert tenth["bytes_per_second"] == pytest.approx(tenth["bytes"] / tenth["seconds"])
+        assert queued / 8 < tenth["peak_queued_bytes"]
+        assert tenth["cpu_seconds_per_gib"] > 0
+    speeds = [tenth["bytes_per_second"] for tenth in one["tenths"]]
+    assert one["last_to_first_speed"] == pytest.approx(speeds[-1] / speeds[0])
+    files = [tenth["file_bytes"] for tenth in one["tenths"]]
+    assert files == sorted(files)
+    assert one["peak_queued_bytes"] == max(tenth["peak_queued_bytes"] for tenth in one["tenths"])
+    assert one["file_to_queued"] == pytest.approx(files[-1] / one["peak_queued_bytes"])
+    # What was removed waits up to 100 ms for its commit, and two commits for its pages to be free.
+    assert files[-1] < total / 2
+
+
 def test_decode_counts_what_it_decodes(tmp_path):
     (one,) = results(tmp_path, "decode", "--size", "1KiB", "--seconds", "0.05")
     assert one["messages"] > 0
@@ -251,6 +272,7 @@ def test_decode_counts_what_it_decodes(tmp_path):
         (["pipeline", "--minio", "/none"], "'/none'", "scripts/minio"),
         (["pipeline", "--set", "QOS"], "'QOS'", "NAME=VALUE"),
         (["drain", "--store", "discard", "--live", "1"], "'discard'", "minio"),
+        (["fifo", "--queued", "15MiB"], "'15MiB'", "16MiB"),
     ],
 )
 def test_a_mistake_is_named_with_its_remedy(tmp_path, arguments, value, remedy):
