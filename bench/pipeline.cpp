@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <memory>
 
 #include <fmt/format.h>
 
@@ -12,8 +11,8 @@
 #include "bench/progress.hpp"
 #include "bench/publishers.hpp"
 #include "bench/put_loop.hpp"
-#include "bench/relay.hpp"
 #include "bench/temporary_folder.hpp"
+#include "bench/timed_store.hpp"
 #include "bench/watch.hpp"
 
 namespace m2b::bench {
@@ -43,21 +42,21 @@ std::optional<CpuTime> difference(const std::optional<CpuTime>& after,
 }
 
 /// The measured part: with a bridge that ends before the limit is measured.
-void measure_bridge(const PipelineRun& run, const Store& store, const StoreAccess& access,
-                    Latencies& latencies, const std::filesystem::path& folder,
-                    PipelineResult& result, const std::stop_token& stop) {
+void measure_bridge(const PipelineRun& run, const TimedStore& store, Latencies& latencies,
+                    const std::filesystem::path& folder, PipelineResult& result,
+                    const std::stop_token& stop) {
   const std::string topic = fmt::format("mqtt-to-blob-bench/{}/picture", ::getpid());
   const Broker broker(run.broker, folder, stop);
-  Bridge bridge(run.bridge, broker.address(), topic, run.qos, access, folder, stop);
+  Bridge bridge(run.bridge, broker.address(), topic, run.qos, store.access(), folder, stop);
   Publishers publishers(run, broker.address(), topic, Picture(result.picture_bytes), latencies,
                         stop);
 
-  const Usage before(bridge, broker, store);
+  const Usage before(bridge, broker, store.store());
   publishers.start();
   const Watched seen = wait_for_all(
       publishers, bridge,
       {"stored", &Bridge::Account::stored, run.messages, run.rate > 0 ? kCalmPoll : kPoll}, stop);
-  const Usage after(bridge, broker, store);
+  const Usage after(bridge, broker, store.store());
   result.stored = seen.count;
   result.publish_seconds = seen.publish_seconds;
   result.seconds = seen.seconds;
@@ -78,23 +77,15 @@ PipelineResult run_pipeline(const PipelineRun& run, std::size_t picture_bytes,
   result.has_rate = run.rate > 0;
   const TemporaryFolder folder(run.folder);
   Latencies latencies(run.messages);
-  const AnswerListener on_answer = [&](std::string_view request) { latencies.answered(request); };
-  const std::unique_ptr<Store> store = make_store(run.store, folder.path(), on_answer, stop);
-
-  StoreAccess access = store->access();
-  std::optional<Relay> relay;
-  if (run.rate > 0 && !store->tells_answers()) {
-    relay.emplace(access.address, on_answer);
-    access.address = {kLoopback, relay->port()};
-  }
-  measure_bridge(run, *store, access, latencies, folder.path(), result, stop);
+  const TimedStore store(run.store, folder.path(), latencies, run.rate > 0, stop);
+  measure_bridge(run, store, latencies, folder.path(), result, stop);
   constexpr double kMostOfIt = 0.9;
   result.publisher_limited = run.rate == 0 && result.publish_seconds > kMostOfIt * result.seconds;
   if (run.rate > 0) result.latency = latencies.summary();
 
   const Progress progress("bare PUTs");
-  result.limit_seconds =
-      bare_puts(store->access(), Picture(picture_bytes), {run.messages, run.put_threads, 1}, stop);
+  result.limit_seconds = bare_puts(store.store().access(), Picture(picture_bytes),
+                                   {run.messages, run.put_threads, 1}, stop);
   return result;
 }
 
