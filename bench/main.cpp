@@ -2,7 +2,6 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -21,6 +20,7 @@
 #include "bench/drain.hpp"
 #include "bench/fifo_bench.hpp"
 #include "bench/line.hpp"
+#include "bench/options.hpp"
 #include "bench/pipeline.hpp"
 #include "bench/put_loop.hpp"
 #include "bench/receive.hpp"
@@ -39,192 +39,8 @@ namespace {
 
 constexpr int kInterrupted = 130;  // as shells say it
 
-/// All that the command line can say.
-struct Options {
-  std::vector<std::string> sizes{"100KiB"};
-  std::string json;  // a path, or - for stdout
-  PipelineRun pipeline;
-  std::size_t waiters = 20;
-  std::size_t batch = 1;     // objects of `put` in one request
-  unsigned put_threads = 0;  // 0: as many as the bridge has
-  double decode_seconds = 1;
-  int sync_delay_ms = 0;
-  LineOptions line;
-  double live_rate = 0;
-  bool cold = false;  // `start` with files that are not in the page cache
-  std::string total = "10GiB";
-  std::string queued = "256MiB";
-};
-
 std::string beside_us(const char* name) {
   return (std::filesystem::read_symlink("/proc/self/exe").parent_path() / name).string();
-}
-
-/// What `parse` throws, as the parser of the command line wants it.
-template <class Parse>
-auto accepted_by(Parse parse) {
-  return [parse](const std::string& text) -> std::string {
-    try {
-      static_cast<void>(parse(text));
-      return {};
-    } catch (const std::invalid_argument& error) {
-      return error.what();
-    }
-  };
-}
-
-void add_json(CLI::App& command, Options& options) {
-  command.add_option("--json", options.json,
-                     "also write the results as JSON there; -: to stdout, "
-                     "and no table");
-}
-
-void add_common(CLI::App& command, Options& options) {
-  command
-      .add_option("--size", options.sizes, "decoded bytes of a picture, such as 1KiB; repeatable")
-      ->capture_default_str()
-      ->check(accepted_by(parse_size));
-  add_json(command, options);
-}
-
-void add_folder(CLI::App& command, Options& options) {
-  command
-      .add_option("--dir", options.pipeline.folder,
-                  "a folder on the disk to measure; a temporary one is made in it")
-      ->default_str(".")
-      ->check(CLI::ExistingDirectory);
-}
-
-void add_messages(CLI::App& command, Options& options) {
-  command.add_option("--messages", options.pipeline.messages, "messages of each size")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 100'000'000));
-  add_folder(command, options);
-}
-
-void add_store(CLI::App& command, Options& options) {
-  StoreChoice& store = options.pipeline.store;
-  command.add_option("--store", store.kind, "minio, discard or http://host:port")
-      ->capture_default_str();
-  command.add_option("--minio", store.minio,
-                     "MinIO's program (default: $MINIO_BIN, or what scripts/minio obtained)");
-  command.add_option("--access-key", store.access_key, "of a store given by its URL");
-  command.add_option("--secret-key", store.secret_key, "of a store given by its URL");
-  command.add_option("--bucket", store.bucket, "gets the objects, and keeps them")
-      ->capture_default_str();
-}
-
-void add_put_threads(CLI::App& command, Options& options) {
-  command
-      .add_option("--put-threads", options.put_threads,
-                  "threads of the bare PUTs (default: as many as uploaders, or 16)")
-      ->check(CLI::Range(1, 256));
-}
-
-void add_daemon(CLI::App& command, Options& options) {
-  PipelineRun& run = options.pipeline;
-  command.add_option("--broker", run.broker, "host:port of a running broker");
-  command.add_option("--bridge", run.bridge.program, "the daemon's program")->capture_default_str();
-  command.add_option("--uploaders", run.bridge.uploaders, "the daemon's UPLOADER_THREADS")
-      ->capture_default_str()
-      ->check(CLI::Range(0, 256));
-  command.add_option("--set", run.bridge.settings, "NAME=VALUE: a further setting of the daemon")
-      ->check([](const std::string& text) -> std::string {
-        return text.find('=') != std::string::npos
-                   ? ""
-                   : fmt::format("'{}' is no setting; give NAME=VALUE", text);
-      });
-}
-
-/// Of broker, daemon and publishers.
-void add_bridge(CLI::App& command, Options& options) {
-  PipelineRun& run = options.pipeline;
-  add_common(command, options);
-  add_messages(command, options);
-  add_daemon(command, options);
-  command.add_option("--qos", run.qos, "of messages and subscription")
-      ->capture_default_str()
-      ->check(CLI::Range(0, 2));
-  command.add_option("--publishers", run.publishers, "connections that publish")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1000));
-  command
-      .add_option("--in-flight", run.in_flight,
-                  "messages of a publisher without acknowledgement, at most; "
-                  "fewer where they are large")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 65'000));
-}
-
-void add_pipeline(CLI::App& command, Options& options) {
-  PipelineRun& run = options.pipeline;
-  add_bridge(command, options);
-  add_store(command, options);
-  add_put_threads(command, options);
-  command
-      .add_option("--rate", run.rate,
-                  "messages per second, and measure latencies; 0: as fast as it goes")
-      ->capture_default_str()
-      ->check(CLI::Range(0.0, 1e6));
-}
-
-void add_line(CLI::App& command, Options& options) {
-  command
-      .add_option("--rtt", options.line.rtt_ms,
-                  "milliseconds of a round trip between bridge and store")
-      ->capture_default_str()
-      ->check(CLI::Range(0, 10'000));
-  command
-      .add_option("--line", options.line.megabits,
-                  "megabits a second towards the store, of all connections together; 0: no limit")
-      ->capture_default_str()
-      ->check(CLI::Range(0.0, 1e6));
-}
-
-void add_drain(CLI::App& command, Options& options) {
-  options.sizes = {"20KiB"};
-  options.pipeline.messages = 50'000;
-  add_bridge(command, options);
-  add_store(command, options);
-  add_line(command, options);
-  command
-      .add_option("--live", options.live_rate,
-                  "messages per second that are published while the backlog leaves, and measure "
-                  "their latencies; 0: none")
-      ->capture_default_str()
-      ->check(CLI::Range(0.0, 1000.0));
-}
-
-void add_start(CLI::App& command, Options& options) {
-  options.sizes = {"1KiB"};
-  options.pipeline.messages = 1'000'000;
-  add_common(command, options);
-  add_messages(command, options);
-  add_daemon(command, options);
-  command.add_flag("--cold", options.cold, "first drops the spool from the page cache");
-}
-
-void add_waiters(CLI::App& command, Options& options) {
-  command.add_option("--waiters", options.waiters, "messages that wait for their commit at a time")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 10'000));
-}
-
-std::uint64_t parse_total(const std::string& text) { return parse_bytes(text, kMinFifoTotalBytes); }
-std::uint64_t parse_queued(const std::string& text) { return parse_bytes(text, kMinQueuedBytes); }
-
-void add_fifo(CLI::App& command, Options& options) {
-  add_json(command, options);
-  add_folder(command, options);
-  add_waiters(command, options);
-  command.add_option("--total", options.total, "bytes that go through, such as 100GiB")
-      ->capture_default_str()
-      ->check(accepted_by(parse_total));
-  command
-      .add_option("--queued", options.queued,
-                  "bytes that are queued at once, at most; at least a quarter of it")
-      ->capture_default_str()
-      ->check(accepted_by(parse_queued));
 }
 
 /// The results go to where they were asked for.
@@ -291,12 +107,7 @@ int run(int argc, char** argv) {
   add_pipeline(pipeline, options);
   CLI::App& receive =
       *app.add_subcommand("receive", "broker to disk, through the daemon, with the store away");
-  add_bridge(receive, options);
-  receive
-      .add_option("--sync-delay", options.sync_delay_ms,
-                  "milliseconds that each sync of the disk takes longer, as on an SD card")
-      ->capture_default_str()
-      ->check(CLI::Range(0, 10'000));
+  add_receive(receive, options);
   CLI::App& drain =
       *app.add_subcommand("drain", "a backlog to the store, through the daemon, over a bad line");
   Options draining = options;
@@ -305,28 +116,14 @@ int run(int argc, char** argv) {
   Options starting = options;
   add_start(start, starting);
   CLI::App& spool = *app.add_subcommand("spool", "messages to disk");
-  add_common(spool, options);
-  add_messages(spool, options);
-  add_waiters(spool, options);
+  add_spool(spool, options);
   CLI::App& fifo =
       *app.add_subcommand("fifo", "messages to disk and away again, the spool in long service");
   add_fifo(fifo, options);
   CLI::App& decode = *app.add_subcommand("decode", "messages to objects, on one thread");
-  add_common(decode, options);
-  decode.add_option("--seconds", options.decode_seconds, "of each size")
-      ->capture_default_str()
-      ->check(CLI::Range(0.001, 3600.0));
+  add_decode(decode, options);
   CLI::App& put = *app.add_subcommand("put", "objects into the store, without the daemon");
-  add_common(put, options);
-  add_messages(put, options);
-  add_store(put, options);
-  add_put_threads(put, options);
-  options.line = {0, 0};  // put is as it was unless a line is asked for
-  add_line(put, options);
-  put.add_option("--batch", options.batch,
-                 "objects in one request, each then asked for; into MinIO alone")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 10'000));
+  add_put(put, options);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -355,9 +152,7 @@ int run(int argc, char** argv) {
     const SpoolRun spool_run{run.folder, run.messages, options.waiters};
     report("spool", options, [&](std::size_t size) { return run_spool(spool_run, size, stop); });
   } else if (fifo.parsed()) {
-    const FifoRun fifo_run{run.folder, parse_total(options.total), parse_queued(options.queued),
-                           options.waiters};
-    write("fifo", options, std::vector{run_fifo(fifo_run, stop)});
+    write("fifo", options, std::vector{run_fifo(fifo_run(options), stop)});
   } else if (decode.parsed()) {
     report("decode", options,
            [&](std::size_t size) { return run_decode(options.decode_seconds, size, stop); });
