@@ -33,8 +33,9 @@ struct FifoTenth {
   std::uint64_t file_bytes = 0;         // at its end; the file never shrinks
 
   [[nodiscard]] double bytes_per_second() const { return static_cast<double>(bytes) / seconds; }
-  [[nodiscard]] double cpu_seconds_per_byte() const {
-    return cpu.total() / static_cast<double>(bytes);
+  [[nodiscard]] double cpu_seconds_per_gib() const {
+    constexpr double kGibibyte = 1 << 30;
+    return cpu.total() / static_cast<double>(bytes) * kGibibyte;
   }
 };
 

@@ -12,22 +12,7 @@
 namespace m2b::bench {
 namespace {
 
-using Json = nlohmann::json;
 using Row = std::vector<std::string>;
-
-constexpr double kGibibyte = 1 << 30;
-
-double rate(std::size_t count, double seconds) { return static_cast<double>(count) / seconds; }
-
-CpuTime per_thousand(const CpuTime& time, std::size_t messages) {
-  return time * (1000.0 / static_cast<double>(messages));
-}
-
-Json cpu_json(const std::optional<CpuTime>& time, std::size_t messages) {
-  if (!time) return nullptr;
-  const CpuTime each = per_thousand(*time, messages);
-  return {{"user", each.user}, {"system", each.system}};
-}
 
 std::string cpu_text(const std::optional<CpuTime>& time, std::size_t messages) {
   if (!time) return "-";
@@ -39,19 +24,6 @@ std::string latency_text(const std::optional<LatencySummary>& latency) {
   if (!latency) return "-";
   return fmt::format("{:.1f}/{:.1f}/{:.1f}", latency->p50.count(), latency->p99.count(),
                      latency->max.count());
-}
-
-Json latency_json(const std::optional<LatencySummary>& latency) {
-  if (!latency) return nullptr;
-  return {{"p50_ms", latency->p50.count()},
-          {"p99_ms", latency->p99.count()},
-          {"max_ms", latency->max.count()},
-          {"count", latency->count}};
-}
-
-template <class Number>
-Json optional_json(const std::optional<Number>& number) {
-  return number ? Json(*number) : Json();
 }
 
 std::string share_text(const std::optional<double>& share) {
@@ -79,137 +51,6 @@ std::string aligned(const std::vector<Row>& rows) {
 }
 
 }  // namespace
-
-Json to_json(const PipelineResult& result) {
-  return {{"size_bytes", result.picture_bytes},
-          {"messages", result.messages},
-          {"stored", result.stored},
-          {"publish_seconds", result.publish_seconds},
-          {"seconds", result.seconds},
-          {"messages_per_second", result.per_second()},
-          {"publisher_limited", result.publisher_limited},
-          {"cpu_seconds_per_1000",
-           {{"bridge", cpu_json(result.bridge_cpu, result.messages)},
-            {"broker", cpu_json(result.broker_cpu, result.messages)},
-            {"store", cpu_json(result.store_cpu, result.messages)},
-            {"bench", cpu_json(result.bench_cpu, result.messages)}}},
-          {"bridge_peak_private_bytes", result.peak_private_bytes},
-          {"latency", latency_json(result.latency)},
-          {"limit_puts_per_second", result.limit_per_second()},
-          {"ratio_to_limit", optional_json(result.ratio())}};
-}
-
-Json to_json(const ReceiveResult& result) {
-  return {{"size_bytes", result.picture_bytes},
-          {"message_bytes", result.message_bytes},
-          {"messages", result.messages},
-          {"sync_delay_ms", result.sync_delay.count()},
-          {"publish_seconds", result.publish_seconds},
-          {"seconds", result.seconds},
-          {"messages_per_second", result.per_second()},
-          {"cpu_seconds_per_1000", {{"bridge", cpu_json(result.bridge_cpu, result.messages)}}},
-          {"bridge_peak_private_bytes", result.peak_private_bytes},
-          {"limit_writes_per_second", result.limit_per_second()},
-          {"ratio_to_limit", result.ratio()}};
-}
-
-Json to_json(const DrainResult& result) {
-  return {{"size_bytes", result.picture_bytes},
-          {"messages", result.messages},
-          {"stored", result.stored},
-          {"rtt_ms", result.line.rtt_ms},
-          {"line_megabits_per_second", result.line.megabits},
-          {"uploaders", result.uploaders},
-          {"fill_seconds", result.fill_seconds},
-          {"seconds", result.seconds},
-          {"reached_seconds", result.reached_seconds},
-          {"objects", result.objects},
-          {"objects_per_second", result.objects_per_second()},
-          {"body_bytes_per_second", result.body_bytes_per_second()},
-          {"line_bytes", result.line_bytes},
-          {"line_bytes_per_second", result.line_bytes_per_second()},
-          {"line_share", optional_json(result.line_share())},
-          {"goodput_share", optional_json(result.goodput_share())},
-          {"connections", result.connections},
-          {"cpu_seconds_per_1000",
-           {{"bridge", cpu_json(result.bridge_cpu, result.objects)},
-            {"line", cpu_json(result.line_cpu, result.objects)},
-            {"store", cpu_json(result.store_cpu, result.objects)}}},
-          {"bridge_peak_private_bytes", result.peak_private_bytes},
-          {"live",
-           {{"messages_per_second", result.live_rate},
-            {"published", result.live_published},
-            {"stored", result.live_stored},
-            {"latency", latency_json(result.live_latency)}}}};
-}
-
-Json to_json(const StartResult& result) {
-  return {{"size_bytes", result.picture_bytes},
-          {"messages", result.messages},
-          {"cold", result.cold},
-          {"fill_seconds", result.fill_seconds},
-          {"spool_bytes", result.spool_bytes},
-          {"first_upload_seconds", result.first_upload_seconds},
-          {"ready_seconds", result.ready_seconds},
-          {"bridge_peak_private_bytes", result.peak_private_bytes}};
-}
-
-Json to_json(const SpoolResult& result) {
-  const double limit = rate(result.messages, result.limit_seconds);
-  const auto appends = [&](double seconds) {
-    const double each = rate(result.messages, seconds);
-    return Json{
-        {"seconds", seconds}, {"messages_per_second", each}, {"ratio_to_limit", each / limit}};
-  };
-  return {{"size_bytes", result.picture_bytes},
-          {"message_bytes", result.message_bytes},
-          {"messages", result.messages},
-          {"waiters", result.waiters},
-          {"one_at_a_time", appends(result.one_seconds)},
-          {"many_at_a_time", appends(result.many_seconds)},
-          {"limit_writes_per_second", limit}};
-}
-
-Json to_json(const FifoResult& result) {
-  Json tenths = Json::array();
-  for (const FifoTenth& one : result.tenths) {
-    tenths.push_back({{"bytes", one.bytes},
-                      {"seconds", one.seconds},
-                      {"bytes_per_second", one.bytes_per_second()},
-                      {"cpu_seconds_per_gib", one.cpu_seconds_per_byte() * kGibibyte},
-                      {"peak_queued_bytes", one.peak_queued_bytes},
-                      {"file_bytes", one.file_bytes}});
-  }
-  return {{"total_bytes", result.run.total_bytes},
-          {"most_queued_bytes", result.run.most_queued_bytes},
-          {"waiters", result.run.waiters},
-          {"messages", result.messages},
-          {"tenths", tenths},
-          {"last_to_first_speed", result.last_to_first_speed()},
-          {"peak_queued_bytes", result.peak_queued_bytes()},
-          {"file_to_queued", result.file_to_queued()}};
-}
-
-Json to_json(const DecodeResult& result) {
-  return {{"size_bytes", result.picture_bytes},
-          {"message_bytes", result.message_bytes},
-          {"messages", result.messages},
-          {"seconds", result.seconds},
-          {"nanoseconds_per_message", result.nanoseconds_per_message()},
-          {"gigabytes_per_second", result.gigabytes_per_second()}};
-}
-
-Json to_json(const PutResultRow& result) {
-  return {{"size_bytes", result.picture_bytes},
-          {"messages", result.messages},
-          {"threads", result.threads},
-          {"batch", result.batch},
-          {"seconds", result.seconds},
-          {"cpu_seconds_per_1000",
-           {{"store", cpu_json(result.store_cpu, result.messages)},
-            {"bench", cpu_json(result.bench_cpu, result.messages)}}},
-          {"puts_per_second", result.per_second()}};
-}
 
 std::string table(const std::vector<PipelineResult>& results) {
   std::vector<Row> rows{{"size", "messages", "msg/s", "bare PUT/s", "ratio", "bridge CPU",
@@ -289,9 +130,9 @@ std::string table(const std::vector<SpoolResult>& results) {
   std::vector<Row> rows{{"size", "messages", "bare fdatasync/s", "one at a time/s", "ratio",
                          "at a time", "many at a time/s", "ratio"}};
   for (const SpoolResult& one : results) {
-    const double limit = rate(one.messages, one.limit_seconds);
-    const double single = rate(one.messages, one.one_seconds);
-    const double many = rate(one.messages, one.many_seconds);
+    const double limit = one.per_second(one.limit_seconds);
+    const double single = one.per_second(one.one_seconds);
+    const double many = one.per_second(one.many_seconds);
     rows.push_back({size_text(one.picture_bytes), fmt::format("{}", one.messages),
                     fmt::format("{:.0f}", limit), fmt::format("{:.0f}", single),
                     fmt::format("{:.2f}", single / limit), fmt::format("{}", one.waiters),
@@ -307,7 +148,7 @@ std::string table(const std::vector<FifoResult>& results) {
     for (const FifoTenth& one : result.tenths) {
       rows.push_back({fmt::format("{}", rows.size()), fmt::format("{:.1f}", one.seconds),
                       fmt::format("{:.1f}", one.bytes_per_second() / (1 << 20)),
-                      fmt::format("{:.2f}", one.cpu_seconds_per_byte() * kGibibyte),
+                      fmt::format("{:.2f}", one.cpu_seconds_per_gib()),
                       mebibytes_text(one.peak_queued_bytes), mebibytes_text(one.file_bytes)});
     }
     text += aligned(rows) +

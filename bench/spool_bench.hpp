@@ -20,6 +20,11 @@ struct SpoolResult {
   double one_seconds = 0;    // waiting for each ticket
   double many_seconds = 0;   // with `waiters` tickets open
   double limit_seconds = 0;  // bare writes into a file that has its blocks, each with fdatasync
+
+  /// In one of these times.
+  [[nodiscard]] double per_second(double seconds) const {
+    return static_cast<double>(messages) / seconds;
+  }
 };
 
 /// Appends so many pictures, with `waiters` tickets open, to a spool that is made if need be. The

@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -21,6 +22,10 @@ struct CpuTime {
     return {a.user * factor, a.system * factor};
   }
 };
+
+[[nodiscard]] inline CpuTime per_thousand(const CpuTime& time, std::size_t messages) noexcept {
+  return time * (1000.0 / static_cast<double>(messages));
+}
 
 /// What the file `stat` of a process or thread says; `task` is its folder, such as /proc/1.
 [[nodiscard]] CpuTime cpu_time(const std::string& task);

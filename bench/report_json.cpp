@@ -1,0 +1,163 @@
+#include "bench/report.hpp"
+
+#include <cstddef>
+#include <optional>
+
+namespace m2b::bench {
+namespace {
+
+using Json = nlohmann::json;
+
+Json cpu_json(const std::optional<CpuTime>& time, std::size_t messages) {
+  if (!time) return nullptr;
+  const CpuTime each = per_thousand(*time, messages);
+  return {{"user", each.user}, {"system", each.system}};
+}
+
+Json latency_json(const std::optional<LatencySummary>& latency) {
+  if (!latency) return nullptr;
+  return {{"p50_ms", latency->p50.count()},
+          {"p99_ms", latency->p99.count()},
+          {"max_ms", latency->max.count()},
+          {"count", latency->count}};
+}
+
+template <class Number>
+Json optional_json(const std::optional<Number>& number) {
+  return number ? Json(*number) : Json();
+}
+
+}  // namespace
+
+Json to_json(const PipelineResult& result) {
+  return {{"size_bytes", result.picture_bytes},
+          {"messages", result.messages},
+          {"stored", result.stored},
+          {"publish_seconds", result.publish_seconds},
+          {"seconds", result.seconds},
+          {"messages_per_second", result.per_second()},
+          {"publisher_limited", result.publisher_limited},
+          {"cpu_seconds_per_1000",
+           {{"bridge", cpu_json(result.bridge_cpu, result.messages)},
+            {"broker", cpu_json(result.broker_cpu, result.messages)},
+            {"store", cpu_json(result.store_cpu, result.messages)},
+            {"bench", cpu_json(result.bench_cpu, result.messages)}}},
+          {"bridge_peak_private_bytes", result.peak_private_bytes},
+          {"latency", latency_json(result.latency)},
+          {"limit_puts_per_second", result.limit_per_second()},
+          {"ratio_to_limit", optional_json(result.ratio())}};
+}
+
+Json to_json(const ReceiveResult& result) {
+  return {{"size_bytes", result.picture_bytes},
+          {"message_bytes", result.message_bytes},
+          {"messages", result.messages},
+          {"sync_delay_ms", result.sync_delay.count()},
+          {"publish_seconds", result.publish_seconds},
+          {"seconds", result.seconds},
+          {"messages_per_second", result.per_second()},
+          {"cpu_seconds_per_1000", {{"bridge", cpu_json(result.bridge_cpu, result.messages)}}},
+          {"bridge_peak_private_bytes", result.peak_private_bytes},
+          {"limit_writes_per_second", result.limit_per_second()},
+          {"ratio_to_limit", result.ratio()}};
+}
+
+Json to_json(const DrainResult& result) {
+  return {{"size_bytes", result.picture_bytes},
+          {"messages", result.messages},
+          {"stored", result.stored},
+          {"rtt_ms", result.line.rtt_ms},
+          {"line_megabits_per_second", result.line.megabits},
+          {"uploaders", result.uploaders},
+          {"fill_seconds", result.fill_seconds},
+          {"seconds", result.seconds},
+          {"reached_seconds", result.reached_seconds},
+          {"objects", result.objects},
+          {"objects_per_second", result.objects_per_second()},
+          {"body_bytes_per_second", result.body_bytes_per_second()},
+          {"line_bytes", result.line_bytes},
+          {"line_bytes_per_second", result.line_bytes_per_second()},
+          {"line_share", optional_json(result.line_share())},
+          {"goodput_share", optional_json(result.goodput_share())},
+          {"connections", result.connections},
+          {"cpu_seconds_per_1000",
+           {{"bridge", cpu_json(result.bridge_cpu, result.objects)},
+            {"line", cpu_json(result.line_cpu, result.objects)},
+            {"store", cpu_json(result.store_cpu, result.objects)}}},
+          {"bridge_peak_private_bytes", result.peak_private_bytes},
+          {"live",
+           {{"messages_per_second", result.live_rate},
+            {"published", result.live_published},
+            {"stored", result.live_stored},
+            {"latency", latency_json(result.live_latency)}}}};
+}
+
+Json to_json(const StartResult& result) {
+  return {{"size_bytes", result.picture_bytes},
+          {"messages", result.messages},
+          {"cold", result.cold},
+          {"fill_seconds", result.fill_seconds},
+          {"spool_bytes", result.spool_bytes},
+          {"first_upload_seconds", result.first_upload_seconds},
+          {"ready_seconds", result.ready_seconds},
+          {"bridge_peak_private_bytes", result.peak_private_bytes}};
+}
+
+Json to_json(const SpoolResult& result) {
+  const double limit = result.per_second(result.limit_seconds);
+  const auto appends = [&](double seconds) {
+    const double each = result.per_second(seconds);
+    return Json{
+        {"seconds", seconds}, {"messages_per_second", each}, {"ratio_to_limit", each / limit}};
+  };
+  return {{"size_bytes", result.picture_bytes},
+          {"message_bytes", result.message_bytes},
+          {"messages", result.messages},
+          {"waiters", result.waiters},
+          {"one_at_a_time", appends(result.one_seconds)},
+          {"many_at_a_time", appends(result.many_seconds)},
+          {"limit_writes_per_second", limit}};
+}
+
+Json to_json(const FifoResult& result) {
+  Json tenths = Json::array();
+  for (const FifoTenth& one : result.tenths) {
+    tenths.push_back({{"bytes", one.bytes},
+                      {"seconds", one.seconds},
+                      {"bytes_per_second", one.bytes_per_second()},
+                      {"cpu_seconds_per_gib", one.cpu_seconds_per_gib()},
+                      {"peak_queued_bytes", one.peak_queued_bytes},
+                      {"file_bytes", one.file_bytes}});
+  }
+  return {{"total_bytes", result.run.total_bytes},
+          {"most_queued_bytes", result.run.most_queued_bytes},
+          {"waiters", result.run.waiters},
+          {"messages", result.messages},
+          {"tenths", tenths},
+          {"last_to_first_speed", result.last_to_first_speed()},
+          {"peak_queued_bytes", result.peak_queued_bytes()},
+          {"file_to_queued", result.file_to_queued()}};
+}
+
+Json to_json(const DecodeResult& result) {
+  return {{"size_bytes", result.picture_bytes},
+          {"message_bytes", result.message_bytes},
+          {"messages", result.messages},
+          {"seconds", result.seconds},
+          {"nanoseconds_per_message", result.nanoseconds_per_message()},
+          {"gigabytes_per_second", result.gigabytes_per_second()}};
+}
+
+Json to_json(const PutResultRow& result) {
+  return {{"size_bytes", result.picture_bytes},
+          {"messages", result.messages},
+          {"threads", result.threads},
+          {"batch", result.batch},
+          {"seconds", result.seconds},
+          {"cpu_seconds_per_1000",
+           {{"store", cpu_json(result.store_cpu, result.messages)},
+            {"bench", cpu_json(result.bench_cpu, result.messages)}}},
+          {"puts_per_second", result.per_second()}};
+}
+
+}  // namespace m2b::bench
