@@ -1,5 +1,6 @@
 #include "bench/bridge.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <stdexcept>
 #include <string_view>
@@ -53,10 +54,18 @@ std::size_t sample(std::string_view metrics, std::string_view account) {
 
 }  // namespace
 
+void Footprint::raise_to(const Footprint& other) noexcept {
+  private_bytes = std::max(private_bytes, other.private_bytes);
+  open_handles = std::max(open_handles, other.open_handles);
+  threads = std::max(threads, other.threads);
+  spool_file_bytes = std::max(spool_file_bytes, other.spool_file_bytes);
+}
+
 Bridge::Bridge(const BridgeOptions& options, const Address& broker, const std::string& topic,
                int qos, const StoreAccess& store, const std::filesystem::path& folder,
                const std::stop_token& stop)
     : status_{kLoopback, free_port()},
+      spool_file_(folder / kSpoolFolder / "records" / "data.mdb"),
       process_(command_of(options, status_, broker, topic, qos, store, folder)),
       client_(status_) {
   process_.wait_until(
@@ -76,6 +85,12 @@ Bridge::Account Bridge::account() {
   return {sample(answer->body, "received"), sample(answer->body, "stored"),
           sample(answer->body, "dead_lettered") + sample(answer->body, "set_aside") +
               sample(answer->body, "dropped")};
+}
+
+Footprint Bridge::footprint() const {
+  const pid_t pid = process_.pid();
+  return {private_bytes(), open_handles(pid), threads(pid),
+          std::filesystem::file_size(spool_file_)};
 }
 
 }  // namespace m2b::bench

@@ -26,6 +26,17 @@ struct BridgeOptions {
 /// The spool of a bridge, in its folder.
 inline constexpr std::string_view kSpoolFolder = "spool";
 
+/// What a bridge takes of its machine.
+struct Footprint {
+  std::uint64_t private_bytes = 0;
+  std::uint64_t open_handles = 0;
+  std::uint64_t threads = 0;
+  std::uint64_t spool_file_bytes = 0;  // of waiting messages; it never shrinks
+
+  /// Of each the larger one.
+  void raise_to(const Footprint& other) noexcept;
+};
+
 /// The daemon under measurement, with a fresh spool unless there is one in the folder.
 class Bridge {
  public:
@@ -45,9 +56,11 @@ class Bridge {
 
   [[nodiscard]] CpuTime cpu() const { return cpu_time(process_.pid()); }
   [[nodiscard]] std::uint64_t private_bytes() const { return bench::private_bytes(process_.pid()); }
+  [[nodiscard]] Footprint footprint() const;
 
  private:
   Address status_;
+  std::filesystem::path spool_file_;
   Process process_;
   HttpClient client_;
 };

@@ -17,9 +17,9 @@ void Latencies::answered(std::string_view request) {
   if (const auto number = picture_number(request)) stored(*number);
 }
 
-std::optional<LatencySummary> Latencies::summary() const {
+std::optional<LatencySummary> Latencies::summary(std::size_t first, std::size_t end) const {
   std::vector<std::chrono::nanoseconds> sorted;
-  for (std::size_t i = 0; i < published_.size(); ++i) {
+  for (std::size_t i = first; i < std::min(end, published_.size()); ++i) {
     const std::int64_t from = published_[i];
     const std::int64_t until = stored_[i];
     if (from != 0 && until != 0) sorted.emplace_back(until - from);

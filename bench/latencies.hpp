@@ -28,7 +28,11 @@ class Latencies {
   void answered(std::string_view request);
 
   /// Of the messages that have both times; nothing if there is none.
-  [[nodiscard]] std::optional<LatencySummary> summary() const;
+  [[nodiscard]] std::optional<LatencySummary> summary() const {
+    return summary(0, published_.size());
+  }
+  /// The same of those with numbers from `first` to before `end`.
+  [[nodiscard]] std::optional<LatencySummary> summary(std::size_t first, std::size_t end) const;
 
  private:
   using Times = std::vector<std::atomic<std::int64_t>>;  // nanoseconds; 0: not yet

@@ -26,6 +26,7 @@
 #include "bench/receive.hpp"
 #include "bench/report.hpp"
 #include "bench/sizes.hpp"
+#include "bench/soak.hpp"
 #include "bench/spool_bench.hpp"
 #include "bench/start_bench.hpp"
 #include "bench/stop.hpp"
@@ -105,6 +106,10 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   CLI::App& pipeline = *app.add_subcommand("pipeline", "broker to store, through the daemon");
   add_pipeline(pipeline, options);
+  CLI::App& soak =
+      *app.add_subcommand("soak", "the pipeline for long, and what the daemon takes meanwhile");
+  Options soaking = options;
+  add_soak(soak, soaking);
   CLI::App& receive =
       *app.add_subcommand("receive", "broker to disk, through the daemon, with the store away");
   add_receive(receive, options);
@@ -136,6 +141,10 @@ int run(int argc, char** argv) {
   run.put_threads = options.put_threads != 0 ? options.put_threads : uploaders;
   if (pipeline.parsed()) {
     report("pipeline", options, [&](std::size_t size) { return run_pipeline(run, size, stop); });
+  } else if (soak.parsed()) {
+    report("soak", soaking, [&](std::size_t size) {
+      return run_soak(soaking.pipeline, soaking.minutes, size, stop);
+    });
   } else if (receive.parsed()) {
     const std::chrono::milliseconds delay(options.sync_delay_ms);
     report("receive", options,

@@ -90,7 +90,6 @@ void add_daemon(CLI::App& command, Options& options) {
 void add_bridge(CLI::App& command, Options& options) {
   PipelineRun& run = options.pipeline;
   add_common(command, options);
-  add_messages(command, options);
   add_daemon(command, options);
   command.add_option("--qos", run.qos, "of messages and subscription")
       ->capture_default_str()
@@ -133,6 +132,7 @@ std::uint64_t parse_queued(const std::string& text) { return parse_bytes(text, k
 void add_pipeline(CLI::App& command, Options& options) {
   PipelineRun& run = options.pipeline;
   add_bridge(command, options);
+  add_messages(command, options);
   add_store(command, options);
   add_put_threads(command, options);
   command
@@ -142,8 +142,23 @@ void add_pipeline(CLI::App& command, Options& options) {
       ->check(CLI::Range(0.0, 1e6));
 }
 
+void add_soak(CLI::App& command, Options& options) {
+  PipelineRun& run = options.pipeline;
+  run.rate = 50;
+  add_bridge(command, options);
+  add_folder(command, options);
+  add_store(command, options);
+  command.add_option("--rate", run.rate, "messages per second")
+      ->capture_default_str()
+      ->check(CLI::Range(0.01, 1e6));
+  command.add_option("--minutes", options.minutes, "how long pictures are published")
+      ->capture_default_str()
+      ->check(CLI::Range(0.01, 1e6));
+}
+
 void add_receive(CLI::App& command, Options& options) {
   add_bridge(command, options);
+  add_messages(command, options);
   command
       .add_option("--sync-delay", options.sync_delay_ms,
                   "milliseconds that each sync of the disk takes longer, as on an SD card")
@@ -155,6 +170,7 @@ void add_drain(CLI::App& command, Options& options) {
   options.sizes = {"20KiB"};
   options.pipeline.messages = 50'000;
   add_bridge(command, options);
+  add_messages(command, options);
   add_store(command, options);
   add_line(command, options);
   command

@@ -24,13 +24,15 @@ struct Options {
   int sync_delay_ms = 0;
   LineOptions line;
   double live_rate = 0;
-  bool cold = false;  // `start` with files that are not in the page cache
+  double minutes = 10;  // of `soak`
+  bool cold = false;    // `start` with files that are not in the page cache
   std::string total = "10GiB";
   std::string queued = "256MiB";
 };
 
 /// What each command can be told; some have defaults of their own, hence options of their own.
 void add_pipeline(CLI::App& command, Options& options);
+void add_soak(CLI::App& command, Options& options);
 void add_receive(CLI::App& command, Options& options);
 void add_drain(CLI::App& command, Options& options);
 void add_start(CLI::App& command, Options& options);

@@ -50,6 +50,12 @@ std::string aligned(const std::vector<Row>& rows) {
   return text;
 }
 
+Row growth_row(const std::string& what, const SoakResult::Growth& growth, double unit) {
+  return {what, fmt::format("{:.1f}", growth.first / unit),
+          fmt::format("{:.1f}", growth.last / unit),
+          growth.ratio() ? fmt::format("{:.2f}", *growth.ratio()) : "-"};
+}
+
 }  // namespace
 
 std::string table(const std::vector<PipelineResult>& results) {
@@ -75,6 +81,33 @@ std::string table(const std::vector<PipelineResult>& results) {
     }
   }
   return text;
+}
+
+std::string table(const std::vector<SoakResult>& results) {
+  constexpr double kMebibyte = 1 << 20;
+  std::string text;
+  for (const SoakResult& result : results) {
+    std::vector<Row> rows{{size_text(result.picture_bytes), "seconds", "stored", "msg/s",
+                           "p50/p99/max ms", "CPU", "MiB", "handles", "threads", "spool MiB"}};
+    for (const SoakRow& one : result.rows) {
+      rows.push_back({fmt::format("{}", rows.size()), fmt::format("{:.1f}", one.end_seconds),
+                      fmt::format("{}", one.stored), fmt::format("{:.1f}", one.per_second()),
+                      latency_text(one.latency), share_text(one.processors()),
+                      mebibytes_text(one.most.private_bytes),
+                      fmt::format("{}", one.most.open_handles), fmt::format("{}", one.most.threads),
+                      mebibytes_text(one.most.spool_file_bytes)});
+    }
+    text +=
+        aligned(rows) + "\n" +
+        aligned({{"mean of", "first third", "last third", "ratio"},
+                 growth_row("MiB", result.growth(&Footprint::private_bytes), kMebibyte),
+                 growth_row("handles", result.growth(&Footprint::open_handles), 1),
+                 growth_row("threads", result.growth(&Footprint::threads), 1),
+                 growth_row("spool MiB", result.growth(&Footprint::spool_file_bytes), kMebibyte)});
+  }
+  return text +
+         "CPU: user+system of the bridge, of one processor; MiB: its RssAnon; from there on the "
+         "most in that time\n";
 }
 
 std::string table(const std::vector<ReceiveResult>& results) {

@@ -12,6 +12,7 @@
 #include "bench/fifo_bench.hpp"
 #include "bench/pipeline.hpp"
 #include "bench/receive.hpp"
+#include "bench/soak.hpp"
 #include "bench/spool_bench.hpp"
 #include "bench/start_bench.hpp"
 #include "bench/usage.hpp"
@@ -33,6 +34,7 @@ struct PutResultRow {
 /// One run as machines read it; times in seconds unless the name says otherwise. What was not
 /// measured is null.
 [[nodiscard]] nlohmann::json to_json(const PipelineResult& result);
+[[nodiscard]] nlohmann::json to_json(const SoakResult& result);
 [[nodiscard]] nlohmann::json to_json(const ReceiveResult& result);
 [[nodiscard]] nlohmann::json to_json(const DrainResult& result);
 [[nodiscard]] nlohmann::json to_json(const StartResult& result);
@@ -43,6 +45,7 @@ struct PutResultRow {
 
 /// All runs of one command as people read them.
 [[nodiscard]] std::string table(const std::vector<PipelineResult>& results);
+[[nodiscard]] std::string table(const std::vector<SoakResult>& results);
 [[nodiscard]] std::string table(const std::vector<ReceiveResult>& results);
 [[nodiscard]] std::string table(const std::vector<DrainResult>& results);
 [[nodiscard]] std::string table(const std::vector<StartResult>& results);

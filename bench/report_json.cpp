@@ -27,6 +27,10 @@ Json optional_json(const std::optional<Number>& number) {
   return number ? Json(*number) : Json();
 }
 
+Json growth_json(const SoakResult::Growth& growth) {
+  return {{"first", growth.first}, {"last", growth.last}, {"ratio", optional_json(growth.ratio())}};
+}
+
 }  // namespace
 
 Json to_json(const PipelineResult& result) {
@@ -46,6 +50,33 @@ Json to_json(const PipelineResult& result) {
           {"latency", latency_json(result.latency)},
           {"limit_puts_per_second", result.limit_per_second()},
           {"ratio_to_limit", optional_json(result.ratio())}};
+}
+
+Json to_json(const SoakResult& result) {
+  Json rows = Json::array();
+  for (const SoakRow& one : result.rows) {
+    rows.push_back({{"end_seconds", one.end_seconds},
+                    {"seconds", one.seconds},
+                    {"stored", one.stored},
+                    {"messages_per_second", one.per_second()},
+                    {"latency", latency_json(one.latency)},
+                    {"bridge_processors", one.processors()},
+                    {"bridge_private_bytes", one.most.private_bytes},
+                    {"bridge_handles", one.most.open_handles},
+                    {"bridge_threads", one.most.threads},
+                    {"spool_file_bytes", one.most.spool_file_bytes}});
+  }
+  return {{"size_bytes", result.picture_bytes},
+          {"rate", result.rate},
+          {"minutes", result.minutes},
+          {"messages", result.messages},
+          {"stored", result.stored},
+          {"rows", rows},
+          {"growth",
+           {{"bridge_private_bytes", growth_json(result.growth(&Footprint::private_bytes))},
+            {"bridge_handles", growth_json(result.growth(&Footprint::open_handles))},
+            {"bridge_threads", growth_json(result.growth(&Footprint::threads))},
+            {"spool_file_bytes", growth_json(result.growth(&Footprint::spool_file_bytes))}}}};
 }
 
 Json to_json(const ReceiveResult& result) {

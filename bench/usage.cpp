@@ -2,14 +2,34 @@
 
 #include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <limits>
 #include <sstream>
+#include <string_view>
+#include <system_error>
 
 #include <fmt/format.h>
 
 namespace m2b::bench {
+namespace {
+
+/// From /proc/PID/status; 0 when there is none of that name.
+std::uint64_t status_number(pid_t pid, std::string_view field) {
+  std::ifstream file(fmt::format("/proc/{}/status", pid));
+  for (std::string name; file >> name;) {
+    if (name == field) {
+      std::uint64_t number = 0;
+      file >> number;
+      return number;
+    }
+    file.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
+  }
+  return 0;
+}
+
+}  // namespace
 
 CpuTime& CpuTime::operator+=(const CpuTime& other) noexcept {
   user += other.user;
@@ -35,17 +55,14 @@ CpuTime cpu_time(const std::string& task) {
 
 CpuTime cpu_time(pid_t pid) { return cpu_time(fmt::format("/proc/{}", pid)); }
 
-std::uint64_t private_bytes(pid_t pid) {
-  std::ifstream file(fmt::format("/proc/{}/status", pid));
-  for (std::string name; file >> name;) {
-    if (name == "RssAnon:") {
-      std::uint64_t kibibytes = 0;
-      file >> kibibytes;
-      return kibibytes * 1024;
-    }
-    file.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
-  }
-  return 0;
+std::uint64_t private_bytes(pid_t pid) { return status_number(pid, "RssAnon:") * 1024; }
+
+std::uint64_t threads(pid_t pid) { return status_number(pid, "Threads:"); }
+
+std::uint64_t open_handles(pid_t pid) {
+  std::error_code gone;
+  const std::filesystem::directory_iterator handles(fmt::format("/proc/{}/fd", pid), gone);
+  return static_cast<std::uint64_t>(std::distance(begin(handles), end(handles)));
 }
 
 }  // namespace m2b::bench

@@ -31,7 +31,11 @@ struct CpuTime {
 [[nodiscard]] CpuTime cpu_time(const std::string& task);
 [[nodiscard]] CpuTime cpu_time(pid_t pid);
 
-/// Memory of its own, without mapped files (RssAnon), in bytes; 0 when the process is gone.
+/// Memory of its own, without mapped files (RssAnon), in bytes. These three: 0 when the process is
+/// gone.
 [[nodiscard]] std::uint64_t private_bytes(pid_t pid);
+[[nodiscard]] std::uint64_t threads(pid_t pid);
+/// Files, sockets and whatever else it has open.
+[[nodiscard]] std::uint64_t open_handles(pid_t pid);
 
 }  // namespace m2b::bench

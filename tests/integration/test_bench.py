@@ -178,6 +178,38 @@ def test_pipeline_measures_a_real_store_as_well(tmp_path, shared_store):
     assert one["limit_puts_per_second"] > 0
 
 
+@pytest.mark.parametrize("store", ["discard", "minio"])
+def test_soak_watches_the_bridge_row_by_row(tmp_path, shared_store, store):
+    into = ["discard"]
+    if store == "minio":
+        into = [
+            f"http://{shared_store.address}", "--bucket", shared_store.new_bucket(),
+            "--access-key", shared_store.access_key, "--secret-key", shared_store.secret_key,
+        ]  # fmt: skip
+    (one,) = results(
+        tmp_path, "soak", "--minutes", "0.05", "--rate", "50", "--size", "1KiB", "--store", *into
+    )
+    assert (one["size_bytes"], one["rate"], one["minutes"]) == (1024, 50, 0.05)
+    assert one["messages"] == one["stored"] == 150
+    rows = one["rows"]
+    assert len(rows) == 10
+    assert sum(row["stored"] for row in rows) == 150
+    assert sum(row["latency"]["count"] for row in rows if row["latency"]) == 150
+    assert sum(row["seconds"] for row in rows) == pytest.approx(rows[-1]["end_seconds"])
+    assert rows[-1]["end_seconds"] >= 3
+    for row in rows:
+        assert row["seconds"] > 0
+        assert row["messages_per_second"] == pytest.approx(row["stored"] / row["seconds"])
+        assert row["bridge_processors"] >= 0
+    for what in ("bridge_private_bytes", "bridge_handles", "bridge_threads", "spool_file_bytes"):
+        values = [row[what] for row in rows]
+        growth = one["growth"][what]
+        assert all(value > 0 for value in values)
+        assert growth["first"] == pytest.approx(sum(values[:3]) / 3)
+        assert growth["last"] == pytest.approx(sum(values[-3:]) / 3)
+        assert growth["ratio"] == pytest.approx(growth["last"] / growth["first"])
+
+
 def test_put_stores_what_it_counts(tmp_path, shared_store):
     bucket = shared_store.bucket(shared_store.new_bucket())
     (one,) = results(
@@ -273,6 +305,7 @@ def test_decode_counts_what_it_decodes(tmp_path):
         (["pipeline", "--set", "QOS"], "'QOS'", "NAME=VALUE"),
         (["drain", "--store", "discard", "--live", "1"], "'discard'", "minio"),
         (["fifo", "--queued", "15MiB"], "'15MiB'", "16MiB"),
+        (["soak", "--store", "discard", "--rate", "1e6", "--minutes", "10"], "1e+06", "--minutes"),
     ],
 )
 def test_a_mistake_is_named_with_its_remedy(tmp_path, arguments, value, remedy):
