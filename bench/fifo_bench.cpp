@@ -16,6 +16,8 @@
 
 #include <fmt/format.h>
 
+#include "bench/bare_writes.hpp"
+#include "bench/pictures.hpp"
 #include "bench/progress.hpp"
 #include "bench/stop.hpp"
 #include "bench/temporary_folder.hpp"
@@ -28,6 +30,9 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kMinFifoBytes = 1024;
 constexpr std::size_t kTenths = 10;
+/// Of a tenth: after each the disk's limit is measured, with a share of its bytes.
+constexpr std::size_t kParts = 4;
+constexpr std::size_t kLimitShare = 16;
 /// While the queue becomes longer, so many of the steps append, otherwise as many remove.
 constexpr double kDrift = 2.0 / 3;
 constexpr std::string_view kTopic = "bench/fifo";
@@ -74,9 +79,10 @@ class Fifo {
   /// Until the queue is as short as it will be from now on.
   void fill() {
     while (queued_bytes_ < least_queued_bytes()) append();
+    goal_bytes_ = appended_bytes_;
   }
-  /// Appends so many bytes, and keeps the queue's length where it should be.
-  [[nodiscard]] FifoTenth pass(std::uint64_t bytes);
+  /// Appends so many bytes more, and keeps the queue's length where it should be.
+  void pass(std::uint64_t bytes, FifoTenth& tenth);
   /// Removes what is left, and asks the spool for its accounts. The number of messages.
   [[nodiscard]] std::size_t drain();
 
@@ -101,17 +107,18 @@ class Fifo {
   std::deque<Queued> queue_;
   std::size_t removed_ = 0;
   std::uint64_t appended_bytes_ = 0;
+  std::uint64_t goal_bytes_ = 0;  // of these
   std::uint64_t queued_bytes_ = 0;
   std::uint64_t aim_bytes_ = 0;  // of the queue
   bool becomes_longer_ = true;
 };
 
-FifoTenth Fifo::pass(std::uint64_t bytes) {
-  FifoTenth tenth;
+void Fifo::pass(std::uint64_t bytes, FifoTenth& tenth) {
   const std::uint64_t before = appended_bytes_;
   const CpuTime cpu_before = cpu_time(::getpid());
   const auto begin = Clock::now();
-  while (appended_bytes_ - before < bytes) {
+  goal_bytes_ += bytes;  // what a message was too long last time is missing now
+  while (appended_bytes_ < goal_bytes_) {
     throw_if_stopped(stop_);
     if (is_to_append(next_.size())) {
       append();
@@ -120,11 +127,10 @@ FifoTenth Fifo::pass(std::uint64_t bytes) {
     }
     tenth.peak_queued_bytes = std::max(tenth.peak_queued_bytes, spool_.totals().waiting_bytes);
   }
-  tenth.bytes = appended_bytes_ - before;
-  tenth.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-  tenth.cpu = cpu_time(::getpid()) - cpu_before;
+  tenth.bytes += appended_bytes_ - before;
+  tenth.seconds += std::chrono::duration<double>(Clock::now() - begin).count();
+  tenth.cpu += cpu_time(::getpid()) - cpu_before;
   tenth.file_bytes = std::filesystem::file_size(file_);
-  return tenth;
 }
 
 std::size_t Fifo::drain() {
@@ -193,6 +199,16 @@ void Fifo::wait_until_durable(Queued& queued) const {
   }
 }
 
+/// What the disk takes at the moment, in bytes a second.
+double limit_now(const FifoRun& run, std::uint64_t bytes, const std::stop_token& stop) {
+  constexpr std::size_t kPictureBytes = std::size_t{3} << 20;
+  static const std::size_t message_bytes = Picture(kPictureBytes).message_bytes();
+  const std::size_t writes = std::max<std::size_t>(1, bytes / message_bytes);
+  const TemporaryFolder folder(run.folder);
+  return static_cast<double>(writes * message_bytes) /
+         bare_writes(folder.path(), kPictureBytes, writes, stop);
+}
+
 }  // namespace
 
 std::uint64_t FifoResult::peak_queued_bytes() const {
@@ -211,7 +227,12 @@ FifoResult run_fifo(const FifoRun& run, const std::stop_token& stop) {
   fifo.fill();
   while (result.tenths.size() < kTenths) {
     progress.show(result.tenths.size(), kTenths);
-    result.tenths.push_back(fifo.pass(run.total_bytes / kTenths));
+    FifoTenth& tenth = result.tenths.emplace_back();
+    for (std::size_t part = 0; part < kParts; ++part) {
+      const std::uint64_t bytes = run.total_bytes / kTenths / kParts;
+      fifo.pass(bytes, tenth);
+      tenth.limit_bytes_per_second += limit_now(run, bytes / kLimitShare, stop) / kParts;
+    }
   }
   result.messages = fifo.drain();
   return result;

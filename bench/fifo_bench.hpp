@@ -28,11 +28,13 @@ struct FifoRun {
 struct FifoTenth {
   std::uint64_t bytes = 0;
   double seconds = 0;
+  double limit_bytes_per_second = 0;    // of bare writes meanwhile, mean of several
   CpuTime cpu;                          // of the bench, in which the spool is
   std::uint64_t peak_queued_bytes = 0;  // by the spool's accounts
   std::uint64_t file_bytes = 0;         // at its end; the file never shrinks
 
   [[nodiscard]] double bytes_per_second() const { return static_cast<double>(bytes) / seconds; }
+  [[nodiscard]] double ratio() const { return bytes_per_second() / limit_bytes_per_second; }
   [[nodiscard]] double cpu_seconds_per_gib() const {
     constexpr double kGibibyte = 1 << 30;
     return cpu.total() / static_cast<double>(bytes) * kGibibyte;
@@ -46,6 +48,10 @@ struct FifoResult {
 
   [[nodiscard]] double last_to_first_speed() const {
     return tenths.back().bytes_per_second() / tenths.front().bytes_per_second();
+  }
+  /// The same of speeds that are relative to the disk's at that time.
+  [[nodiscard]] double last_to_first_ratio() const {
+    return tenths.back().ratio() / tenths.front().ratio();
   }
   [[nodiscard]] std::uint64_t peak_queued_bytes() const;
   [[nodiscard]] double file_to_queued() const {

@@ -177,18 +177,22 @@ std::string table(const std::vector<SpoolResult>& results) {
 std::string table(const std::vector<FifoResult>& results) {
   std::string text;
   for (const FifoResult& result : results) {
-    std::vector<Row> rows{{"tenth", "seconds", "MiB/s", "CPU s/GiB", "queued MiB", "file MiB"}};
+    std::vector<Row> rows{{"tenth", "seconds", "MiB/s", "bare MiB/s", "ratio", "CPU s/GiB",
+                           "queued MiB", "file MiB"}};
     for (const FifoTenth& one : result.tenths) {
       rows.push_back({fmt::format("{}", rows.size()), fmt::format("{:.1f}", one.seconds),
                       fmt::format("{:.1f}", one.bytes_per_second() / (1 << 20)),
+                      fmt::format("{:.1f}", one.limit_bytes_per_second / (1 << 20)),
+                      fmt::format("{:.2f}", one.ratio()),
                       fmt::format("{:.2f}", one.cpu_seconds_per_gib()),
                       mebibytes_text(one.peak_queued_bytes), mebibytes_text(one.file_bytes)});
     }
     text += aligned(rows) +
             fmt::format(
-                "the last tenth has {:.2f} of the first one's speed; the file is {:.2f} of "
-                "what was queued at once; {} messages came back as they were\n",
-                result.last_to_first_speed(), result.file_to_queued(), result.messages);
+                "last to first tenth: speed {:.2f}, ratio {:.2f}; the file is {:.2f} of what "
+                "was queued at once; {} messages came back as they were\n",
+                result.last_to_first_speed(), result.last_to_first_ratio(), result.file_to_queued(),
+                result.messages);
   }
   return text + "CPU: user+system; queued: the most in that tenth; file: at its end\n";
 }

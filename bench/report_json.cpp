@@ -156,6 +156,8 @@ Json to_json(const FifoResult& result) {
     tenths.push_back({{"bytes", one.bytes},
                       {"seconds", one.seconds},
                       {"bytes_per_second", one.bytes_per_second()},
+                      {"limit_bytes_per_second", one.limit_bytes_per_second},
+                      {"ratio_to_limit", one.ratio()},
                       {"cpu_seconds_per_gib", one.cpu_seconds_per_gib()},
                       {"peak_queued_bytes", one.peak_queued_bytes},
                       {"file_bytes", one.file_bytes}});
@@ -166,6 +168,7 @@ Json to_json(const FifoResult& result) {
           {"messages", result.messages},
           {"tenths", tenths},
           {"last_to_first_speed", result.last_to_first_speed()},
+          {"last_to_first_ratio", result.last_to_first_ratio()},
           {"peak_queued_bytes", result.peak_queued_bytes()},
           {"file_to_queued", result.file_to_queued()}};
 }
