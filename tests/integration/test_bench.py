@@ -185,6 +185,7 @@ def test_soak_watches_the_bridge_row_by_row(tmp_path, shared_store, store):
         into = [
             f"http://{shared_store.address}", "--bucket", shared_store.new_bucket(),
             "--access-key", shared_store.access_key, "--secret-key", shared_store.secret_key,
+            "--set", "UPLOAD_BATCHES=False",  # the pictures of a batch have no latencies
         ]  # fmt: skip
     (one,) = results(
         tmp_path, "soak", "--minutes", "0.05", "--rate", "50", "--size", "1KiB", "--store", *into
