@@ -16,7 +16,6 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
-#include "bench/decode_bench.hpp"
 #include "bench/drain.hpp"
 #include "bench/fifo_bench.hpp"
 #include "bench/line.hpp"
@@ -28,6 +27,7 @@
 #include "bench/sizes.hpp"
 #include "bench/soak.hpp"
 #include "bench/spool_bench.hpp"
+#include "bench/stages.hpp"
 #include "bench/start_bench.hpp"
 #include "bench/stop.hpp"
 #include "bench/temporary_folder.hpp"
@@ -125,8 +125,9 @@ int run(int argc, char** argv) {
   CLI::App& fifo =
       *app.add_subcommand("fifo", "messages to disk and away again, the spool in long service");
   add_fifo(fifo, options);
-  CLI::App& decode = *app.add_subcommand("decode", "messages to objects, on one thread");
-  add_decode(decode, options);
+  CLI::App& stages = *app.add_subcommand("stages", "the daemon's own work on a message, in parts");
+  stages.alias("decode");
+  add_stages(stages, options);
   CLI::App& put = *app.add_subcommand("put", "objects into the store, without the daemon");
   add_put(put, options);
   try {
@@ -162,9 +163,9 @@ int run(int argc, char** argv) {
     report("spool", options, [&](std::size_t size) { return run_spool(spool_run, size, stop); });
   } else if (fifo.parsed()) {
     write("fifo", options, std::vector{run_fifo(fifo_run(options), stop)});
-  } else if (decode.parsed()) {
-    report("decode", options,
-           [&](std::size_t size) { return run_decode(options.decode_seconds, size, stop); });
+  } else if (stages.parsed()) {
+    report("stages", options,
+           [&](std::size_t size) { return run_stages(options.stage_seconds, size, stop); });
   } else {
     report("put", options, [&](std::size_t size) { return run_put(options, size, stop); });
   }

@@ -210,9 +210,9 @@ void add_fifo(CLI::App& command, Options& options) {
       ->check(accepted_by(parse_queued));
 }
 
-void add_decode(CLI::App& command, Options& options) {
+void add_stages(CLI::App& command, Options& options) {
   add_common(command, options);
-  command.add_option("--seconds", options.decode_seconds, "of each size")
+  command.add_option("--seconds", options.stage_seconds, "of each stage and size")
       ->capture_default_str()
       ->check(CLI::Range(0.001, 3600.0));
 }

@@ -20,7 +20,7 @@ struct Options {
   std::size_t waiters = 20;
   std::size_t batch = 1;     // objects of `put` in one request
   unsigned put_threads = 0;  // 0: as many as the bridge has
-  double decode_seconds = 1;
+  double stage_seconds = 0.5;
   int sync_delay_ms = 0;
   LineOptions line;
   double live_rate = 0;
@@ -38,7 +38,7 @@ void add_drain(CLI::App& command, Options& options);
 void add_start(CLI::App& command, Options& options);
 void add_spool(CLI::App& command, Options& options);
 void add_fifo(CLI::App& command, Options& options);
-void add_decode(CLI::App& command, Options& options);
+void add_stages(CLI::App& command, Options& options);
 void add_put(CLI::App& command, Options& options);
 
 /// Of options that were accepted.

@@ -197,12 +197,14 @@ std::string table(const std::vector<FifoResult>& results) {
   return text + "CPU: user+system; queued: the most in that tenth; file: at its end\n";
 }
 
-std::string table(const std::vector<DecodeResult>& results) {
-  std::vector<Row> rows{{"size", "messages", "ns/message", "GB/s"}};
-  for (const DecodeResult& one : results) {
-    rows.push_back({size_text(one.picture_bytes), fmt::format("{}", one.messages),
-                    fmt::format("{:.0f}", one.nanoseconds_per_message()),
-                    fmt::format("{:.2f}", one.gigabytes_per_second())});
+std::string table(const std::vector<StagesResult>& results) {
+  std::vector<Row> rows{{"size", "stage", "us/message", "GB/s"}};
+  for (const StagesResult& one : results) {
+    for (const StageResult& stage : one.stages) {
+      rows.push_back({size_text(one.picture_bytes), stage.name,
+                      fmt::format("{:.1f}", stage.nanoseconds / 1e3),
+                      stage.bytes > 0 ? fmt::format("{:.1f}", stage.gigabytes_per_second()) : "-"});
+    }
   }
   return aligned(rows);
 }

@@ -7,13 +7,13 @@
 
 #include <nlohmann/json.hpp>
 
-#include "bench/decode_bench.hpp"
 #include "bench/drain.hpp"
 #include "bench/fifo_bench.hpp"
 #include "bench/pipeline.hpp"
 #include "bench/receive.hpp"
 #include "bench/soak.hpp"
 #include "bench/spool_bench.hpp"
+#include "bench/stages.hpp"
 #include "bench/start_bench.hpp"
 #include "bench/usage.hpp"
 
@@ -40,7 +40,7 @@ struct PutResultRow {
 [[nodiscard]] nlohmann::json to_json(const StartResult& result);
 [[nodiscard]] nlohmann::json to_json(const SpoolResult& result);
 [[nodiscard]] nlohmann::json to_json(const FifoResult& result);
-[[nodiscard]] nlohmann::json to_json(const DecodeResult& result);
+[[nodiscard]] nlohmann::json to_json(const StagesResult& result);
 [[nodiscard]] nlohmann::json to_json(const PutResultRow& result);
 
 /// All runs of one command as people read them.
@@ -51,7 +51,7 @@ struct PutResultRow {
 [[nodiscard]] std::string table(const std::vector<StartResult>& results);
 [[nodiscard]] std::string table(const std::vector<SpoolResult>& results);
 [[nodiscard]] std::string table(const std::vector<FifoResult>& results);
-[[nodiscard]] std::string table(const std::vector<DecodeResult>& results);
+[[nodiscard]] std::string table(const std::vector<StagesResult>& results);
 [[nodiscard]] std::string table(const std::vector<PutResultRow>& results);
 
 }  // namespace m2b::bench

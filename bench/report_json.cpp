@@ -173,13 +173,17 @@ Json to_json(const FifoResult& result) {
           {"file_to_queued", result.file_to_queued()}};
 }
 
-Json to_json(const DecodeResult& result) {
+Json to_json(const StagesResult& result) {
+  Json stages = Json::array();
+  for (const StageResult& stage : result.stages) {
+    stages.push_back({{"name", stage.name},
+                      {"nanoseconds_per_message", stage.nanoseconds},
+                      {"bytes", stage.bytes},
+                      {"messages", stage.messages}});
+  }
   return {{"size_bytes", result.picture_bytes},
           {"message_bytes", result.message_bytes},
-          {"messages", result.messages},
-          {"seconds", result.seconds},
-          {"nanoseconds_per_message", result.nanoseconds_per_message()},
-          {"gigabytes_per_second", result.gigabytes_per_second()}};
+          {"stages", std::move(stages)}};
 }
 
 Json to_json(const PutResultRow& result) {
