@@ -49,7 +49,7 @@ std::string ObjectList::page(std::string_view prefix, std::string_view after) {
   SigningRequest request{"GET", path, query, {{"Host", store_.address.text()}}, no_body};
   const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
   const auto signature =
-      sign_request(request, {store_.access_key, store_.secret_key, kRegion}, now);
+      RequestSigner({store_.access_key, store_.secret_key, kRegion}).sign(request, now);
   const auto answer = client_.get(fmt::format("{}?{}", path, query), signature);
   if (answer && answer->status == kNotFound) return {};
   if (!answer || answer->status != 200) {

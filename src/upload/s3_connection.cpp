@@ -8,7 +8,6 @@
 #include "m2b/util/log.hpp"
 #include "upload/classify.hpp"
 #include "upload/curl.hpp"
-#include "upload/sigv4.hpp"
 #include "upload/user_agent.hpp"
 
 namespace m2b {
@@ -47,6 +46,7 @@ S3Connection::S3Connection(const StoreOptions& options, ClockOffset& clock_offse
       host_(host_header(options)),
       origin_(fmt::format("{}://{}", options.secure ? "https" : "http", host_)),
       bucket_path_(encode_path("/" + options.bucket)),
+      signer_({options.access_key, options.secret_key.reveal(), options.region}),
       http_(options, bandwidth),
       heads_(origin_, options) {}
 
@@ -88,7 +88,7 @@ S3Answer S3Connection::send_once(const S3Request& request, const std::stop_token
   return answer;
 }
 
-HttpRequest S3Connection::sign(const S3Request& request) const {
+HttpRequest S3Connection::sign(const S3Request& request) {
   HttpRequest ready;
   ready.method = request.method;
   ready.url = origin_ + request.path;
@@ -98,7 +98,7 @@ HttpRequest S3Connection::sign(const S3Request& request) const {
   return ready;
 }
 
-std::string S3Connection::sign_head(std::string_view path, std::string_view empty_sha256) const {
+std::string S3Connection::sign_head(std::string_view path, std::string_view empty_sha256) {
   S3Request request;
   request.path = path;
   std::string text = fmt::format("HEAD {} HTTP/1.1\r\nUser-Agent: {}\r\n", path, kUserAgent);
@@ -110,13 +110,11 @@ std::string S3Connection::sign_head(std::string_view path, std::string_view empt
 
 std::vector<HttpHeader> S3Connection::signed_headers(std::string_view method,
                                                      const S3Request& request,
-                                                     std::string_view payload_sha256) const {
+                                                     std::string_view payload_sha256) {
   SigningRequest signing{method, request.path, request.query, request.headers, payload_sha256};
   // Written out, not left to libcurl: what is signed is what is sent.
   signing.headers.emplace_back("Host", host_);
-  const SigningCredentials credentials{options_.access_key, options_.secret_key.reveal(),
-                                       options_.region};
-  std::vector<HttpHeader> signature = sign_request(signing, credentials, store_time());
+  std::vector<HttpHeader> signature = signer_.sign(signing, store_time());
   std::vector<HttpHeader> headers = std::move(signing.headers);
   for (HttpHeader& header : signature) headers.push_back(std::move(header));
   return headers;

@@ -16,6 +16,7 @@
 #include "upload/http_connection.hpp"
 #include "upload/http_header.hpp"
 #include "upload/pipelined_heads.hpp"
+#include "upload/sigv4.hpp"
 
 namespace m2b {
 
@@ -52,11 +53,11 @@ class S3Connection final {
 
  private:
   [[nodiscard]] S3Answer send_once(const S3Request& request, const std::stop_token& abort);
-  [[nodiscard]] HttpRequest sign(const S3Request& request) const;
-  [[nodiscard]] std::string sign_head(std::string_view path, std::string_view empty_sha256) const;
+  [[nodiscard]] HttpRequest sign(const S3Request& request);
+  [[nodiscard]] std::string sign_head(std::string_view path, std::string_view empty_sha256);
   [[nodiscard]] std::vector<HttpHeader> signed_headers(std::string_view method,
                                                        const S3Request& request,
-                                                       std::string_view payload_sha256) const;
+                                                       std::string_view payload_sha256);
   [[nodiscard]] std::chrono::sys_seconds store_time() const;
   void correct_clock(std::chrono::sys_seconds store_date);
 
@@ -66,6 +67,7 @@ class S3Connection final {
   const std::string host_;
   const std::string origin_;
   const std::string bucket_path_;
+  RequestSigner signer_;
   HttpConnection http_;
   PipelinedHeads heads_;
 };

@@ -139,22 +139,29 @@ std::string string_to_sign(std::string_view canonical_request, std::string_view 
                      sha256_hex(canonical_request));
 }
 
-std::vector<HttpHeader> sign_request(const SigningRequest& request,
-                                     const SigningCredentials& credentials,
-                                     std::chrono::sys_seconds time) {
+std::vector<HttpHeader> RequestSigner::sign(const SigningRequest& request,
+                                            std::chrono::sys_seconds time) {
   const Timestamp stamp = timestamp(time);
   std::vector<HttpHeader> added{{"x-amz-content-sha256", std::string(request.payload_sha256)},
                                 {"x-amz-date", stamp.date_time}};
   SigningRequest complete = request;
   complete.headers.insert(complete.headers.end(), added.begin(), added.end());
 
-  const std::string text = string_to_sign(canonical_request(complete), credentials.region, time);
-  const std::string signature = hex(hmac_sha256(signing_key(credentials, stamp.date), text));
+  const std::string text = string_to_sign(canonical_request(complete), credentials_.region, time);
+  const std::string signature = hex(hmac_sha256(key_of(stamp.date), text));
   added.emplace_back("Authorization",
                      fmt::format("{} Credential={}/{}, SignedHeaders={}, Signature={}", kAlgorithm,
-                                 credentials.access_key, scope(stamp.date, credentials.region),
+                                 credentials_.access_key, scope(stamp.date, credentials_.region),
                                  signed_headers(canonical_headers(complete.headers)), signature));
   return added;
+}
+
+const std::string& RequestSigner::key_of(std::string_view date) {
+  if (date != date_) {
+    key_ = signing_key(credentials_, date);
+    date_ = date;
+  }
+  return key_;
 }
 
 }  // namespace m2b

@@ -27,17 +27,31 @@ struct SigningRequest {
   std::string_view payload_sha256;  // of the body, by sha256_hex()
 };
 
-/// The headers to send beside those of the request: x-amz-content-sha256, x-amz-date,
-/// Authorization. Pure: AWS Signature Version 4 for the service s3, payload in one piece
-/// ("Signature Calculations for the Authorization HttpHeader", Amazon S3 API reference).
-[[nodiscard]] std::vector<HttpHeader> sign_request(const SigningRequest& request,
-                                                   const SigningCredentials& credentials,
-                                                   std::chrono::sys_seconds time);
+/// Signs requests by AWS Signature Version 4 for the service s3, payload in one piece ("Signature
+/// Calculations for the Authorization HttpHeader", Amazon S3 API reference). Keeps the key of the
+/// day, which takes four of the five steps. Not thread-safe.
+class RequestSigner {
+ public:
+  /// The texts outlive the signer.
+  explicit RequestSigner(const SigningCredentials& credentials) : credentials_(credentials) {}
+
+  /// The headers to send beside those of the request: x-amz-content-sha256, x-amz-date,
+  /// Authorization. They depend on nothing but credentials, request and time.
+  [[nodiscard]] std::vector<HttpHeader> sign(const SigningRequest& request,
+                                             std::chrono::sys_seconds time);
+
+ private:
+  [[nodiscard]] const std::string& key_of(std::string_view date);
+
+  SigningCredentials credentials_;
+  std::string date_;  // of the key
+  std::string key_;
+};
 
 /// Every byte but A-Z a-z 0-9 - . _ ~ and '/' as %XX.
 [[nodiscard]] std::string encode_path(std::string_view path);
 
-/// The steps of sign_request(), apart so that the published examples can pin each of them.
+/// The steps of RequestSigner::sign(), apart so that the published examples can pin each of them.
 /// `request` holds x-amz-content-sha256 and x-amz-date here.
 [[nodiscard]] std::string canonical_request(const SigningRequest& request);
 [[nodiscard]] std::string string_to_sign(std::string_view canonical_request,

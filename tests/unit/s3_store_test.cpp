@@ -92,8 +92,8 @@ class Fixture {
         signing.headers.emplace_back(name, value);
       }
     }
-    const auto added =
-        m2b::sign_request(signing, {"key-id", "secret", options_.region}, signing_time(request));
+    const auto added = m2b::RequestSigner({"key-id", "secret", options_.region})
+                           .sign(signing, signing_time(request));
     return added.back().second;
   }
 

@@ -35,7 +35,7 @@ std::string header(const std::vector<HttpHeader>& headers, std::string_view name
 }
 
 std::string authorization(const SigningRequest& request) {
-  return header(m2b::sign_request(request, kExample, kExampleTime), "Authorization");
+  return header(m2b::RequestSigner(kExample).sign(request, kExampleTime), "Authorization");
 }
 
 std::string credential_and(std::string_view signed_headers, std::string_view signature) {
@@ -114,11 +114,19 @@ TEST_SUITE("signature version 4") {
 
   TEST_CASE("the headers to send come with the signature") {
     const auto added =
-        m2b::sign_request(get("/test.txt"), kExample, kExampleTime + 13h + 5min + 9s);
+        m2b::RequestSigner(kExample).sign(get("/test.txt"), kExampleTime + 13h + 5min + 9s);
     REQUIRE(added.size() == 3);
     CHECK(header(added, "x-amz-date") == "20130524T130509Z");
     CHECK(header(added, "x-amz-content-sha256") == kEmptySha256);
     CHECK_FALSE(header(added, "Authorization").empty());
+  }
+
+  TEST_CASE("a signer that lives on signs each day with that day's key") {
+    m2b::RequestSigner signer(kExample);
+    for (const auto time : {kExampleTime, kExampleTime + 1h, kExampleTime + 24h, kExampleTime}) {
+      CHECK(signer.sign(get("/test.txt"), time) ==
+            m2b::RequestSigner(kExample).sign(get("/test.txt"), time));
+    }
   }
 
   TEST_CASE("header names are lowered and sorted, values trimmed and their blanks made one") {
