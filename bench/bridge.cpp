@@ -10,34 +10,6 @@
 namespace m2b::bench {
 namespace {
 
-Command command_of(const BridgeOptions& options, const Address& status, const Address& broker,
-                   const std::string& topic, int qos, const StoreAccess& store,
-                   const std::filesystem::path& folder) {
-  Command command;
-  command.name = "the bridge";
-  command.arguments = options.prefix;
-  command.arguments.push_back(
-      find_program(options.program, "build the target mqtt-to-blob, or name it with --bridge"));
-  command.environment = {
-      "BROKER_URL=" + broker.host,
-      fmt::format("BROKER_PORT={}", broker.port),
-      "TOPIC=" + topic,
-      fmt::format("MQTT_QOS={}", qos),
-      "MINIO_URL=" + store.address.text(),
-      "MINIO_SECURE=False",
-      "MINIO_ACCESS_KEY=" + store.access_key,
-      "MINIO_SECRET_KEY=" + store.secret_key,
-      "BUCKET_NAME=" + store.bucket,
-      "SPOOL_DIR=" + (folder / kSpoolFolder).string(),
-      "STATUS_ADDRESS=" + status.text(),
-      fmt::format("UPLOADER_THREADS={}", options.uploaders),
-  };
-  command.environment.insert(command.environment.end(), options.settings.begin(),
-                             options.settings.end());
-  command.log = folder / "bridge.log";
-  return command;
-}
-
 std::size_t sample(std::string_view metrics, std::string_view account) {
   const std::string name =
       fmt::format("mqtt_to_blob_spool_account_messages{{account=\"{}\"}} ", account);
@@ -52,6 +24,12 @@ std::size_t sample(std::string_view metrics, std::string_view account) {
   return value;
 }
 
+BridgeAccount account_of(std::string_view metrics) {
+  return {
+      sample(metrics, "received"), sample(metrics, "stored"),
+      sample(metrics, "dead_lettered") + sample(metrics, "set_aside") + sample(metrics, "dropped")};
+}
+
 }  // namespace
 
 void Footprint::raise_to(const Footprint& other) noexcept {
@@ -61,16 +39,45 @@ void Footprint::raise_to(const Footprint& other) noexcept {
   spool_file_bytes = std::max(spool_file_bytes, other.spool_file_bytes);
 }
 
-Bridge::Bridge(const BridgeOptions& options, const Address& broker, const std::string& topic,
-               int qos, const StoreAccess& store, const std::filesystem::path& folder,
-               const std::stop_token& stop)
-    : status_{kLoopback, free_port()},
-      spool_file_(folder / kSpoolFolder / "records" / "data.mdb"),
-      process_(command_of(options, status_, broker, topic, qos, store, folder)),
-      client_(status_) {
+BridgeProgram daemon_program(const BridgeOptions& options, const BridgePlace& place) {
+  BridgeProgram program{{},
+                        {kLoopback, free_port()},
+                        "/readyz",
+                        &account_of,
+                        place.folder / kSpoolFolder / "records" / "data.mdb"};
+  Command& command = program.command;
+  command.name = "the bridge";
+  command.arguments = options.prefix;
+  command.arguments.push_back(
+      find_program(options.program, "build the target mqtt-to-blob, or name it with --bridge"));
+  command.environment = {
+      "BROKER_URL=" + place.broker.host,
+      fmt::format("BROKER_PORT={}", place.broker.port),
+      "TOPIC=" + place.topic,
+      fmt::format("MQTT_QOS={}", place.qos),
+      "MINIO_URL=" + place.store.address.text(),
+      "MINIO_SECURE=False",
+      "MINIO_ACCESS_KEY=" + place.store.access_key,
+      "MINIO_SECRET_KEY=" + place.store.secret_key,
+      "BUCKET_NAME=" + place.store.bucket,
+      "SPOOL_DIR=" + (place.folder / kSpoolFolder).string(),
+      "STATUS_ADDRESS=" + program.status.text(),
+      fmt::format("UPLOADER_THREADS={}", options.uploaders),
+  };
+  command.environment.insert(command.environment.end(), options.settings.begin(),
+                             options.settings.end());
+  command.log = place.folder / "bridge.log";
+  return program;
+}
+
+Bridge::Bridge(const BridgeProgram& program, const std::stop_token& stop)
+    : account_(program.account),
+      spool_file_(program.spool_file),
+      process_(program.command),
+      client_(program.status) {
   process_.wait_until(
-      [this] {
-        const auto answer = client_.get("/readyz");
+      [&] {
+        const auto answer = client_.get(program.ready_path);
         return answer && answer->status == 200;
       },
       stop);
@@ -82,15 +89,13 @@ Bridge::Account Bridge::account() {
   if (!answer || answer->status != 200) {
     throw std::runtime_error("the bridge does not answer for its /metrics");
   }
-  return {sample(answer->body, "received"), sample(answer->body, "stored"),
-          sample(answer->body, "dead_lettered") + sample(answer->body, "set_aside") +
-              sample(answer->body, "dropped")};
+  return account_(answer->body);
 }
 
 Footprint Bridge::footprint() const {
   const pid_t pid = process_.pid();
   return {private_bytes(), open_handles(pid), threads(pid),
-          std::filesystem::file_size(spool_file_)};
+          spool_file_.empty() ? 0 : std::filesystem::file_size(spool_file_)};
 }
 
 }  // namespace m2b::bench

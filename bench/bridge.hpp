@@ -37,20 +37,42 @@ struct Footprint {
   void raise_to(const Footprint& other) noexcept;
 };
 
-/// The daemon under measurement, with a fresh spool unless there is one in the folder.
+/// What a bridge's metrics say of the messages that came since its start.
+struct BridgeAccount {
+  std::size_t received = 0;
+  std::size_t stored = 0;
+  std::size_t lost = 0;  // dead letters and what was set aside
+};
+
+/// A program that can be a bridge: how it is started and asked.
+struct BridgeProgram {
+  Command command;
+  Address status;          // where it answers over HTTP
+  std::string ready_path;  // answers 200 as soon as it is ready
+  BridgeAccount (*account)(std::string_view metrics) = nullptr;
+  std::filesystem::path spool_file;  // of waiting messages; empty: it has none
+};
+
+/// What a bridge stands between.
+struct BridgePlace {
+  Address broker;
+  std::string topic;
+  int qos = 1;
+  StoreAccess store;  // may lead through a relay
+  std::filesystem::path folder;
+};
+
+/// The daemon, with a fresh spool unless there is one in the folder.
+[[nodiscard]] BridgeProgram daemon_program(const BridgeOptions& options, const BridgePlace& place);
+
+/// The bridge under measurement.
 class Bridge {
  public:
-  /// Returns when it is ready. `store` may lead through a relay.
-  Bridge(const BridgeOptions& options, const Address& broker, const std::string& topic, int qos,
-         const StoreAccess& store, const std::filesystem::path& folder,
-         const std::stop_token& stop);
+  using Account = BridgeAccount;
 
-  /// What its metrics say of the messages that came since its start.
-  struct Account {
-    std::size_t received = 0;
-    std::size_t stored = 0;
-    std::size_t lost = 0;  // dead letters and what was set aside
-  };
+  /// Returns when it is ready.
+  Bridge(const BridgeProgram& program, const std::stop_token& stop);
+
   /// Throws if it has ended or does not answer.
   [[nodiscard]] Account account();
 
@@ -59,7 +81,7 @@ class Bridge {
   [[nodiscard]] Footprint footprint() const;
 
  private:
-  Address status_;
+  BridgeAccount (*account_)(std::string_view metrics);
   std::filesystem::path spool_file_;
   Process process_;
   HttpClient client_;

@@ -124,7 +124,8 @@ DrainResult run_drain(const PipelineRun& run, const LineOptions& line_options, d
   StoreAccess access = store->access();
   access.address = line.address();
   const Broker broker(run.broker, folder.path(), stop);
-  Bridge bridge(run.bridge, broker.address(), topic, run.qos, access, folder.path(), stop);
+  Bridge bridge(
+      daemon_program(run.bridge, {broker.address(), topic, run.qos, access, folder.path()}), stop);
   result.fill_seconds =
       fill(run, broker, topic, Picture(picture_bytes, backlog_start), bridge, stop);
 

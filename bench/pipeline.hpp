@@ -28,9 +28,8 @@ struct PipelineRun {
   unsigned put_threads = 4;    // of the limit
 };
 
-struct PipelineResult {
-  std::size_t picture_bytes = 0;
-  std::size_t messages = 0;
+/// What was measured of a bridge.
+struct BridgeRun {
   std::size_t stored = 0;
   double publish_seconds = 0;  // first publish to last acknowledgement
   double seconds = 0;          // first publish to last stored
@@ -42,13 +41,20 @@ struct PipelineResult {
   std::optional<CpuTime> store_cpu;
   std::uint64_t peak_private_bytes = 0;  // of the bridge
   std::optional<LatencySummary> latency;
-  double limit_seconds = 0;  // of the bare PUTs
-  bool has_rate = false;     // messages came at a rate: per_second() is no limit of the bridge
 
   [[nodiscard]] double per_second() const { return static_cast<double>(stored) / seconds; }
+};
+
+struct PipelineResult {
+  std::size_t picture_bytes = 0;
+  std::size_t messages = 0;
+  BridgeRun bridge;
+  double limit_seconds = 0;  // of the bare PUTs
+  bool has_rate = false;     // messages came at a rate: no limit of the bridge
+
   [[nodiscard]] std::optional<double> ratio() const {
     if (has_rate) return std::nullopt;
-    return per_second() / limit_per_second();
+    return bridge.per_second() / limit_per_second();
   }
   [[nodiscard]] double limit_per_second() const {
     return static_cast<double>(messages) / limit_seconds;

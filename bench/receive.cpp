@@ -55,7 +55,8 @@ ReceiveResult run_receive(const PipelineRun& run, std::size_t picture_bytes,
     const Broker broker(run.broker, folder.path(), stop);
     BridgeOptions options = run.bridge;
     options.prefix = delaying_prefix(sync_delay);
-    Bridge bridge(options, broker.address(), topic, run.qos, away, folder.path(), stop);
+    Bridge bridge(daemon_program(options, {broker.address(), topic, run.qos, away, folder.path()}),
+                  stop);
     Latencies none(run.messages);
     Publishers publishers(run, broker.address(), topic, Picture(picture_bytes), none, stop);
     const CpuTime before = bridge.cpu();

@@ -62,18 +62,19 @@ std::string table(const std::vector<PipelineResult>& results) {
   std::vector<Row> rows{{"size", "messages", "msg/s", "bare PUT/s", "ratio", "bridge CPU",
                          "broker CPU", "store CPU", "bench CPU", "peak MiB", "p50/p99/max ms"}};
   for (const PipelineResult& one : results) {
-    rows.push_back({size_text(one.picture_bytes), fmt::format("{}", one.stored),
-                    fmt::format("{:.0f}", one.per_second()),
-                    fmt::format("{:.0f}", one.limit_per_second()),
-                    one.ratio() ? fmt::format("{:.2f}", *one.ratio()) : "-",
-                    cpu_text(one.bridge_cpu, one.messages), cpu_text(one.broker_cpu, one.messages),
-                    cpu_text(one.store_cpu, one.messages), cpu_text(one.bench_cpu, one.messages),
-                    mebibytes_text(one.peak_private_bytes), latency_text(one.latency)});
+    const BridgeRun& bridge = one.bridge;
+    rows.push_back(
+        {size_text(one.picture_bytes), fmt::format("{}", bridge.stored),
+         fmt::format("{:.0f}", bridge.per_second()), fmt::format("{:.0f}", one.limit_per_second()),
+         one.ratio() ? fmt::format("{:.2f}", *one.ratio()) : "-",
+         cpu_text(bridge.bridge_cpu, one.messages), cpu_text(bridge.broker_cpu, one.messages),
+         cpu_text(bridge.store_cpu, one.messages), cpu_text(bridge.bench_cpu, one.messages),
+         mebibytes_text(bridge.peak_private_bytes), latency_text(bridge.latency)});
   }
   std::string text =
       aligned(rows) + "CPU: user+system seconds per 1,000 messages; peak: the bridge's RssAnon\n";
   for (const PipelineResult& one : results) {
-    if (one.publisher_limited) {
+    if (one.bridge.publisher_limited) {
       text += fmt::format(
           "{}: publishing took nearly all of the time, so this may not be the bridge's limit; "
           "try more --publishers\n",

@@ -27,6 +27,21 @@ Json optional_json(const std::optional<Number>& number) {
   return number ? Json(*number) : Json();
 }
 
+Json bridge_json(const BridgeRun& run, std::size_t messages) {
+  return {{"stored", run.stored},
+          {"publish_seconds", run.publish_seconds},
+          {"seconds", run.seconds},
+          {"messages_per_second", run.per_second()},
+          {"publisher_limited", run.publisher_limited},
+          {"cpu_seconds_per_1000",
+           {{"bridge", cpu_json(run.bridge_cpu, messages)},
+            {"broker", cpu_json(run.broker_cpu, messages)},
+            {"store", cpu_json(run.store_cpu, messages)},
+            {"bench", cpu_json(run.bench_cpu, messages)}}},
+          {"bridge_peak_private_bytes", run.peak_private_bytes},
+          {"latency", latency_json(run.latency)}};
+}
+
 Json growth_json(const SoakResult::Growth& growth) {
   return {{"first", growth.first}, {"last", growth.last}, {"ratio", optional_json(growth.ratio())}};
 }
@@ -34,22 +49,12 @@ Json growth_json(const SoakResult::Growth& growth) {
 }  // namespace
 
 Json to_json(const PipelineResult& result) {
-  return {{"size_bytes", result.picture_bytes},
-          {"messages", result.messages},
-          {"stored", result.stored},
-          {"publish_seconds", result.publish_seconds},
-          {"seconds", result.seconds},
-          {"messages_per_second", result.per_second()},
-          {"publisher_limited", result.publisher_limited},
-          {"cpu_seconds_per_1000",
-           {{"bridge", cpu_json(result.bridge_cpu, result.messages)},
-            {"broker", cpu_json(result.broker_cpu, result.messages)},
-            {"store", cpu_json(result.store_cpu, result.messages)},
-            {"bench", cpu_json(result.bench_cpu, result.messages)}}},
-          {"bridge_peak_private_bytes", result.peak_private_bytes},
-          {"latency", latency_json(result.latency)},
-          {"limit_puts_per_second", result.limit_per_second()},
-          {"ratio_to_limit", optional_json(result.ratio())}};
+  Json json = bridge_json(result.bridge, result.messages);
+  json.update({{"size_bytes", result.picture_bytes},
+               {"messages", result.messages},
+               {"limit_puts_per_second", result.limit_per_second()},
+               {"ratio_to_limit", optional_json(result.ratio())}});
+  return json;
 }
 
 Json to_json(const SoakResult& result) {

@@ -133,7 +133,9 @@ SoakResult run_soak(const PipelineRun& run, double minutes, std::size_t picture_
   Latencies latencies(pictures.messages);
   const TimedStore store(run.store, folder.path(), latencies, true, stop);
   const Broker broker(run.broker, folder.path(), stop);
-  Bridge bridge(run.bridge, broker.address(), topic, run.qos, store.access(), folder.path(), stop);
+  Bridge bridge(
+      daemon_program(run.bridge, {broker.address(), topic, run.qos, store.access(), folder.path()}),
+      stop);
   Publishers publishers(pictures, broker.address(), topic, Picture(picture_bytes), latencies, stop);
   Watcher watcher(bridge, {"stored", &Bridge::Account::stored, pictures.messages, kPoll}, stop);
 

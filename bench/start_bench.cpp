@@ -77,8 +77,9 @@ StartResult run_start(const PipelineRun& run, std::size_t picture_bytes, bool co
   if (cold) drop_from_page_cache(spool);
 
   const auto begin = Clock::now();
-  Bridge bridge(run.bridge, broker.address(), "mqtt-to-blob-bench/start", run.qos, store->access(),
-                folder.path(), stop);
+  Bridge bridge(daemon_program(run.bridge, {broker.address(), "mqtt-to-blob-bench/start", run.qos,
+                                            store->access(), folder.path()}),
+                stop);
   result.ready_seconds = std::chrono::duration<double>(Clock::now() - begin).count();
   Watcher watcher(bridge, {"stored", &Bridge::Account::stored, std::min(run.messages, kWatched)},
                   stop);
