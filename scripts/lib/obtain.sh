@@ -35,9 +35,10 @@ install_cached() {
   mv -f "$1" "$cached"
 }
 
-# Up to two gigabytes of modules and objects, needed once: kept apart from the user's own Go folders
-# and removed after success. After a failure they stay, so that the next try goes on from there.
-from_source() {
+# with_go ARGUMENTS...: a build by Go. Up to two gigabytes of modules and objects, needed once: kept
+# apart from the user's own Go folders and removed after success. After a failure they stay, so that
+# the next try goes on from there.
+with_go() {
   local go
   export GOPATH=$build/path GOCACHE=$build/cache GOTMPDIR=$build/tmp
   # The caller's flags are meant for other programs; a toolchain must not be fetched behind us.
@@ -46,11 +47,15 @@ from_source() {
   mkdir -p "$GOTMPDIR"
   go=$(go_command) || return 1
   say "building $title from source with $("$go" version | cut -d ' ' -f 3), once"
-  if ! alive "building $title" in_log "$build/log" "$go" install "${module:?}"; then
+  if ! alive "building $title" in_log "$build/log" "$go" "$@"; then
     tail -n 15 "$build/log" >&2
     say "the whole log: $build/log"
     return 1
   fi
+}
+
+from_source() {
+  with_go install "${module:?}" || return 1
   # Named after the last part of the module's path.
   module=${module%@*}
   install_cached "$GOBIN/${module##*/}"
