@@ -7,6 +7,9 @@
 
 #include <fmt/format.h>
 
+#include "bench/stop.hpp"
+#include "m2b/util/thread.hpp"
+
 namespace m2b::bench {
 namespace {
 
@@ -81,6 +84,7 @@ Bridge::Bridge(const BridgeProgram& program, const std::stop_token& stop)
         return answer && answer->status == 200;
       },
       stop);
+  if (!sleep_for(program.settling, stop)) throw Interrupted();
 }
 
 Bridge::Account Bridge::account() {

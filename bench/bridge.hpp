@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -50,7 +51,8 @@ struct BridgeProgram {
   Address status;          // where it answers over HTTP
   std::string ready_path;  // answers 200 as soon as it is ready
   BridgeAccount (*account)(std::string_view metrics) = nullptr;
-  std::filesystem::path spool_file;  // of waiting messages; empty: it has none
+  std::filesystem::path spool_file;       // of waiting messages; empty: it has none
+  std::chrono::milliseconds settling{0};  // from being ready until it takes messages
 };
 
 /// What a bridge stands between.

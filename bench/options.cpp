@@ -105,6 +105,14 @@ void add_bridge(CLI::App& command, Options& options) {
       ->check(CLI::Range(1, 65'000));
 }
 
+void add_peer(CLI::App& command, PeerOptions& peer) {
+  command.add_option("--peer", peer.program,
+                     "the program of scripts/peer: then the peer is measured as well");
+  command.add_option("--peer-in-flight", peer.in_flight, "uploads of the peer at a time")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000));
+}
+
 void add_line(CLI::App& command, Options& options) {
   command
       .add_option("--rtt", options.line.rtt_ms,
@@ -140,6 +148,7 @@ void add_pipeline(CLI::App& command, Options& options) {
                   "messages per second, and measure latencies; 0: as fast as it goes")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 1e6));
+  add_peer(command, run.peer);
 }
 
 void add_soak(CLI::App& command, Options& options) {

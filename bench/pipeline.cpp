@@ -4,10 +4,12 @@
 
 #include <chrono>
 #include <functional>
+#include <stdexcept>
 
 #include <fmt/format.h>
 
 #include "bench/broker.hpp"
+#include "bench/object_list.hpp"
 #include "bench/pictures.hpp"
 #include "bench/progress.hpp"
 #include "bench/publishers.hpp"
@@ -87,7 +89,58 @@ BridgeRun measure(const PipelineRun& run, const Picture& picture, const MakeProg
   return result;
 }
 
+/// The daemon, and then the limit of the store that it had.
+void measure_bridge(const PipelineRun& run, const Picture& picture, PipelineResult& result,
+                    const std::stop_token& stop) {
+  Site site(run, stop);
+  const auto program = [&](const BridgePlace& place) { return daemon_program(run.bridge, place); };
+  result.bridge = measure(run, picture, program, site, stop);
+  const Progress progress("bare PUTs");
+  result.limit_seconds =
+      bare_puts(site.store.store().access(), picture, {run.messages, run.put_threads, 1}, stop);
+}
+
+/// The peer's own word for how many it has stored is not relied upon.
+void expect_all_stored(const PipelineRun& run, const Site& site) {
+  const Store& store = site.store.store();
+  const std::size_t stored = store.tells_answers()
+                                 ? site.latencies.summary().value_or(LatencySummary()).count
+                                 : ObjectList(store.access()).keys(kIdStart).size();
+  if (stored < run.messages) {
+    throw std::runtime_error(fmt::format(
+        "the peer says that all is stored, but the store has {} of {}", stored, run.messages));
+  }
+}
+
+PeerRun measure_peer(PipelineRun run, const Picture& picture, PeerQueue queue,
+                     const std::stop_token& stop) {
+  // Its objects have the same keys, and shall not replace the daemon's.
+  run.store.bucket += fmt::format("-peer-{}", to_string(queue));
+  Site site(run, stop);
+  const StoreAccess& access = site.store.store().access();
+  if (access.is_signed) make_bucket(access, stop);
+  const auto program = [&](const BridgePlace& place) {
+    return peer_program(run.peer, queue, place);
+  };
+  PeerRun result{queue, measure(run, picture, program, site, stop)};
+  expect_all_stored(run, site);
+  return result;
+}
+
 }  // namespace
+
+PeerRatios PipelineResult::ratios_to(const BridgeRun& peer) const {
+  PeerRatios ratios;
+  ratios.messages = bridge.per_second() / peer.per_second();
+  ratios.cpu = bridge.bridge_cpu.total() / peer.bridge_cpu.total();
+  ratios.memory =
+      static_cast<double>(bridge.peak_private_bytes) / static_cast<double>(peer.peak_private_bytes);
+  if (bridge.latency && peer.latency) {
+    ratios.p50 = bridge.latency->p50 / peer.latency->p50;
+    ratios.p99 = bridge.latency->p99 / peer.latency->p99;
+  }
+  return ratios;
+}
 
 PipelineResult run_pipeline(const PipelineRun& run, std::size_t picture_bytes,
                             const std::stop_token& stop) {
@@ -95,15 +148,15 @@ PipelineResult run_pipeline(const PipelineRun& run, std::size_t picture_bytes,
   result.picture_bytes = picture_bytes;
   result.messages = run.messages;
   result.has_rate = run.rate > 0;
+  const bool has_peer = !run.peer.program.empty();
+  if (has_peer) check_peer(run.peer, picture_bytes);
   const Picture picture(picture_bytes);
-  Site site(run, stop);
-  result.bridge = measure(
-      run, picture, [&](const BridgePlace& place) { return daemon_program(run.bridge, place); },
-      site, stop);
-
-  const Progress progress("bare PUTs");
-  result.limit_seconds =
-      bare_puts(site.store.store().access(), picture, {run.messages, run.put_threads, 1}, stop);
+  measure_bridge(run, picture, result, stop);
+  if (has_peer) {
+    for (const PeerQueue queue : {PeerQueue::none, PeerQueue::sqlite}) {
+      result.peers.push_back(measure_peer(run, picture, queue, stop));
+    }
+  }
   return result;
 }
 

@@ -10,6 +10,7 @@
 
 #include "bench/bridge.hpp"
 #include "bench/latencies.hpp"
+#include "bench/peer.hpp"
 #include "bench/store.hpp"
 #include "bench/usage.hpp"
 
@@ -19,6 +20,7 @@ struct PipelineRun {
   std::string broker;  // host:port; empty: our own
   StoreChoice store;
   BridgeOptions bridge;
+  PeerOptions peer;
   std::filesystem::path folder;  // below it everything is written
   std::size_t messages = 1000;
   int qos = 1;
@@ -45,10 +47,25 @@ struct BridgeRun {
   [[nodiscard]] double per_second() const { return static_cast<double>(stored) / seconds; }
 };
 
+struct PeerRun {
+  PeerQueue queue = PeerQueue::none;
+  BridgeRun run;
+};
+
+/// Ours to the peer's, of what was measured.
+struct PeerRatios {
+  std::optional<double> messages;  // per second
+  std::optional<double> cpu;
+  std::optional<double> memory;
+  std::optional<double> p50;
+  std::optional<double> p99;
+};
+
 struct PipelineResult {
   std::size_t picture_bytes = 0;
   std::size_t messages = 0;
   BridgeRun bridge;
+  std::vector<PeerRun> peers;
   double limit_seconds = 0;  // of the bare PUTs
   bool has_rate = false;     // messages came at a rate: no limit of the bridge
 
@@ -59,10 +76,12 @@ struct PipelineResult {
   [[nodiscard]] double limit_per_second() const {
     return static_cast<double>(messages) / limit_seconds;
   }
+  [[nodiscard]] PeerRatios ratios_to(const BridgeRun& peer) const;
 };
 
 /// Broker, store and bridge anew; `messages` pictures of that size through them, then as many bare
-/// PUTs into the same store.
+/// PUTs into the same store. Then the same with the peer in the bridge's place, once for each
+/// PeerQueue, if there is a peer.
 [[nodiscard]] PipelineResult run_pipeline(const PipelineRun& run, std::size_t picture_bytes,
                                           const std::stop_token& stop);
 

@@ -103,6 +103,12 @@ void put_all(Work& work) {
 
 }  // namespace
 
+void make_bucket(const StoreAccess& store, const std::stop_token& stop) {
+  ClockOffset clock;
+  BatchSupport batches;
+  expect_stored(S3Store(options_of(store), clock, batches).ensure_bucket(stop));
+}
+
 double bare_puts(const StoreAccess& store, const Picture& picture, const PutRun& run,
                  const std::stop_token& stop) {
   Work work{store, picture, run, stop, options_of(store), {}, {}};

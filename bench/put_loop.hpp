@@ -14,6 +14,9 @@ struct PutRun {
   std::size_t batch = 1;  // objects that go in one request; 1: by a plain PUT
 };
 
+/// Makes the bucket unless it is there; throws what the store says against it.
+void make_bucket(const StoreAccess& store, const std::stop_token& stop);
+
 /// Puts objects of the picture into the store; returns the seconds that it took. The bucket is made
 /// if need be. Throws what the store refused, also where it takes no batches.
 [[nodiscard]] double bare_puts(const StoreAccess& store, const Picture& picture, const PutRun& run,

@@ -50,10 +50,43 @@ std::string aligned(const std::vector<Row>& rows) {
   return text;
 }
 
+std::string ratio_text(const std::optional<double>& ratio) {
+  return ratio ? fmt::format("{:.2f}", *ratio) : "-";
+}
+
 Row growth_row(const std::string& what, const SoakResult::Growth& growth, double unit) {
   return {what, fmt::format("{:.1f}", growth.first / unit),
-          fmt::format("{:.1f}", growth.last / unit),
-          growth.ratio() ? fmt::format("{:.2f}", *growth.ratio()) : "-"};
+          fmt::format("{:.1f}", growth.last / unit), ratio_text(growth.ratio())};
+}
+
+Row peer_row(const std::string& name, const PipelineResult& result, const BridgeRun& run,
+             const PeerRatios& ratios) {
+  return {size_text(result.picture_bytes),
+          name,
+          fmt::format("{:.0f}", run.per_second()),
+          ratio_text(ratios.messages),
+          cpu_text(run.bridge_cpu, result.messages),
+          ratio_text(ratios.cpu),
+          mebibytes_text(run.peak_private_bytes),
+          ratio_text(ratios.memory),
+          latency_text(run.latency),
+          ratio_text(ratios.p50),
+          ratio_text(ratios.p99)};
+}
+
+/// Nothing where no peer was measured.
+std::string peer_table(const std::vector<PipelineResult>& results) {
+  std::vector<Row> rows{{"size", "bridge", "msg/s", "ratio", "CPU", "ratio", "peak MiB", "ratio",
+                         "p50/p99/max ms", "p50 ratio", "p99 ratio"}};
+  for (const PipelineResult& one : results) {
+    if (one.peers.empty()) return {};
+    rows.push_back(peer_row("ours", one, one.bridge, {}));
+    for (const PeerRun& peer : one.peers) {
+      rows.push_back(peer_row(peer.queue == PeerQueue::none ? "peer" : "peer, sqlite", one,
+                              peer.run, one.ratios_to(peer.run)));
+    }
+  }
+  return "\n" + aligned(rows) + "ratio: ours to the peer's\n";
 }
 
 }  // namespace
@@ -66,10 +99,10 @@ std::string table(const std::vector<PipelineResult>& results) {
     rows.push_back(
         {size_text(one.picture_bytes), fmt::format("{}", bridge.stored),
          fmt::format("{:.0f}", bridge.per_second()), fmt::format("{:.0f}", one.limit_per_second()),
-         one.ratio() ? fmt::format("{:.2f}", *one.ratio()) : "-",
-         cpu_text(bridge.bridge_cpu, one.messages), cpu_text(bridge.broker_cpu, one.messages),
-         cpu_text(bridge.store_cpu, one.messages), cpu_text(bridge.bench_cpu, one.messages),
-         mebibytes_text(bridge.peak_private_bytes), latency_text(bridge.latency)});
+         ratio_text(one.ratio()), cpu_text(bridge.bridge_cpu, one.messages),
+         cpu_text(bridge.broker_cpu, one.messages), cpu_text(bridge.store_cpu, one.messages),
+         cpu_text(bridge.bench_cpu, one.messages), mebibytes_text(bridge.peak_private_bytes),
+         latency_text(bridge.latency)});
   }
   std::string text =
       aligned(rows) + "CPU: user+system seconds per 1,000 messages; peak: the bridge's RssAnon\n";
@@ -81,7 +114,7 @@ std::string table(const std::vector<PipelineResult>& results) {
           size_text(one.picture_bytes));
     }
   }
-  return text;
+  return text + peer_table(results);
 }
 
 std::string table(const std::vector<SoakResult>& results) {

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <utility>
 
 namespace m2b::bench {
 namespace {
@@ -42,6 +43,14 @@ Json bridge_json(const BridgeRun& run, std::size_t messages) {
           {"latency", latency_json(run.latency)}};
 }
 
+Json ratios_json(const PeerRatios& ratios) {
+  return {{"messages_per_second", optional_json(ratios.messages)},
+          {"cpu", optional_json(ratios.cpu)},
+          {"peak_private_bytes", optional_json(ratios.memory)},
+          {"p50", optional_json(ratios.p50)},
+          {"p99", optional_json(ratios.p99)}};
+}
+
 Json growth_json(const SoakResult::Growth& growth) {
   return {{"first", growth.first}, {"last", growth.last}, {"ratio", optional_json(growth.ratio())}};
 }
@@ -50,8 +59,15 @@ Json growth_json(const SoakResult::Growth& growth) {
 
 Json to_json(const PipelineResult& result) {
   Json json = bridge_json(result.bridge, result.messages);
+  Json peers = Json::object();
+  for (const PeerRun& peer : result.peers) {
+    Json one = bridge_json(peer.run, result.messages);
+    one["ours_to_peer"] = ratios_json(result.ratios_to(peer.run));
+    peers[to_string(peer.queue)] = std::move(one);
+  }
   json.update({{"size_bytes", result.picture_bytes},
                {"messages", result.messages},
+               {"peers", std::move(peers)},
                {"limit_puts_per_second", result.limit_per_second()},
                {"ratio_to_limit", optional_json(result.ratio())}});
   return json;
