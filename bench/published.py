@@ -1,10 +1,12 @@
 """The published measurements: what is run, and how it becomes tables and pictures.
 
-published.py measure BENCH RESULTS ROUNDS SHARE   runs all of them, in turn, so that a machine which
-                                                  slows down slows all of them; a line of JSON each
-published.py print RESULTS                        the tables
-published.py document RESULTS DOCUMENT            the same between the marks of a document, and the
-                                                  pictures beside it
+published.py measure BENCH RESULTS ROUNDS SHARE [PEER]
+    runs all of them, in turn, so that a machine which slows down slows all of them;
+    a line of JSON each
+published.py print RESULTS
+    the tables
+published.py document RESULTS DOCUMENT
+    the same between the marks of a document, and the pictures beside it
 """
 
 import json
@@ -23,22 +25,30 @@ def _pipeline(store, size, *more):
     return ["pipeline", "--store", store, "--size", size, *more]
 
 
-def _experiments():
+_STORES = ("minio", "discard")
+
+
+def _experiments(peer):
     """(name, size) -> the bench's arguments, and how many messages."""
     for size, messages in _SIZES.items():
         yield ("minio", size), _pipeline("minio", size), messages // 2
         yield ("discard", size), _pipeline("discard", size), messages
         yield ("receive", size), ["receive", "--size", size], messages
         yield ("slow disk", size), ["receive", "--sync-delay", "10", "--size", size], messages // 2
-    for store in ("minio", "discard"):
+    for store in _STORES:
         yield (f"latency {store}", "100KiB"), _pipeline(store, "100KiB", "--rate", "20"), 600
+    for store in _STORES if peer else ():
+        for size, messages in _SIZES.items():
+            yield (f"peer {store}", size), _pipeline(store, size, "--peer", peer), messages // 2
+        paced = _pipeline(store, "100KiB", "--rate", "20", "--peer", peer)
+        yield (f"peer latency {store}", "100KiB"), paced, 300
 
 
-def measure(bench, results, rounds, share):
+def measure(bench, results, rounds, share, peer):
     commit = _commit()
     with open(results, "w") as file:
         for number in range(1, rounds + 1):
-            for (name, size), arguments, messages in _experiments():
+            for (name, size), arguments, messages in _experiments(peer):
                 print(f"round {number} of {rounds}: {name}, {size}", file=sys.stderr, flush=True)
                 count = str(max(1, messages * share // 100))
                 text = _output(bench, *arguments, "--messages", count, "--json", "-")
@@ -84,6 +94,9 @@ class Medians:
                 values.append(sum(value.values()) if isinstance(value, dict) else value)
         return values
 
+    def has(self, name):
+        return any(row["name"] == name for row in self._rows)
+
     def rounds(self):
         return len(self._values("minio", "1KiB", ("messages",)))
 
@@ -102,6 +115,7 @@ def tables(medians):
             _receive(medians, "receive", "Receiving while the store is away"),
             _receive(medians, "slow disk", "The same with 10 ms more for each sync"),
             _latency(medians),
+            *(_peer(medians) if medians.has("peer minio") else []),
         ]
     )
 
@@ -152,6 +166,69 @@ def _latency(medians):
                   for key in ("p50_ms", "p99_ms", "max_ms")]  # fmt: skip
         lines.append(f"| {store} | " + " | ".join(f"{value:.1f}" for value in values) + " |")
     return "\n".join(lines) + "\n"
+
+
+_PEERS = {"none": "peer", "sqlite": "peer, queue on disk"}
+
+
+def _peer(medians):
+    yield "\n".join(
+        [
+            "**Beside a peer, in the same run.** Each ratio is ours to the peer's, the median of "
+            "those of each run.\n",
+            "| store, picture | bridge | messages/s | ratio | CPU s per 1,000 | ratio | peak MiB "
+            "| ratio |",
+            "| --- | --- | --- | --- | --- | --- | --- | --- |",
+            *(
+                row
+                for store in _STORES
+                for size in _SIZES
+                for row in _beside(medians, f"peer {store}", size, f"{store}, {size}", _COSTS)
+            ),
+        ]
+    ) + "\n"
+    yield "\n".join(
+        [
+            "**Its latency** at 20 pictures of 100 KiB a second.\n",
+            "| store | bridge | p50 ms | ratio | p99 ms | ratio |",
+            "| --- | --- | --- | --- | --- | --- |",
+            *(
+                row
+                for store in _STORES
+                for row in _beside(medians, f"peer latency {store}", "100KiB", store, _LATENCIES)
+            ),
+        ]
+    ) + "\n"
+
+
+# What is shown of a bridge: the path of its value, the name of its ratio, and how the value is
+# written, in which unit.
+_COSTS = (
+    (("messages_per_second",), "messages_per_second", "{:.0f}", 1),
+    (_CPU, "cpu", "{:.2f}", 1),
+    (("bridge_peak_private_bytes",), "peak_private_bytes", "{:.1f}", 2**20),
+)
+_LATENCIES = (
+    (("latency", "p50_ms"), "p50", "{:.1f}", 1),
+    (("latency", "p99_ms"), "p99", "{:.1f}", 1),
+)
+
+
+def _beside(medians, name, size, title, columns):
+    """A row for ours and one for each kind of peer."""
+
+    def value(at, column):
+        path, _, form, unit = column
+        return form.format(medians(name, size, *at, *path) / unit)
+
+    yield f"| {title} | ours | " + " | ".join(f"{value((), column)} |" for column in columns) + " |"
+    for queue, peer in _PEERS.items():
+        at = ("peers", queue)
+        cells = [
+            f"{value(at, column)} | {medians(name, size, *at, 'ours_to_peer', column[1]):.2f}"
+            for column in columns
+        ]
+        yield f"| | {peer} | " + " | ".join(cells) + " |"
 
 
 _COLOURS = {"minio": "#2f6fb0", "discard": "#c0632b", "bare PUTs into MinIO": "#888888"}
@@ -251,8 +328,8 @@ def _processors():
 
 def main(command, *arguments):
     if command == "measure":
-        bench, results, rounds, share = arguments
-        measure(bench, pathlib.Path(results), int(rounds), int(share))
+        bench, results, rounds, share, *peer = arguments
+        measure(bench, pathlib.Path(results), int(rounds), int(share), "".join(peer))
     elif command == "print":
         print(tables(Medians(pathlib.Path(arguments[0]))))
     elif command == "document":

@@ -57,6 +57,7 @@ def test_pipeline_stores_every_message(tmp_path):
     assert one["bridge_peak_private_bytes"] > 0
     assert one["publisher_limited"] in (True, False)
     assert one["latency"] is None
+    assert one["peers"] == {}
     assert set(one["cpu_seconds_per_1000"]) == {"bridge", "broker", "store", "bench"}
     for cpu in one["cpu_seconds_per_1000"].values():
         assert cpu["user"] >= 0 and cpu["system"] >= 0
@@ -150,6 +151,7 @@ def test_the_published_tables_and_pictures(tmp_path):
     text = document.read_text()
     assert text.startswith("before\n") and text.endswith("after\n")
     assert text.count("| 100KiB |") == 4, text
+    assert "peer" not in text  # none was given
     for name in ("throughput.svg", "cpu.svg"):
         picture = ElementTree.parse(tmp_path / "performance" / name).getroot()
         assert picture.tag.endswith("svg")
@@ -314,6 +316,8 @@ def test_stages_are_measured_one_by_one(tmp_path):
         (["pipeline", "--store", "discard", "--bridge", "/none"], "'/none'", "--bridge"),
         (["pipeline", "--minio", "/none"], "'/none'", "scripts/minio"),
         (["pipeline", "--set", "QOS"], "'QOS'", "NAME=VALUE"),
+        (["pipeline", "--peer", "/none"], "'/none'", "scripts/peer"),
+        (["pipeline", "--peer", "/bin/true", "--size", "3MiB"], "'3MiB'", "below 2MiB"),
         (["drain", "--store", "discard", "--live", "1"], "'discard'", "minio"),
         (["fifo", "--queued", "15MiB"], "'15MiB'", "16MiB"),
         (["soak", "--store", "discard", "--rate", "1e6", "--minutes", "10"], "1e+06", "--minutes"),
@@ -346,4 +350,14 @@ def test_a_bridge_that_ends_is_reported_with_its_last_words(tmp_path):
     done = run(tmp_path, "pipeline", "--store", "discard", "--set", "RETRY_MAX_DELAY=never")
     assert done.returncode == 1
     assert "RETRY_MAX_DELAY" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_peer_that_ends_fails_the_run(tmp_path):
+    done = run(
+        tmp_path, "pipeline", "--store", "discard", "--messages", "1", "--size", "1KiB",
+        "--peer", "/bin/false",
+    )  # fmt: skip
+    assert done.returncode == 1 and done.stdout == ""
+    assert "the peer ended" in done.stderr
     assert list(tmp_path.iterdir()) == []
