@@ -29,8 +29,8 @@ void check_peer(const PeerOptions& options, std::size_t picture_bytes);
 
 /// Benthos, with a pipeline that makes the same objects of the same messages as the daemon does
 /// (docs/messages.md). It does not make the bucket. Its account has no dead letters: messages that
-/// its mapping refuses count as lost.
+/// its mapping refuses count as lost. Tuned for pictures of that size.
 [[nodiscard]] BridgeProgram peer_program(const PeerOptions& options, PeerQueue queue,
-                                         const BridgePlace& place);
+                                         std::size_t picture_bytes, const BridgePlace& place);
 
 }  // namespace m2b::bench

@@ -120,7 +120,7 @@ PeerRun measure_peer(PipelineRun run, const Picture& picture, PeerQueue queue,
   const StoreAccess& access = site.store.store().access();
   if (access.is_signed) make_bucket(access, stop);
   const auto program = [&](const BridgePlace& place) {
-    return peer_program(run.peer, queue, place);
+    return peer_program(run.peer, queue, picture.decoded().size(), place);
   };
   PeerRun result{queue, measure(run, picture, program, site, stop)};
   expect_all_stored(run, site);
