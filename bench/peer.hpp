@@ -9,7 +9,7 @@ namespace m2b::bench {
 
 struct PeerOptions {
   std::string program;      // that of scripts/peer; empty: no peer is measured
-  unsigned in_flight = 64;  // its max_in_flight: uploads at a time
+  unsigned in_flight = 16;  // its max_in_flight: uploads at a time
 };
 
 /// Where the peer keeps what is not uploaded yet.
