@@ -131,7 +131,7 @@ PeerRun measure_peer(PipelineRun run, const Picture& picture, PeerQueue queue,
 
 PeerRatios PipelineResult::ratios_to(const BridgeRun& peer) const {
   PeerRatios ratios;
-  ratios.messages = bridge.per_second() / peer.per_second();
+  if (!has_rate) ratios.messages = bridge.per_second() / peer.per_second();
   ratios.cpu = bridge.bridge_cpu.total() / peer.bridge_cpu.total();
   ratios.memory =
       static_cast<double>(bridge.peak_private_bytes) / static_cast<double>(peer.peak_private_bytes);

@@ -54,7 +54,7 @@ struct PeerRun {
 
 /// Ours to the peer's, of what was measured.
 struct PeerRatios {
-  std::optional<double> messages;  // per second
+  std::optional<double> messages;  // per second; nothing where they came at a rate
   std::optional<double> cpu;
   std::optional<double> memory;
   std::optional<double> p50;
