@@ -44,7 +44,7 @@ void Watcher::look(bool may_be_quiet) {
 }
 
 Clock::duration Watcher::pause() const {
-  if (count_ == 0) return watch_.longest_poll;
+  if (count_ == 0) return watch_.poll;
   const double rest_seconds =
       seconds_since(begin_) / static_cast<double>(count_) *
       static_cast<double>(watch_.messages - std::min(count_, watch_.messages));
