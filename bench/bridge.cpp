@@ -50,9 +50,8 @@ BridgeProgram daemon_program(const BridgeOptions& options, const BridgePlace& pl
                         place.folder / kSpoolFolder / "records" / "data.mdb"};
   Command& command = program.command;
   command.name = "the bridge";
-  command.arguments = options.prefix;
-  command.arguments.push_back(
-      find_program(options.program, "build the target mqtt-to-blob, or name it with --bridge"));
+  command.arguments = {
+      find_program(options.program, "build the target mqtt-to-blob, or name it with --bridge")};
   command.environment = {
       "BROKER_URL=" + place.broker.host,
       fmt::format("BROKER_PORT={}", place.broker.port),

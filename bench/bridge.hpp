@@ -21,7 +21,6 @@ struct BridgeOptions {
   std::string program;
   unsigned uploaders = 0;
   std::vector<std::string> settings;  // further ones, NAME=VALUE
-  std::vector<std::string> prefix;    // of the command, such as strace and its options
 };
 
 /// The spool of a bridge, in its folder.

@@ -40,10 +40,6 @@ namespace {
 
 constexpr int kInterrupted = 130;  // as shells say it
 
-std::string beside_us(const char* name) {
-  return (std::filesystem::read_symlink("/proc/self/exe").parent_path() / name).string();
-}
-
 /// The results go to where they were asked for.
 template <class Result>
 void write(const std::string& name, const Options& options, const std::vector<Result>& results) {

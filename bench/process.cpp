@@ -125,4 +125,8 @@ std::string find_program(const std::string& name, const std::string& remedy) {
   throw std::runtime_error(fmt::format("there is no program '{}' to run; {}", name, remedy));
 }
 
+std::string beside_us(const std::string& name) {
+  return (std::filesystem::read_symlink("/proc/self/exe").parent_path() / name).string();
+}
+
 }  // namespace m2b::bench

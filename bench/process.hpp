@@ -46,5 +46,7 @@ class Process {
 /// The path of a program by the name or path given; throws if there is none that can be run,
 /// with `remedy` as advice.
 [[nodiscard]] std::string find_program(const std::string& name, const std::string& remedy);
+/// The path of a file that was built together with the bench.
+[[nodiscard]] std::string beside_us(const std::string& name);
 
 }  // namespace m2b::bench

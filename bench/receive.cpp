@@ -2,7 +2,10 @@
 
 #include <unistd.h>
 
+#include <filesystem>
+#include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -12,6 +15,7 @@
 #include "bench/broker.hpp"
 #include "bench/latencies.hpp"
 #include "bench/pictures.hpp"
+#include "bench/process.hpp"
 #include "bench/publishers.hpp"
 #include "bench/temporary_folder.hpp"
 #include "bench/watch.hpp"
@@ -19,24 +23,16 @@
 namespace m2b::bench {
 namespace {
 
-/// strace delays the daemon's syncs, and stops it for no other call. A commit of LMDB has two: the
-/// second is a write to a descriptor that was opened for that, which strace cannot tell from other
-/// writes, so the first one takes the delay of both.
-std::vector<std::string> delaying_prefix(std::chrono::milliseconds delay) {
+/// What makes a daemon's syncs slower (bench/slow_sync).
+std::vector<std::string> delaying_settings(std::chrono::milliseconds delay) {
   if (delay.count() == 0) return {};
-  constexpr int kSyncsOfACommit = 2;
-  return {find_program("strace", "install it, or leave --sync-delay out"),
-          "-D",
-          "-f",
-          "--seccomp-bpf",
-          "-qq",
-          "-o",
-          "/dev/null",
-          "-e",
-          "trace=fdatasync",
-          "-e",
-          fmt::format("inject=fdatasync:delay_exit={}",
-                      std::chrono::microseconds(delay).count() * kSyncsOfACommit)};
+  const std::string library = beside_us("libmqtt-to-blob-slow-sync.so");
+  if (!std::filesystem::exists(library)) {
+    throw std::runtime_error(
+        fmt::format("no file '{}': build the target mqtt-to-blob-slow-sync", library));
+  }
+  return {"LD_PRELOAD=" + library,
+          fmt::format("SYNC_DELAY_US={}", std::chrono::microseconds(delay).count())};
 }
 
 }  // namespace
@@ -54,7 +50,9 @@ ReceiveResult run_receive(const PipelineRun& run, std::size_t picture_bytes,
     const StoreAccess away{{kLoopback, free_port()}, "nobody", "nothing", "bench"};
     const Broker broker(run.broker, folder.path(), stop);
     BridgeOptions options = run.bridge;
-    options.prefix = delaying_prefix(sync_delay);
+    for (std::string& setting : delaying_settings(sync_delay)) {
+      options.settings.push_back(std::move(setting));
+    }
     Bridge bridge(daemon_program(options, {broker.address(), topic, run.qos, away, folder.path()}),
                   stop);
     Latencies none(run.messages);
