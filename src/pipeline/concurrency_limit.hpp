@@ -35,7 +35,9 @@ class ConcurrencyLimit {
   void relieve(Time now) noexcept;
   void begin_window(Time now) noexcept;
   void judge(double rate) noexcept;
+  void watch(double rate) noexcept;
   void try_more(double rate) noexcept;
+  void begin_trial(Trial trial) noexcept;
   void go_back() noexcept;
   void stay(double rate) noexcept;
 
@@ -46,6 +48,9 @@ class ConcurrencyLimit {
   Trial trial_ = Trial::none;
   double known_rate_ = 0;  // at `before_`, or at `limit_` while nothing is tried
   int quiet_windows_ = 0;  // since the last trial
+  int odd_windows_ = 0;    // one after the other, far from the known rate
+  double trial_sum_ = 0;   // of the rates of the trial's windows
+  int trial_windows_ = 0;
   bool next_is_fewer_ = true;
   std::optional<Time> relieved_at_;
 
