@@ -261,8 +261,8 @@ void SpoolWriter::write_batch(bool take_appends) {
     const bool removals_first = std::exchange(skip_appends_once_, false);
     const bool may_append = take_appends && !removals_first;
     const std::size_t appends = may_append ? admitted_appends() : 0;
-    const bool makes_room = may_append && freed_pages_ && is_room_pending();
-    if (removals.empty() && in_hand_.notes.empty() && appends == 0 && !makes_room) {
+    const bool has_work = !removals.empty() || !in_hand_.notes.empty() || appends > 0;
+    if (!has_work && !(may_append && freed_pages_ && is_room_pending())) {
       return;
     }
     const auto started = Clock::now();

@@ -101,7 +101,7 @@ def test_the_floor_is_reached_and_left(lab):
         mark = stack.bridge.mark()
         stack.store.stop()
         stream = stack.stream(pictures(400, size=20_000))  # about 11 MB of JSON
-        # Not by the log, which tells of a limit once a minute.
+        # Not by the log, which tells of a limit once in a while.
         wait_until(lambda: FLOOR in stack.bridge.request("/readyz")[2], 20, stack.bridge.tail)
         assert_it_stays_alive(stack.bridge, mark)
         assert volumes.free_bytes(seen) >= 22 * MEBIBYTE
