@@ -68,14 +68,24 @@ TEST_SUITE("concurrency_limit") {
   struct Fixture {
     ConcurrencyLimit limit{4, 128};
     Line line{limit};
+
+    std::size_t highest_limit(int seconds) {
+      std::size_t most = 0;
+      for (int second = 0; second < seconds; ++second) {
+        line.run(1);
+        most = std::max(most, limit.value());
+      }
+      return most;
+    }
   };
 
   TEST_CASE_FIXTURE(Fixture, "a long line is filled within seconds") {
     CHECK(limit.value() == 4);
     line.run(15);
     CHECK(line.run(60) >= 0.93 * 300);
-    CHECK(limit.value() >= 54);  // fewer are being tried
-    CHECK(limit.value() <= 128);
+    const std::size_t most = highest_limit(60);  // at any moment fewer may just be tried
+    CHECK(most >= 55);
+    CHECK(most <= 128);
   }
 
   TEST_CASE_FIXTURE(Fixture, "a store that a few fill is left with a few") {
@@ -117,12 +127,7 @@ TEST_SUITE("concurrency_limit") {
 
   TEST_CASE_FIXTURE(Fixture, "it never leaves its bounds") {
     line.objects_per_second = 100'000;
-    std::size_t most = 0;
-    for (int second = 0; second < 60; ++second) {
-      line.run(1);
-      most = std::max(most, limit.value());
-    }
-    CHECK(most == 128);
+    CHECK(highest_limit(60) == 128);
     line.fails = true;
     line.run(60);
     CHECK(limit.value() == 4);
