@@ -43,14 +43,12 @@ struct Work {
   const Picture& picture;
   const PutRun& run;
   const std::stop_token& stop;
-  const StoreOptions options;
-  ClockOffset clock;
-  BatchSupport batches;
+  StoreContext& context;
   std::atomic<std::size_t> next = 0;
 };
 
 void put_signed(Work& work) {
-  S3Store store(work.options, work.clock, work.batches);
+  S3Store store(work.context);
   Object object = bare_object(work.picture, 0);
   for (std::size_t number = work.next++; number < work.run.count; number = work.next++) {
     throw_if_stopped(work.stop);
@@ -60,7 +58,7 @@ void put_signed(Work& work) {
 }
 
 void put_batches(Work& work) {
-  S3Store store(work.options, work.clock, work.batches);
+  S3Store store(work.context);
   std::vector<Object> objects(work.run.batch, bare_object(work.picture, 0));
   if (!store.takes_batches() || !store.fits_batch(objects.front())) {
     throw std::invalid_argument(
@@ -104,17 +102,19 @@ void put_all(Work& work) {
 }  // namespace
 
 void make_bucket(const StoreAccess& store, const std::stop_token& stop) {
-  ClockOffset clock;
-  BatchSupport batches;
-  expect_stored(S3Store(options_of(store), clock, batches).ensure_bucket(stop));
+  const StoreOptions options = options_of(store);
+  StoreContext context(options);
+  expect_stored(S3Store(context).ensure_bucket(stop));
 }
 
 double bare_puts(const StoreAccess& store, const Picture& picture, const PutRun& run,
                  const std::stop_token& stop) {
-  Work work{store, picture, run, stop, options_of(store), {}, {}};
+  const StoreOptions options = options_of(store);
+  StoreContext context(options);
+  Work work{store, picture, run, stop, context};
   if (store.is_signed) {
     // Its answer tells as well whether this is a MinIO, which takes batches.
-    expect_stored(S3Store(work.options, work.clock, work.batches).ensure_bucket(stop));
+    expect_stored(S3Store(context).ensure_bucket(stop));
   }
   const auto begin = Clock::now();
   std::vector<std::future<void>> workers;

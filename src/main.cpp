@@ -23,8 +23,8 @@
 #include "m2b/spool/spool.hpp"
 #include "m2b/status/status_server.hpp"
 #include "m2b/tools/tools.hpp"
-#include "m2b/upload/bandwidth_limit.hpp"
 #include "m2b/upload/s3_store.hpp"
+#include "m2b/upload/store_context.hpp"
 #include "m2b/util/fail_point.hpp"
 #include "m2b/util/log.hpp"
 
@@ -100,12 +100,8 @@ int run(const Config& config) {
     log::warn(kArea, "MQTT_QOS=0: what the broker sends while we are away or stop is lost");
   }
 
-  ClockOffset clock_offset;
-  BatchSupport batches;
-  BandwidthLimit bandwidth(config.store.bandwidth_limit);
-  Pipeline pipeline(config.pipeline, *spool, [&] {
-    return std::make_unique<S3Store>(config.store, clock_offset, batches, &bandwidth);
-  });
+  StoreContext store(config.store);
+  Pipeline pipeline(config.pipeline, *spool, [&] { return std::make_unique<S3Store>(store); });
   Receiver receiver(config.mqtt, *spool);
   StatusServer status(config.status, {*spool, receiver, pipeline});
   ControlServer control(config.spool.directory, *spool);

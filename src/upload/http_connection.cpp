@@ -20,12 +20,12 @@ constexpr std::string_view kMinio = "MinIO";
 
 }  // namespace
 
-HttpConnection::HttpConnection(const StoreOptions& options, BandwidthLimit* bandwidth)
-    : answer_timeout_(options.connect_timeout + options.stall_timeout),
-      bandwidth_(bandwidth),
+HttpConnection::HttpConnection(StoreContext& context)
+    : answer_timeout_(context.options.connect_timeout + context.options.stall_timeout),
+      bandwidth_(context.bandwidth),
       easy_(curl::make_easy()) {
   response_body_.reserve(kMaxResponseBytes);  // so that write_response() never allocates
-  set_fixed_options(options);
+  set_fixed_options(context.options);
 }
 
 void HttpConnection::set_fixed_options(const StoreOptions& options) {
@@ -115,10 +115,10 @@ std::size_t HttpConnection::read_body(char* buffer, std::size_t size, std::size_
                                       void* self) noexcept {
   auto& connection = *static_cast<HttpConnection*>(self);
   std::size_t length = std::min(size * count, connection.body_.left());
-  if (connection.bandwidth_ != nullptr && length != 0) {
+  if (length != 0) {
     // Waits here: a paused transfer would be looked at again only once a second. Turns come often
     // enough for libcurl's watch on the speed not to take our holding back for a stall.
-    length = connection.bandwidth_->take(length, connection.abort_);
+    length = connection.bandwidth_.take(length, connection.abort_);
     if (length == 0) return CURL_READFUNC_ABORT;
   }
   return connection.body_.read(buffer, length);

@@ -8,8 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "m2b/upload/bandwidth_limit.hpp"
-#include "m2b/upload/options.hpp"
+#include "m2b/upload/store_context.hpp"
 #include "upload/curl.hpp"
 #include "upload/http_body.hpp"
 #include "upload/http_header.hpp"
@@ -39,8 +38,8 @@ struct HttpResponse {
 /// One kept-alive HTTP/1.1 connection through a libcurl easy handle. Belongs to one thread.
 class HttpConnection final {
  public:
-  /// `bandwidth`, if there is one, outlives the connection and says when bodies may go out.
-  HttpConnection(const StoreOptions& options, BandwidthLimit* bandwidth);
+  /// The context outlives the connection.
+  explicit HttpConnection(StoreContext& context);
   HttpConnection(const HttpConnection&) = delete;
   HttpConnection& operator=(const HttpConnection&) = delete;
 
@@ -67,7 +66,7 @@ class HttpConnection final {
   /// connecting.
   const Clock::duration answer_timeout_;
 
-  BandwidthLimit* const bandwidth_;  // may be null
+  BandwidthLimit& bandwidth_;
 
   // What the callbacks work on, for the request under way.
   BodyReader body_;

@@ -38,17 +38,15 @@ std::chrono::sys_seconds local_time() {
 
 }  // namespace
 
-S3Connection::S3Connection(const StoreOptions& options, ClockOffset& clock_offset,
-                           BatchSupport& batches, BandwidthLimit* bandwidth)
-    : options_(options),
-      clock_offset_(clock_offset),
-      batches_(batches),
-      host_(host_header(options)),
-      origin_(fmt::format("{}://{}", options.secure ? "https" : "http", host_)),
-      bucket_path_(encode_path("/" + options.bucket)),
-      signer_({options.access_key, options.secret_key.reveal(), options.region}),
-      http_(options, bandwidth),
-      heads_(origin_, options) {}
+S3Connection::S3Connection(StoreContext& context)
+    : context_(context),
+      host_(host_header(context.options)),
+      origin_(fmt::format("{}://{}", context.options.secure ? "https" : "http", host_)),
+      bucket_path_(encode_path("/" + context.options.bucket)),
+      signer_({context.options.access_key, context.options.secret_key.reveal(),
+               context.options.region}),
+      http_(context),
+      heads_(origin_, context.options) {}
 
 std::string S3Connection::object_path(std::string_view key) const {
   return bucket_path_ + "/" + encode_path(key);
@@ -83,7 +81,7 @@ S3Answer S3Connection::send_once(const S3Request& request, const std::stop_token
     answer.result = result_of_failure(response.transport, response.transport_text);
     return answer;
   }
-  batches_.saw_server(response.is_minio);
+  context_.batches.saw_server(response.is_minio);
   answer.result = result_of_answer(response.status, response.body);
   return answer;
 }
@@ -121,12 +119,12 @@ std::vector<HttpHeader> S3Connection::signed_headers(std::string_view method,
 }
 
 std::chrono::sys_seconds S3Connection::store_time() const {
-  return local_time() + clock_offset_.get();
+  return local_time() + context_.clock_offset.get();
 }
 
 void S3Connection::correct_clock(std::chrono::sys_seconds store_date) {
   const std::chrono::seconds offset = store_date - local_time();
-  clock_offset_.set(offset);
+  context_.clock_offset.set(offset);
   log::warn(kLog, "the store refused our clock; signing with its time from now on",
             {{"offset_seconds", offset.count()}});
 }

@@ -8,11 +8,8 @@
 #include <vector>
 
 #include "m2b/object/object_key.hpp"
-#include "m2b/upload/bandwidth_limit.hpp"
-#include "m2b/upload/batch_support.hpp"
-#include "m2b/upload/clock_offset.hpp"
-#include "m2b/upload/options.hpp"
 #include "m2b/upload/put_outcome.hpp"
+#include "m2b/upload/store_context.hpp"
 #include "upload/http_connection.hpp"
 #include "upload/http_header.hpp"
 #include "upload/pipelined_heads.hpp"
@@ -37,9 +34,8 @@ struct S3Answer {
 /// Signs requests to one bucket's store and sends them. Belongs to one thread.
 class S3Connection final {
  public:
-  /// All of them outlive the connection.
-  S3Connection(const StoreOptions& options, ClockOffset& clock_offset, BatchSupport& batches,
-               BandwidthLimit* bandwidth);
+  /// The context outlives the connection.
+  explicit S3Connection(StoreContext& context);
 
   [[nodiscard]] const std::string& bucket_path() const noexcept { return bucket_path_; }
   /// Of the object of that key in the bucket, encoded.
@@ -61,9 +57,7 @@ class S3Connection final {
   [[nodiscard]] std::chrono::sys_seconds store_time() const;
   void correct_clock(std::chrono::sys_seconds store_date);
 
-  const StoreOptions& options_;
-  ClockOffset& clock_offset_;
-  BatchSupport& batches_;
+  StoreContext& context_;
   const std::string host_;
   const std::string origin_;
   const std::string bucket_path_;

@@ -41,11 +41,10 @@ bool is_about_archives(const PutResult& refusal) {
 
 }  // namespace
 
-S3Store::S3Store(const StoreOptions& options, ClockOffset& clock_offset, BatchSupport& batches,
-                 BandwidthLimit* bandwidth)
-    : options_(options),
-      batches_(batches),
-      connection_(std::make_unique<S3Connection>(options, clock_offset, batches, bandwidth)) {}
+S3Store::S3Store(StoreContext& context)
+    : options_(context.options),
+      batches_(context.batches),
+      connection_(std::make_unique<S3Connection>(context)) {}
 
 S3Store::~S3Store() = default;
 

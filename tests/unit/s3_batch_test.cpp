@@ -82,9 +82,8 @@ class Fixture {
   ScriptedHttpServer server_;
   StoreOptions options_ = m2b::test::store_options(server_.port());
   m2b::CurlGlobal curl_;
-  m2b::ClockOffset clock_offset_;
-  BatchSupport batches_;
-  S3Store store_{options_, clock_offset_, batches_};
+  m2b::StoreContext context_{options_};
+  S3Store store_{context_};
   std::vector<Object> batch_ = objects(3);
   std::stop_source stop_;
 };

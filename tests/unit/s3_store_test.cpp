@@ -23,14 +23,13 @@
 namespace {
 
 using namespace std::chrono_literals;
-using m2b::BandwidthLimit;
-using m2b::ClockOffset;
 using m2b::Metadata;
 using m2b::Object;
 using m2b::ObjectKey;
 using m2b::PutOutcome;
 using m2b::PutResult;
 using m2b::S3Store;
+using m2b::StoreContext;
 using m2b::StoreOptions;
 using m2b::test::ScriptedHttpServer;
 using Request = ScriptedHttpServer::Request;
@@ -100,9 +99,8 @@ class Fixture {
   ScriptedHttpServer server_;
   StoreOptions options_ = m2b::test::store_options(server_.port());
   m2b::CurlGlobal curl_;
-  ClockOffset clock_offset_;
-  m2b::BatchSupport batches_;
-  S3Store store_{options_, clock_offset_, batches_};
+  StoreContext context_{options_};
+  S3Store store_{context_};
   std::stop_source stop_;
 };
 
@@ -262,8 +260,8 @@ TEST_SUITE("S3 store") {
     server_.answer(403, {{"Date", http_date(store_time)}}, s3_error("RequestTimeTooSkewed"));
     server_.answer(200, etag());
     CHECK(put(object("1")).outcome == PutOutcome::stored);
-    CHECK(clock_offset_.get() > 2h - 60s);
-    CHECK(clock_offset_.get() <= 2h);
+    CHECK(context_.clock_offset.get() > 2h - 60s);
+    CHECK(context_.clock_offset.get() <= 2h);
     const Request again = server_.request(1);
     CHECK(signing_time(again) >= store_time);
     CHECK(signing_time(again) < store_time + 60s);
@@ -275,12 +273,12 @@ TEST_SUITE("S3 store") {
   }
 
   TEST_CASE_FIXTURE(Fixture, "a correction that has become wrong is corrected again") {
-    clock_offset_.set(-24h * 365 * 50);
+    context_.clock_offset.set(-24h * 365 * 50);
     server_.answer(403, {{"Date", http_date(now())}}, s3_error("RequestTimeTooSkewed"));
     CHECK(put(object("1")).outcome == PutOutcome::stored);
     CHECK(signing_time(server_.request(0)) < now() - 24h * 365 * 49);
-    CHECK(clock_offset_.get() <= 0s);
-    CHECK(clock_offset_.get() > -60s);
+    CHECK(context_.clock_offset.get() <= 0s);
+    CHECK(context_.clock_offset.get() > -60s);
   }
 
   TEST_CASE_FIXTURE(Fixture, "a time that is refused twice is left for later") {
@@ -299,7 +297,7 @@ TEST_SUITE("S3 store") {
     CHECK(put(object("1")).outcome == PutOutcome::retry_later);
     CHECK(put(object("1")).outcome == PutOutcome::retry_later);
     CHECK(server_.request_count() == 2);
-    CHECK(clock_offset_.get() == 0s);
+    CHECK(context_.clock_offset.get() == 0s);
   }
 
   TEST_CASE_FIXTURE(Fixture, "a busy store is tried again") {
@@ -385,7 +383,7 @@ TEST_SUITE("S3 store") {
 
   TEST_CASE_FIXTURE(Fixture, "a stalled answer is given up after the stall timeout") {
     options_.stall_timeout = 1s;
-    S3Store impatient(options_, clock_offset_, batches_);
+    S3Store impatient(context_);
     server_.stay_silent();
     const PutResult result = impatient.put(object("1", ""), {});
     CHECK(result.outcome == PutOutcome::retry_later);
@@ -396,12 +394,13 @@ TEST_SUITE("S3 store") {
     constexpr std::uint64_t kBytesPerSecond = 2048;
     const std::string body(1500, 'p');
     options_.stall_timeout = 1s;
-    BandwidthLimit bandwidth(kBytesPerSecond);
+    options_.bandwidth_limit = kBytesPerSecond;
+    StoreContext context(options_);
     std::vector<std::future<PutResult>> pending;
     const auto begin = std::chrono::steady_clock::now();
     for (const std::string_view key : {"1", "2", "3", "4"}) {
       pending.push_back(std::async(std::launch::async, [&, key] {
-        S3Store slow(options_, clock_offset_, batches_, &bandwidth);
+        S3Store slow(context);
         return slow.put(object(key, body), {});
       }));
     }
@@ -413,8 +412,9 @@ TEST_SUITE("S3 store") {
   }
 
   TEST_CASE_FIXTURE(Fixture, "a request to stop ends the wait for bandwidth, and is no failure") {
-    BandwidthLimit bandwidth(1);
-    S3Store slow(options_, clock_offset_, batches_, &bandwidth);
+    options_.bandwidth_limit = 1;
+    StoreContext context(options_);
+    S3Store slow(context);
     auto pending =
         std::async(std::launch::async, [&] { return slow.put(object("1"), stop_.get_token()); });
     stop_.request_stop();
@@ -424,8 +424,9 @@ TEST_SUITE("S3 store") {
   TEST_CASE_FIXTURE(Fixture, "a body that is sent again counts again") {
     constexpr std::uint64_t kBytesPerSecond = 100'000;
     const std::string body(60'000, 'p');
-    BandwidthLimit bandwidth(kBytesPerSecond);
-    S3Store slow(options_, clock_offset_, batches_, &bandwidth);
+    options_.bandwidth_limit = kBytesPerSecond;
+    StoreContext context(options_);
+    S3Store slow(context);
     server_.answer(503, {}, s3_error("SlowDown"));
     const auto begin = std::chrono::steady_clock::now();
     CHECK(slow.put(object("1", body), {}).outcome == PutOutcome::retry_later);
@@ -436,7 +437,7 @@ TEST_SUITE("S3 store") {
   TEST_CASE_FIXTURE(Fixture, "an answer that drips for ever is given up") {
     options_.connect_timeout = 100ms;
     options_.stall_timeout = 1s;
-    S3Store impatient(options_, clock_offset_, batches_);
+    S3Store impatient(context_);
     SUBCASE("in its head") { server_.drip("HTTP/1.1 200 OK\r\nX-Drip: "); }
     SUBCASE("in its body") { server_.drip("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"); }
     const PutResult result = impatient.put(object("1"), {});
@@ -484,7 +485,7 @@ TEST_SUITE("S3 store") {
 
   TEST_CASE_FIXTURE(Fixture, "outside the default region the bucket's region is told") {
     options_.region = "eu-central-1";
-    S3Store european(options_, clock_offset_, batches_);
+    S3Store european(context_);
     server_.answer(404, {}, s3_error("NoSuchBucket"));
     server_.answer(200);
     CHECK(european.ensure_bucket({}).outcome == PutOutcome::stored);
@@ -545,9 +546,8 @@ TEST_SUITE("S3 store") {
     options.secure = false;
     options.bucket = "pictures";
     const m2b::CurlGlobal curl;
-    ClockOffset clock_offset;
-    m2b::BatchSupport batches;
-    S3Store store(options, clock_offset, batches);
+    StoreContext context(options);
+    S3Store store(context);
     const PutResult result = store.put(object("1"), {});
     CHECK(result.outcome == PutOutcome::retry_later);
     CHECK(result.code == "could_not_connect");
@@ -562,9 +562,8 @@ TEST_SUITE("S3 store") {
     options.secure = false;
     options.bucket = "pictures";
     const m2b::CurlGlobal curl;
-    ClockOffset clock_offset;
-    m2b::BatchSupport batches;
-    S3Store store(options, clock_offset, batches);
+    StoreContext context(options);
+    S3Store store(context);
     const PutResult result = store.put(object("1"), {});
     CHECK(result.outcome == PutOutcome::retry_later);
     // A name server that does not answer at all runs into the connect timeout.

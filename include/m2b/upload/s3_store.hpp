@@ -6,11 +6,8 @@
 #include <stop_token>
 #include <string_view>
 
-#include "m2b/upload/bandwidth_limit.hpp"
-#include "m2b/upload/batch_support.hpp"
-#include "m2b/upload/clock_offset.hpp"
 #include "m2b/upload/object_store.hpp"
-#include "m2b/upload/options.hpp"
+#include "m2b/upload/store_context.hpp"
 
 namespace m2b {
 
@@ -32,10 +29,8 @@ class S3Store final : public ObjectStore {
   /// Larger ones gain little, and MinIO extracts those over 128 KiB one behind the other.
   static constexpr std::size_t kMaxBatchedBytes = std::size_t{64} << 10U;
 
-  /// All of them outlive the store, and all but the options are shared by all stores. Without
-  /// `bandwidth` bodies go out as fast as they can.
-  S3Store(const StoreOptions& options, ClockOffset& clock_offset, BatchSupport& batches,
-          BandwidthLimit* bandwidth = nullptr);
+  /// The context outlives the store.
+  explicit S3Store(StoreContext& context);
   ~S3Store() override;
 
   [[nodiscard]] PutResult put(const Object& object, std::stop_token abort) override;

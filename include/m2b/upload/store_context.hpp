@@ -1,0 +1,22 @@
+#pragma once
+
+#include "m2b/upload/bandwidth_limit.hpp"
+#include "m2b/upload/batch_support.hpp"
+#include "m2b/upload/clock_offset.hpp"
+#include "m2b/upload/options.hpp"
+
+namespace m2b {
+
+/// What all connections to one store share; it outlives them, and any thread may use its parts.
+struct StoreContext {
+  /// The options outlive the context.
+  explicit StoreContext(const StoreOptions& store_options)
+      : options(store_options), bandwidth(store_options.bandwidth_limit) {}
+
+  const StoreOptions& options;
+  ClockOffset clock_offset;
+  BatchSupport batches;
+  BandwidthLimit bandwidth;
+};
+
+}  // namespace m2b
