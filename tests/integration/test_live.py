@@ -40,15 +40,16 @@ def assert_all_is_well(stack, within):
 
 
 def test_live_pictures_are_stored_ahead_of_the_backlog(stack):
-    leave_backlog(stack, list(pictures(BACKLOG, size=SIZE)))
-    for number in range(5):
+    long_backlog = 2 * BACKLOG  # for 20 s, so that a slow machine has time for three of them
+    leave_backlog(stack, list(pictures(long_backlog, size=SIZE)))
+    for number in range(3):
         live = picture(f"live/{number}", size=SIZE)
         stack.publisher.send(live)
         wait_until(lambda: live.expectation.key in stack.bucket.etags(), 10, f"live {number} seen")
         assert waiting(stack) > BACKLOG / 3, "the backlog is gone: this proves nothing"
     assert_all_is_well(stack, within=60)
-    assert stack.bridge.metric("uploads_early_total") >= 4
-    assert stack.bridge.metric("spool_account_messages", account="stored") == BACKLOG + 5
+    assert stack.bridge.metric("uploads_early_total") >= 3
+    assert stack.bridge.metric("spool_account_messages", account="stored") == long_backlog + 3
 
 
 def test_with_no_share_they_wait_for_their_turn(stack):
