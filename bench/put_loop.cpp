@@ -23,8 +23,8 @@ StoreOptions options_of(const StoreAccess& store) {
   options.host = store.address.host;
   options.port = store.address.port;
   options.secure = false;
-  options.access_key = store.access_key;
-  options.secret_key = Secret(store.secret_key);
+  options.credentials.access_key = store.access_key;
+  options.credentials.secret_key = Secret(store.secret_key);
   options.bucket = store.bucket;
   return options;
 }

@@ -1,12 +1,13 @@
 # m2b_paho: Eclipse Paho MQTT C, asynchronous, with TLS.
 #
 # Debian's static library if it is there, as its internals can be wrapped by the linker and those of the shared
-# one cannot: that is what group commit needs (docs/decisions/0014). Without it, or where wrapping it does not
+# one cannot: that is what group commit needs (docs/decisions/0014), and another name in the broker's certificate
+# than that of its host. Without it, or where wrapping it does not
 # link, the shared library serves, and each message waits for a commit of its own.
 find_package(eclipse-paho-mqtt-c REQUIRED)
 add_library(m2b_paho INTERFACE)
 
-set(wrapped MQTTPacket_Factory MQTTPacket_send_puback MQTTPacket_send_pubrec)
+set(wrapped MQTTPacket_Factory MQTTPacket_send_puback MQTTPacket_send_pubrec getaddrinfo)
 list(TRANSFORM wrapped PREPEND "-Wl,--wrap=" OUTPUT_VARIABLE wrap_options)
 find_library(PAHO_STATIC_LIBRARY libpaho-mqtt3as.a)
 if(PAHO_STATIC_LIBRARY)
@@ -14,6 +15,7 @@ if(PAHO_STATIC_LIBRARY)
   set(CMAKE_REQUIRED_LIBRARIES ${PAHO_STATIC_LIBRARY} OpenSSL::SSL OpenSSL::Crypto Threads::Threads)
   set(CMAKE_REQUIRED_LINK_OPTIONS ${wrap_options})
   check_cxx_source_compiles([[
+    #include <netdb.h>
     extern "C" {
     extern void* mqttasync_mutex;
     int MQTTAsync_lock_mutex(void*);
@@ -25,6 +27,8 @@ if(PAHO_STATIC_LIBRARY)
     int __wrap_MQTTPacket_send_puback(int v, int i, void* n, const char* c) { return __real_MQTTPacket_send_puback(v, i, n, c); }
     int __real_MQTTPacket_send_pubrec(int, int, void*, const char*);
     int __wrap_MQTTPacket_send_pubrec(int v, int i, void* n, const char* c) { return __real_MQTTPacket_send_pubrec(v, i, n, c); }
+    int __real_getaddrinfo(const char*, const char*, const addrinfo*, addrinfo**);
+    int __wrap_getaddrinfo(const char* n, const char* s, const addrinfo* h, addrinfo** f) { return __real_getaddrinfo(n, s, h, f); }
     void* __real_MQTTPacket_Factory(int, void*, int*);
     void* __wrap_MQTTPacket_Factory(int v, void* n, int* e) { return __real_MQTTPacket_Factory(v, n, e); }
     }
@@ -43,6 +47,6 @@ if(M2B_LATE_ACK)
   target_link_options(m2b_paho INTERFACE ${wrap_options})
   target_compile_definitions(m2b_paho INTERFACE M2B_LATE_ACK)
 else()
-  message(WARNING "no group commit: Paho's static library is missing or cannot be wrapped")
+  message(WARNING "no group commit and no MQTT_SERVER_NAME: Paho's static library is missing or cannot be wrapped")
   target_link_libraries(m2b_paho INTERFACE eclipse-paho-mqtt-c::paho-mqtt3as)
 endif()

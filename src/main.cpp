@@ -22,6 +22,7 @@
 #include "m2b/pipeline/pipeline.hpp"
 #include "m2b/spool/spool.hpp"
 #include "m2b/status/status_server.hpp"
+#include "m2b/tls/tls_material.hpp"
 #include "m2b/tools/tools.hpp"
 #include "m2b/upload/s3_store.hpp"
 #include "m2b/upload/store_context.hpp"
@@ -89,6 +90,7 @@ int run(const Config& config) {
   log::set_level(config.log_level);
   log::info(kArea, "starting", {{"version", M2B_VERSION}, {"pid", ::getpid()}});
   const CurlGlobal curl;
+  require_tls_version(config.mqtt.tls.min_version);
   std::optional<Spool> spool;
   try {
     spool.emplace(config.spool);

@@ -36,22 +36,47 @@ Outcome apply_store_address(Config& config, std::string_view text) {
   return std::nullopt;
 }
 
-/// It becomes part of a header, in which a comma ends it.
 Outcome apply_access_key(Config& config, std::string_view text) {
-  for (const char byte : text) {
-    if (byte <= ' ' || byte > '~' || byte == ',') {
-      return "";
-    }
+  if (!is_access_key(text)) {
+    return "";
   }
-  config.store.access_key = text;
+  config.store.credentials.access_key = text;
   return std::nullopt;
 }
 
 Outcome apply_secret_key(Config& config, std::string_view text) {
-  if (has_control_character(text)) {
+  if (!is_secret_key(text)) {
     return "";
   }
-  config.store.secret_key = Secret(std::string(text));
+  config.store.credentials.secret_key = Secret(std::string(text));
+  return std::nullopt;
+}
+
+Outcome apply_session_token(Config& config, std::string_view text) {
+  if (!is_access_key(text)) {  // it goes into a header likewise
+    return "";
+  }
+  config.store.credentials.session_token = Secret(std::string(text));
+  return std::nullopt;
+}
+
+Outcome apply_server_name(TlsOptions& tls, std::string_view text) {
+  const auto host = parse_host(text);
+  if (!host) {
+    return "";
+  }
+  tls.server_name = host->text;
+  return std::nullopt;
+}
+
+Outcome apply_websocket_path(Config& config, std::string_view text) {
+  const bool allowed = text.starts_with('/') && std::ranges::all_of(text, [](char byte) {
+                         return byte > ' ' && byte <= '~' && byte != '#';
+                       });
+  if (!allowed) {
+    return "";
+  }
+  config.mqtt.websocket_path = text;
   return std::nullopt;
 }
 

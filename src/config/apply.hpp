@@ -54,6 +54,9 @@ std::optional<Value> parse_word(std::string_view text,
 [[nodiscard]] Outcome apply_store_address(Config& config, std::string_view text);
 [[nodiscard]] Outcome apply_access_key(Config& config, std::string_view text);
 [[nodiscard]] Outcome apply_secret_key(Config& config, std::string_view text);
+[[nodiscard]] Outcome apply_session_token(Config& config, std::string_view text);
+[[nodiscard]] Outcome apply_server_name(TlsOptions& tls, std::string_view text);
+[[nodiscard]] Outcome apply_websocket_path(Config& config, std::string_view text);
 [[nodiscard]] Outcome apply_bucket(Config& config, std::string_view text);
 [[nodiscard]] Outcome apply_dead_letter_prefix(Config& config, std::string_view text);
 [[nodiscard]] Outcome apply_password(Config& config, std::string_view text);

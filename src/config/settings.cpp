@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
@@ -31,7 +32,7 @@ std::vector<Setting> original_settings() {
        .required = true,
        .apply = [](Config& c, Text t) { return store(config::parse_broker_host(t), c.mqtt.host); }},
       {.name = "BROKER_PORT",
-       .default_text = "1883",
+       .default_note = "1883; by MQTT_TRANSPORT 8883, 80 or 443",
        .allowed = "a port number from 1 to 65535",
        .help = "Port of the MQTT broker.",
        .apply = [](Config& c, Text t) { return store(config::parse_broker_port(t), c.mqtt.port); }},
@@ -53,17 +54,25 @@ std::vector<Setting> original_settings() {
        .help = "True: HTTPS with the certificate verified. False: HTTP.",
        .apply = [](Config& c, Text t) { return store(config::parse_bool(t), c.store.secure); }},
       {.name = "MINIO_ACCESS_KEY",
+       .other_name = "AWS_ACCESS_KEY_ID",
        .allowed = "visible ASCII characters without comma",
        .help = "Access key of the store.",
        .required = true,
+       .unless = "AWS_SHARED_CREDENTIALS_FILE",
        .secret = true,
-       .apply = config::apply_access_key},
+       .apply = config::apply_access_key,
+       .keep_file = [](Config& c,
+                       const std::string& f) { c.store.credential_files.access_key = f; }},
       {.name = "MINIO_SECRET_KEY",
+       .other_name = "AWS_SECRET_ACCESS_KEY",
        .allowed = "text without control characters",
        .help = "Secret key of the store.",
        .required = true,
+       .unless = "AWS_SHARED_CREDENTIALS_FILE",
        .secret = true,
-       .apply = config::apply_secret_key},
+       .apply = config::apply_secret_key,
+       .keep_file = [](Config& c,
+                       const std::string& f) { c.store.credential_files.secret_key = f; }},
       {.name = "BUCKET_NAME",
        .allowed = "a bucket name: 3 to 63 lower case letters, digits, dots and hyphens",
        .help = "Where the objects go; the bucket is made if it does not exist.",
@@ -131,7 +140,8 @@ std::vector<Setting> mqtt_settings() {
        .allowed = "at most 65535 bytes",
        .help = "Password at the broker.",
        .secret = true,
-       .apply = config::apply_password},
+       .apply = config::apply_password,
+       .keep_file = [](Config& c, const std::string& f) { c.mqtt.password_file = f; }},
       {.name = "MQTT_KEEPALIVE",
        .default_text = "60s",
        .allowed = "a duration of whole seconds from 5s to 65535s",
@@ -157,6 +167,98 @@ std::vector<Setting> mqtt_settings() {
              return store(config::parse_seconds(t, 1s, 10min), c.mqtt.connect_timeout);
            }},
   };
+}
+
+/// Certificates of the connections to one peer. `member` finds its options in the config.
+template <class Member>
+std::vector<Setting> tls_settings(const std::array<Text, 5>& names, Text peer_help, Member member) {
+  const auto path_of = [member](std::string TlsOptions::*field) {
+    return [member, field](Config& c, Text t) {
+      return store(std::optional<Text>(t), member(c).*field);
+    };
+  };
+  return {
+      {.name = names[0],
+       .default_note = "those that the system trusts",
+       .allowed = "the path of a file of certificates in PEM form",
+       .help = peer_help,
+       .apply = path_of(&TlsOptions::ca_file)},
+      {.name = names[1],
+       .default_note = "none",
+       .allowed = "the path of a file of certificates in PEM form",
+       .help =
+           "Our own certificate, and what leads from it to its authority, for a peer that wants "
+           "one.",
+       .apply = path_of(&TlsOptions::certificate_file)},
+      {.name = names[2],
+       .default_note = "none",
+       .allowed = "the path of a file with a private key in PEM form",
+       .help = "The key of our certificate.",
+       .apply = path_of(&TlsOptions::key_file)},
+      {.name = names[3],
+       .default_note = "none",
+       .allowed = "at most 1023 bytes",
+       .help = "Password of that key.",
+       .secret = true,
+       .apply =
+           [member](Config& c, Text t) {
+             constexpr std::size_t kMaxBytes = 1023;  // OpenSSL's, less one for the end
+             const auto fits =
+                 t.size() <= kMaxBytes ? std::optional(Secret(std::string(t))) : std::nullopt;
+             return store(fits, member(c).key_password);
+           }},
+      {.name = names[4],
+       .default_note = "the host that is called",
+       .allowed = "a DNS name or an IP address",
+       .help = "Name that the peer's certificate must be for.",
+       .apply = [member](Config& c, Text t) { return config::apply_server_name(member(c), t); }},
+  };
+}
+
+std::vector<Setting> broker_tls_settings() {
+  std::vector<Setting> table = {
+      {.name = "MQTT_TRANSPORT",
+       .default_text = "tcp",
+       .allowed = "tcp, tls, ws or wss",
+       .help = "tls: encrypted, the certificate verified. ws: WebSocket; wss: the same over TLS.",
+       .apply =
+           [](Config& c, Text t) {
+             return store(parse_word<MqttTransport>(t, {{"tcp", MqttTransport::tcp},
+                                                        {"tls", MqttTransport::tls},
+                                                        {"ws", MqttTransport::websocket},
+                                                        {"wss", MqttTransport::secure_websocket}}),
+                          c.mqtt.transport);
+           }},
+      {.name = "MQTT_WEBSOCKET_PATH",
+       .default_text = "/mqtt",
+       .allowed = "a path that begins with /",
+       .help = "Where the broker's WebSocket is.",
+       .apply = config::apply_websocket_path},
+  };
+  std::ranges::move(tls_settings({"MQTT_CA_FILE", "MQTT_CERT_FILE", "MQTT_KEY_FILE",
+                                  "MQTT_KEY_PASSWORD", "MQTT_SERVER_NAME"},
+                                 "Who may vouch for the broker, with tls and wss.",
+                                 [](Config& c) -> TlsOptions& { return c.mqtt.tls; }),
+                    std::back_inserter(table));
+  return table;
+}
+
+std::vector<Setting> store_tls_settings() {
+  std::vector<Setting> table = tls_settings({"STORE_CA_FILE", "STORE_CERT_FILE", "STORE_KEY_FILE",
+                                             "STORE_KEY_PASSWORD", "STORE_SERVER_NAME"},
+                                            "Who may vouch for the store, with HTTPS.",
+                                            [](Config& c) -> TlsOptions& { return c.store.tls; });
+  table.push_back({.name = "TLS_MIN_VERSION",
+                   .default_text = "1.2",
+                   .allowed = "1.2 or 1.3",
+                   .help = "The oldest version of TLS that is spoken with broker and store.",
+                   .apply = [](Config& c, Text t) {
+                     const auto version = parse_word<TlsVersion>(
+                         t, {{"1.2", TlsVersion::v1_2}, {"1.3", TlsVersion::v1_3}});
+                     c.mqtt.tls.min_version = version.value_or(TlsVersion::v1_2);
+                     return store(version, c.store.tls.min_version);
+                   }});
+  return table;
 }
 
 std::vector<Setting> pipeline_settings() {
@@ -253,6 +355,31 @@ std::vector<Setting> pipeline_settings() {
 
 std::vector<Setting> store_and_life_settings() {
   return {
+      {.name = "MINIO_SESSION_TOKEN",
+       .other_name = "AWS_SESSION_TOKEN",
+       .default_note = "none",
+       .allowed = "visible ASCII characters without comma",
+       .help = "Token that comes with temporary keys.",
+       .secret = true,
+       .apply = config::apply_session_token,
+       .keep_file = [](Config& c,
+                       const std::string& f) { c.store.credential_files.session_token = f; }},
+      {.name = "AWS_SHARED_CREDENTIALS_FILE",
+       .default_note = "none",
+       .allowed = "the path of a file as the AWS tools have it",
+       .help = "Keys and token of the store, in place of those above.",
+       .apply =
+           [](Config& c, Text t) {
+             return store(std::optional<Text>(t), c.store.credential_files.shared);
+           }},
+      {.name = "AWS_PROFILE",
+       .default_text = "default",
+       .allowed = "the name of a profile",
+       .help = "Whose keys in that file.",
+       .apply =
+           [](Config& c, Text t) {
+             return store(std::optional<Text>(t), c.store.credential_files.profile);
+           }},
       {.name = "S3_REGION",
        .default_text = "us-east-1",
        .allowed = "a region: a letter, then letters, digits, hyphens and underscores",
@@ -306,8 +433,8 @@ std::vector<Setting> store_and_life_settings() {
 std::span<const Setting> settings() {
   static const std::vector<Setting> table = [] {
     std::vector<Setting> all;
-    for (auto* part :
-         {original_settings, mqtt_settings, pipeline_settings, store_and_life_settings}) {
+    for (auto* part : {original_settings, mqtt_settings, broker_tls_settings, pipeline_settings,
+                       store_and_life_settings, store_tls_settings}) {
       std::ranges::move(part(), std::back_inserter(all));
     }
     return all;

@@ -19,7 +19,7 @@ std::string code(std::string_view text) { return "`" + std::string(text) + "`"; 
 
 std::string default_cell(const Setting& setting) {
   if (setting.required) {
-    return "**required**";
+    return setting.unless.empty() ? "**required**" : "**required**, or " + code(setting.unless);
   }
   return setting.default_text.empty() ? markdown(setting.default_note) : code(setting.default_text);
 }
@@ -32,6 +32,9 @@ std::string settings_table() {
     std::string names = code(setting.name);
     if (setting.secret) {
       names += " or " + code(std::string(setting.name) + std::string(kSecretFileSuffix));
+    }
+    if (!setting.other_name.empty()) {
+      names += ", or " + code(setting.other_name);
     }
     table += "| " + names + " | " + default_cell(setting) + " | " + markdown(setting.allowed) +
              " | " + markdown(setting.help) + " |\n";

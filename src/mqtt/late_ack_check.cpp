@@ -131,7 +131,7 @@ void exchange() {
   options.port = broker.port();
   Messages messages;
   paho::Client client(options, "check", MqttVersion::v3_1_1, paho::AckTime::when_told, messages);
-  client.connect();
+  client.connect({});
   broker.accept();
   static_cast<void>(broker.receive());  // CONNECT
   broker.send(kConnack);

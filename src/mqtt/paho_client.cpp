@@ -6,6 +6,8 @@
 #include <cstring>
 #include <utility>
 
+#include "m2b/util/host.hpp"
+
 namespace m2b::paho {
 namespace {
 
@@ -61,6 +63,43 @@ Handle create_handle(const std::string& uri, const std::string& client_id, int v
                                     MQTTCLIENT_PERSISTENCE_NONE, nullptr, &create),
         "MQTTAsync_createWithOptions");
   return Handle(handle);
+}
+
+std::string_view scheme_of(MqttTransport transport) {
+  switch (transport) {
+    case MqttTransport::tcp:
+      return "tcp";
+    case MqttTransport::tls:
+      return "ssl";
+    case MqttTransport::websocket:
+      return "ws";
+    case MqttTransport::secure_websocket:
+      break;
+  }
+  return "wss";
+}
+
+/// With TLS Paho verifies the certificate against the host in it.
+std::string uri_of(const MqttOptions& options) {
+  const bool has_name = is_secure(options.transport) && !options.tls.server_name.empty();
+  return fmt::format("{}://{}:{}{}", scheme_of(options.transport),
+                     has_name ? options.tls.server_name : options.host, options.port,
+                     is_websocket(options.transport) ? options.websocket_path : "");
+}
+
+/// Borrows from the options. Paho reads the files for each handle, and so finds renewed ones.
+MQTTAsync_SSLOptions ssl_options(const TlsOptions& options) {
+  const auto text_or_null = [](const std::string& text) {
+    return text.empty() ? nullptr : text.c_str();
+  };
+  MQTTAsync_SSLOptions ssl = MQTTAsync_SSLOptions_initializer;
+  ssl.enableServerCertAuth = 1;
+  ssl.verify = 1;  // that it is for this host as well, which by default nobody looks at
+  ssl.trustStore = text_or_null(options.ca_file);
+  ssl.keyStore = text_or_null(options.certificate_file);
+  ssl.privateKey = text_or_null(options.key_file);
+  ssl.privateKeyPassword = text_or_null(options.key_password.reveal());
+  return ssl;
 }
 
 /// Paho's words for "the socket was there and ended before CONNACK"; its code is the same -1 as
@@ -171,7 +210,10 @@ Client::Client(const MqttOptions& options, std::string client_id, MqttVersion ve
   if (ack_time == AckTime::when_told) {
     late_ack_.emplace(client_id_);
   }
-  handle_ = create_handle(fmt::format("tcp://{}:{}", options.host, options.port), client_id_,
+  if (is_secure(options.transport) && !options.tls.server_name.empty()) {
+    server_name_.emplace(options.tls.server_name, bare_host(options.host));
+  }
+  handle_ = create_handle(uri_of(options), client_id_,
                           version == MqttVersion::v5 ? MQTTVERSION_5 : MQTTVERSION_3_1_1);
   check(MQTTAsync_setCallbacks(handle_.get(), this, &Callbacks::connection_lost,
                                &Callbacks::message_arrived, nullptr),
@@ -182,7 +224,7 @@ Client::Client(const MqttOptions& options, std::string client_id, MqttVersion ve
   }
 }
 
-void Client::connect() {
+void Client::connect(const Secret& password) {
   const bool v5 = version_ == MqttVersion::v5;
   MQTTAsync_connectOptions connect = MQTTAsync_connectOptions_initializer;
   Properties properties;
@@ -207,7 +249,11 @@ void Client::connect() {
   connect.connectTimeout = static_cast<int>(options_.connect_timeout.count());
   connect.automaticReconnect = 0;  // it does not subscribe again and hides the session-present flag
   connect.username = options_.username.empty() ? nullptr : options_.username.c_str();
-  connect.password = options_.password.empty() ? nullptr : options_.password.reveal().c_str();
+  connect.password = password.empty() ? nullptr : password.reveal().c_str();
+  MQTTAsync_SSLOptions ssl = ssl_options(options_.tls);
+  if (is_secure(options_.transport)) {
+    connect.ssl = &ssl;
+  }
   connect.context = this;
   check(MQTTAsync_connect(handle_.get(), &connect), "MQTTAsync_connect");
 }

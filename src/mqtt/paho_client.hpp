@@ -14,6 +14,7 @@
 #include "m2b/mqtt/options.hpp"
 #include "m2b/spool/message.hpp"
 #include "mqtt/late_ack.hpp"
+#include "mqtt/server_name.hpp"
 
 /// The only place that knows Eclipse Paho.
 namespace m2b::paho {
@@ -103,7 +104,8 @@ class Client final {
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
-  void connect();
+  /// With this password, if any.
+  void connect(const Secret& password);
   /// One SUBSCRIBE; on 3.1.1 of one filter. Its answer, if one comes, is on_suback(). On 5 retained
   /// messages come only if the subscription is new at the broker (MQTT 5, section 3.8.3.1).
   void subscribe(const std::vector<std::string>& filters, int qos);
@@ -123,6 +125,7 @@ class Client final {
   MqttVersion version_;
   Events& events_;
   std::optional<LateAck> late_ack_;
+  std::optional<ServerName> server_name_;
   Handle handle_;  // last: its callbacks use the fields above
 };
 

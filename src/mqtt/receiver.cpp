@@ -16,9 +16,11 @@
 #include <variant>
 #include <vector>
 
+#include "m2b/tls/connect_probe.hpp"
 #include "m2b/util/fail_point.hpp"
 #include "m2b/util/log.hpp"
 #include "m2b/util/repetition.hpp"
+#include "m2b/util/secret_file.hpp"
 #include "m2b/util/thread.hpp"
 #include "mqtt/ack_after_commit.hpp"
 #include "mqtt/acknowledger.hpp"
@@ -38,6 +40,8 @@ constexpr std::chrono::seconds kNoteRetry{1};
 /// A callback that waits for the disk holds up Paho's pings, and the broker gives a client up after
 /// one and a half intervals of keep-alive (MQTT 3.1.1, section 3.1.2.10).
 constexpr int kPingsInPatience = 4;
+/// How long finding out why a connection failed may hold up the next attempt.
+constexpr std::chrono::milliseconds kProbePatience{3000};
 /// How long a DISCONNECT may take to leave.
 constexpr std::chrono::milliseconds kGoodbyePatience{500};
 
@@ -72,7 +76,8 @@ class Receiver::Session final : public paho::Events {
         spool_(spool),
         subscriber_(options, spool, stats_),
         version_(options.version),
-        pause_(options.backoff) {}
+        pause_(options.backoff),
+        last_password_(options.password) {}
 
   void start() {
     thread_ = start_thread("mqtt-session", [this](const std::stop_token& stop) { run(stop); });
@@ -212,7 +217,7 @@ class Receiver::Session final : public paho::Events {
     client_.emplace(options_, client_id_, version_.current(), acknowledger_->ack_time(), *this);
     acknowledger_->begin_connection(*client_);
     fail_point("mqtt.before_connect");
-    client_->connect();
+    client_->connect(password());
     // Paho gives up by itself after connect_timeout; the name look-up comes on top of it.
     const auto deadline = Clock::now() + 2 * options_.connect_timeout + std::chrono::seconds(30);
     while (const auto event = next_event(stop, deadline)) {
@@ -221,14 +226,33 @@ class Receiver::Session final : public paho::Events {
         return true;
       }
       if (event->kind == Event::Kind::connect_failed) {
-        on_refused(event->code, event->dropped);
+        on_refused(event->code, event->dropped, stop);
         return false;
       }
     }
     if (!stop.stop_requested()) {
-      on_refused(-1, false);
+      on_refused(-1, false, stop);
     }
     return false;
+  }
+
+  /// As the file has it by now, should it come from one: it may have been replaced.
+  [[nodiscard]] Secret password() {
+    if (options_.password_file.empty()) {
+      return options_.password;
+    }
+    auto read = read_secret_file(options_.password_file);
+    if (const auto* const fault = std::get_if<SecretFileFault>(&read)) {
+      if (const auto held_back = password_faults_.admit(fault->text)) {
+        log::warn(
+            "mqtt", "the password cannot be read again; goes on with the last one",
+            {{"file", options_.password_file}, {"cause", fault->text}, {"repeated", *held_back}});
+      }
+    } else {
+      password_faults_.reset();
+      last_password_ = std::get<Secret>(std::move(read));
+    }
+    return last_password_;
   }
 
   void on_accepted(bool session_present) {
@@ -245,12 +269,15 @@ class Receiver::Session final : public paho::Events {
                {"session_present", session_present}});
   }
 
-  void on_refused(int code, bool dropped) {
+  void on_refused(int code, bool dropped, const std::stop_token& stop) {
     stats_.connect_failures.fetch_add(1, std::memory_order_relaxed);
     const MqttVersion tried = version_.current();
+    const bool is_tls = is_secure(options_.transport);
+    // Of TLS each time: Paho tells a failed handshake from a broker that hangs up by nothing.
+    auto fault = code < 0 && is_tls ? find_fault(stop) : std::nullopt;
     if (is_unsupported_version(code)) {
       version_.version_refused();
-    } else if (dropped) {
+    } else if (dropped && !fault) {
       version_.hung_up();
     } else {
       version_.failed();
@@ -264,17 +291,29 @@ class Receiver::Session final : public paho::Events {
     if (!held_back) {
       return;
     }
+    if (code < 0 && !is_tls && !dropped) {
+      fault = find_fault(stop);
+    }
     const bool falls_back = tried != version_.current();
-    const auto level =
-        needs_a_person(code) && !falls_back ? log::Level::error : log::Level::warning;
+    const bool is_for_a_person =
+        fault ? fault->needs_a_person : needs_a_person(code) && !falls_back;
+    const auto level = is_for_a_person ? log::Level::error : log::Level::warning;
     log::write(level, "mqtt", "connection refused",
                {{"broker", broker()},
                 {"code", code},
-                {"meaning", meaning},
+                {"meaning", fault ? std::string_view(fault->text) : meaning},
                 {"version", name_of(tried)},
                 {"next_version", name_of(version_.current())},
                 {"username", options_.username},
                 {"repeated", *held_back}});
+  }
+
+  /// Paho only says that it failed.
+  [[nodiscard]] std::optional<ConnectFault> find_fault(const std::stop_token& stop) const {
+    const TlsOptions* const tls = is_secure(options_.transport) ? &options_.tls : nullptr;
+    return find_connect_fault(
+        {options_.host, options_.port, tls, "BROKER_URL"},
+        std::min<std::chrono::milliseconds>(options_.connect_timeout, kProbePatience), stop);
   }
 
   /// Subscribes where the broker may not have it, then waits for the end of the connection.
@@ -378,6 +417,8 @@ class Receiver::Session final : public paho::Events {
   VersionChoice version_;
   ReconnectPause pause_;
   Repetition failures_;
+  Repetition password_faults_;
+  Secret last_password_;
   bool session_present_ = false;
 
   std::mutex mutex_;  // guards the fields below

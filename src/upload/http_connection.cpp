@@ -25,11 +25,12 @@ HttpConnection::HttpConnection(StoreContext& context)
       bandwidth_(context.bandwidth),
       easy_(curl::make_easy()) {
   response_body_.reserve(kMaxResponseBytes);  // so that write_response() never allocates
-  set_fixed_options(context.options);
+  set_fixed_options(context);
 }
 
-void HttpConnection::set_fixed_options(const StoreOptions& options) {
-  set_connection_options(easy_, options);
+void HttpConnection::set_fixed_options(StoreContext& context) {
+  const StoreOptions& options = context.options;
+  connect_to_ = set_connection_options(easy_, context);
   curl::set(easy_, CURLOPT_USERAGENT, kUserAgent);
   curl::set(easy_, CURLOPT_FOLLOWLOCATION, 0L);  // the signature is for this host and path
   curl::set(easy_, CURLOPT_PATH_AS_IS, 1L);

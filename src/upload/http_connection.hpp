@@ -56,7 +56,7 @@ class HttpConnection final {
   static int on_progress(void* self, curl_off_t download_total, curl_off_t downloaded,
                          curl_off_t upload_total, curl_off_t uploaded) noexcept;
 
-  void set_fixed_options(const StoreOptions& options);
+  void set_fixed_options(StoreContext& context);
   [[nodiscard]] bool answer_is_overdue(std::size_t uploaded) noexcept;
   [[nodiscard]] HttpResponse collect(CURLcode code) const;
 
@@ -77,6 +77,7 @@ class HttpConnection final {
   std::stop_token abort_;
 
   std::array<char, CURL_ERROR_SIZE> error_text_{};
+  curl::Slist connect_to_;
   curl::EasyHandle easy_;  // last: its callbacks use the members above
 };
 

@@ -47,13 +47,13 @@ struct PipelinedHeads::Round {
   }
 };
 
-PipelinedHeads::PipelinedHeads(std::string origin, const StoreOptions& options)
-    : origin_(std::move(origin)), options_(options) {}
+PipelinedHeads::PipelinedHeads(std::string origin, StoreContext& context)
+    : origin_(std::move(origin)), context_(context) {}
 
 HeadRound PipelinedHeads::ask(std::span<const std::string> requests, const std::stop_token& abort) {
   Round round;
   round.requests = requests;
-  round.deadline = Clock::now() + options_.connect_timeout + options_.stall_timeout;
+  round.deadline = Clock::now() + context_.options.connect_timeout + context_.options.stall_timeout;
   round.answers.reserve(requests.size());
   HeadRound result;
   error_text_.front() = '\0';
@@ -81,8 +81,8 @@ HeadRound PipelinedHeads::ask(std::span<const std::string> requests, const std::
 
 CURLcode PipelinedHeads::connect(const std::stop_token& abort) {
   if (abort.stop_requested()) return CURLE_ABORTED_BY_CALLBACK;
-  Link link{curl::make_easy(), CURL_SOCKET_BAD, {}, false, false};
-  set_connection_options(link.easy, options_);
+  Link link{{}, curl::make_easy(), CURL_SOCKET_BAD, {}, false, false};
+  link.connect_to = set_connection_options(link.easy, context_);
   curl::set(link.easy, CURLOPT_URL, origin_.c_str());
   curl::set(link.easy, CURLOPT_CONNECT_ONLY, 1L);
   // An HTTP proxy would want another form of request than we write.

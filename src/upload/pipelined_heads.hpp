@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "m2b/upload/options.hpp"
+#include "m2b/upload/store_context.hpp"
 #include "upload/curl.hpp"
 #include "upload/head_answer.hpp"
 
@@ -26,8 +26,8 @@ struct HeadRound {
 /// TLS or not. libcurl only connects; it cannot pipeline any more. Belongs to one thread.
 class PipelinedHeads final {
  public:
-  /// `origin` is scheme, host and port; `options` outlive this.
-  PipelinedHeads(std::string origin, const StoreOptions& options);
+  /// `origin` is scheme, host and port; the context outlives this.
+  PipelinedHeads(std::string origin, StoreContext& context);
   PipelinedHeads(const PipelinedHeads&) = delete;
   PipelinedHeads& operator=(const PipelinedHeads&) = delete;
 
@@ -43,6 +43,7 @@ class PipelinedHeads final {
 
   /// A connection and what we know of it.
   struct Link {
+    curl::Slist connect_to;  // the handle borrows from it
     curl::EasyHandle easy;
     curl_socket_t socket = CURL_SOCKET_BAD;
     std::string received;    // and not yet read as an answer
@@ -63,7 +64,7 @@ class PipelinedHeads final {
   void wait(const Round& round) const;
 
   const std::string origin_;
-  const StoreOptions& options_;
+  StoreContext& context_;
   std::array<char, CURL_ERROR_SIZE> error_text_{};
   std::optional<Link> link_;
 };

@@ -5,8 +5,10 @@
 
 #include <fmt/format.h>
 
+#include "m2b/tls/connect_probe.hpp"
 #include "m2b/util/log.hpp"
 #include "upload/classify.hpp"
+#include "upload/connection_options.hpp"
 #include "upload/curl.hpp"
 #include "upload/user_agent.hpp"
 
@@ -14,13 +16,6 @@ namespace m2b {
 namespace {
 
 constexpr std::string_view kLog = "upload";
-
-/// As browsers and proxies write it: the default port of the scheme is left out.
-std::string host_header(const StoreOptions& options) {
-  const std::uint16_t default_port = options.secure ? 443 : 80;
-  if (options.port == default_port) return options.host;
-  return fmt::format("{}:{}", options.host, options.port);
-}
 
 std::string_view name_of(HttpMethod method) {
   switch (method) {
@@ -32,6 +27,32 @@ std::string_view name_of(HttpMethod method) {
   return {};
 }
 
+/// Refusals that other credentials may mend.
+bool is_about_credentials(std::string_view code) {
+  for (const std::string_view each : {"AccessDenied", "ExpiredToken", "InvalidAccessKeyId",
+                                      "InvalidToken", "InvalidTokenId", "SignatureDoesNotMatch"}) {
+    if (code == each) return true;
+  }
+  return false;
+}
+
+/// Whether TLS may be the cause. With TLS 1.3 the other side refuses our certificate, or misses
+/// one, only after the handshake: then the connection breaks in this way or that.
+bool may_be_about_tls(CURLcode failure) {
+  switch (failure) {
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+    case CURLE_GOT_NOTHING:
+      return true;
+    default:
+      return false;
+  }
+}
+
 std::chrono::sys_seconds local_time() {
   return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
 }
@@ -40,13 +61,11 @@ std::chrono::sys_seconds local_time() {
 
 S3Connection::S3Connection(StoreContext& context)
     : context_(context),
-      host_(host_header(context.options)),
+      host_(store_authority(context.options)),
       origin_(fmt::format("{}://{}", context.options.secure ? "https" : "http", host_)),
       bucket_path_(encode_path("/" + context.options.bucket)),
-      signer_({context.options.access_key, context.options.secret_key.reveal(),
-               context.options.region}),
       http_(context),
-      heads_(origin_, context.options) {}
+      heads_(origin_, context) {}
 
 std::string S3Connection::object_path(std::string_view key) const {
   return bucket_path_ + "/" + encode_path(key);
@@ -58,11 +77,15 @@ S3Answer S3Connection::send(const S3Request& request, const std::stop_token& abo
     correct_clock(*answer.response.date);
     answer = send_once(request, abort);
   }
+  if (is_about_credentials(answer.result.code) && context_.credentials.refused(*credentials_)) {
+    answer = send_once(request, abort);
+  }
   return answer;
 }
 
 HeadRound S3Connection::heads(std::span<const std::string> paths, const std::stop_token& abort) {
   const std::string empty_sha256 = sha256_hex(std::string_view());
+  refresh_signer();
   std::vector<std::string> requests;
   requests.reserve(paths.size());
   for (const std::string& path : paths) requests.push_back(sign_head(path, empty_sha256));
@@ -79,6 +102,8 @@ S3Answer S3Connection::send_once(const S3Request& request, const std::stop_token
   const HttpResponse& response = answer.response;
   if (response.transport != CURLE_OK) {
     answer.result = result_of_failure(response.transport, response.transport_text);
+    if (context_.options.secure && may_be_about_tls(response.transport))
+      explain(answer.result, abort);
     return answer;
   }
   context_.batches.saw_server(response.is_minio);
@@ -86,7 +111,17 @@ S3Answer S3Connection::send_once(const S3Request& request, const std::stop_token
   return answer;
 }
 
+void S3Connection::explain(PutResult& failure, const std::stop_token& abort) const {
+  const StoreOptions& options = context_.options;
+  auto fault = find_connect_fault({options.host, options.port, &options.tls, "MINIO_URL"},
+                                  options.connect_timeout, abort);
+  if (!fault) return;
+  failure.detail = std::move(fault->text);
+  if (fault->needs_a_person) failure.outcome = PutOutcome::hold;
+}
+
 HttpRequest S3Connection::sign(const S3Request& request) {
+  refresh_signer();
   HttpRequest ready;
   ready.method = request.method;
   ready.url = origin_ + request.path;
@@ -112,10 +147,21 @@ std::vector<HttpHeader> S3Connection::signed_headers(std::string_view method,
   SigningRequest signing{method, request.path, request.query, request.headers, payload_sha256};
   // Written out, not left to libcurl: what is signed is what is sent.
   signing.headers.emplace_back("Host", host_);
-  std::vector<HttpHeader> signature = signer_.sign(signing, store_time());
+  if (!credentials_->session_token.empty()) {
+    signing.headers.emplace_back("x-amz-security-token", credentials_->session_token.reveal());
+  }
+  std::vector<HttpHeader> signature = signer_->sign(signing, store_time());
   std::vector<HttpHeader> headers = std::move(signing.headers);
   for (HttpHeader& header : signature) headers.push_back(std::move(header));
   return headers;
+}
+
+void S3Connection::refresh_signer() {
+  std::shared_ptr<const Credentials> current = context_.credentials.current();
+  if (current == credentials_) return;
+  signer_.emplace(SigningCredentials{current->access_key, current->secret_key.reveal(),
+                                     context_.options.region});
+  credentials_ = std::move(current);  // last: the old signer borrowed from the old ones
 }
 
 std::chrono::sys_seconds S3Connection::store_time() const {

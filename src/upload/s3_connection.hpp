@@ -1,6 +1,8 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
+#include <optional>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -41,7 +43,8 @@ class S3Connection final {
   /// Of the object of that key in the bucket, encoded.
   [[nodiscard]] std::string object_path(std::string_view key) const;
 
-  /// Sends, and once more with the store's own time should it refuse ours.
+  /// Sends, and once more with the store's own time should it refuse ours, or with other
+  /// credentials should it refuse those in use and there be some by now.
   [[nodiscard]] S3Answer send(const S3Request& request, const std::stop_token& abort);
 
   /// HEAD for each path, all in one go, over a connection of its own.
@@ -49,11 +52,15 @@ class S3Connection final {
 
  private:
   [[nodiscard]] S3Answer send_once(const S3Request& request, const std::stop_token& abort);
+  /// Finds out why TLS fails, in words for the one who has to mend it.
+  void explain(PutResult& failure, const std::stop_token& abort) const;
   [[nodiscard]] HttpRequest sign(const S3Request& request);
   [[nodiscard]] std::string sign_head(std::string_view path, std::string_view empty_sha256);
   [[nodiscard]] std::vector<HttpHeader> signed_headers(std::string_view method,
                                                        const S3Request& request,
                                                        std::string_view payload_sha256);
+  /// Makes a new signer when the credentials have changed.
+  void refresh_signer();
   [[nodiscard]] std::chrono::sys_seconds store_time() const;
   void correct_clock(std::chrono::sys_seconds store_date);
 
@@ -61,7 +68,8 @@ class S3Connection final {
   const std::string host_;
   const std::string origin_;
   const std::string bucket_path_;
-  RequestSigner signer_;
+  std::shared_ptr<const Credentials> credentials_;  // those of the signer
+  std::optional<RequestSigner> signer_;
   HttpConnection http_;
   PipelinedHeads heads_;
 };

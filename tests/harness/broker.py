@@ -26,6 +26,7 @@ class Broker(Service):
         self._passwords = folder / "passwords"
         self._config = folder / "mosquitto.conf"
         self.password_required = False
+        self._more_listeners = {}  # port -> lines of the configuration
         assert os.access(MOSQUITTO, os.X_OK), "mosquitto is not installed"
 
     def command(self):
@@ -44,6 +45,20 @@ class Broker(Service):
             capture_output=True,
         )
         self.password_required = True
+
+    def listen(self, port=None, websockets=False, identity=None, clients_of=None):
+        """From the next start on it listens on another port too, which is returned: with TLS where
+        it has an identity, and then for clients of an authority alone if one is given."""
+        port = port or free_port()
+        lines = [f"listener {port} 127.0.0.1"]
+        if websockets:
+            lines.append("protocol websockets")
+        if identity is not None:
+            lines += [f"certfile {identity.certificate}", f"keyfile {identity.key}"]
+        if clients_of is not None:
+            lines += [f"cafile {clients_of.certificate}", "require_certificate true"]
+        self._more_listeners[port] = lines
+        return port
 
     def subscriptions(self, since=0):
         """(client id, QoS, filter) of each subscription it granted, in order."""
@@ -77,4 +92,6 @@ class Broker(Service):
         ]
         if self.password_required:
             lines.append(f"password_file {self._passwords}")
+        for more in self._more_listeners.values():
+            lines += more
         self._config.write_text("\n".join(lines) + "\n")

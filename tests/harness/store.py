@@ -4,6 +4,7 @@ import hashlib
 import http.client
 import itertools
 import os
+import ssl
 import threading
 import urllib.parse
 from dataclasses import dataclass
@@ -40,14 +41,19 @@ class StoredObject:
 class Endpoint:
     """A store on the loopback, whoever runs it."""
 
-    def __init__(self, port, access_key, secret_key):
+    def __init__(self, port, access_key, secret_key, authority=None):
         self.port = port
         self.access_key = access_key
         self.secret_key = secret_key
+        self.authority = authority  # whose certificates it has; None: no TLS
 
     @property
     def address(self):
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def url(self):
+        return f"{'https' if self.authority else 'http'}://{self.address}"
 
     def get(self, path):
         """(status, headers, body) of a signed GET. Thread-safe, one kept connection a thread.
@@ -57,7 +63,7 @@ class Endpoint:
         """
         request = botocore.awsrequest.AWSRequest(
             "GET",
-            f"http://{self.address}{path}",
+            f"{self.url}{path}",
             headers={"x-amz-content-sha256": "UNSIGNED-PAYLOAD"},
         )
         credentials = botocore.credentials.Credentials(self.access_key, self.secret_key)
@@ -86,14 +92,25 @@ class Endpoint:
     def _connection(self, fresh):
         connections = self._kept.__dict__
         if fresh or self.port not in connections:
-            connections[self.port] = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+            connections[self.port] = self._new_connection()
         return connections[self.port]
 
 
+    def _new_connection(self):
+        if self.authority is None:
+            return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        context = ssl.create_default_context(cafile=self.authority.certificate)
+        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=20, context=context)
+
+
 class Store(Endpoint, Service):
-    def __init__(self, folder, binary, name="store", wrapper=()):
+    """With an authority it has a certificate of it and speaks TLS alone."""
+
+    def __init__(self, folder, binary, name="store", wrapper=(), authority=None):
         Service.__init__(self, name, folder)
-        Endpoint.__init__(self, free_port(), "integration", "integration-secret")
+        Endpoint.__init__(self, free_port(), "integration", "integration-secret", authority)
+        if authority is not None:
+            self.show(authority.issue("minio"))
         self._binary = binary
         self._wrapper = list(wrapper)  # a command that runs the server
         self._console_port = free_port()
@@ -105,6 +122,7 @@ class Store(Endpoint, Service):
             *self._wrapper, self._binary, "server", "--quiet",
             "--address", self.address,
             "--console-address", f"127.0.0.1:{self._console_port}",
+            "--certs-dir", self._certificates,
             self.folder / "data",
         ]  # fmt: skip
 
@@ -118,6 +136,18 @@ class Store(Endpoint, Service):
 
     def is_up(self):
         return self.is_ready()
+
+    def show(self, identity):
+        """With its next start, or a little later, it shows this certificate."""
+        self._certificates.mkdir(exist_ok=True)
+        for source, name in ((identity.key, "private.key"), (identity.certificate, "public.crt")):
+            fresh = self._certificates / (name + ".new")
+            fresh.write_bytes(source.read_bytes())
+            fresh.rename(self._certificates / name)
+
+    @property
+    def _certificates(self):
+        return self.folder / "certificates"
 
     def lock_out(self):
         """From the next start on the clients' secret key is wrong."""
@@ -143,7 +173,8 @@ class Bucket:
         self._store = store
         self._s3 = boto3.client(
             "s3",
-            endpoint_url=f"http://{store.address}",
+            endpoint_url=store.url,
+            verify=str(store.authority.certificate) if store.authority else None,
             aws_access_key_id=store.access_key,
             aws_secret_access_key=store.secret_key,
             region_name=_REGION,

@@ -12,8 +12,8 @@ namespace m2b::test {
   options.host = "127.0.0.1";
   options.port = port;
   options.secure = false;
-  options.access_key = "key-id";
-  options.secret_key = Secret("secret");
+  options.credentials.access_key = "key-id";
+  options.credentials.secret_key = Secret("secret");
   options.bucket = "pictures";
   return options;
 }

@@ -25,6 +25,8 @@
 #include "config/text.hpp"
 #include "config/topic_filters.hpp"
 #include "config/values.hpp"
+#include "support/certificates.hpp"
+#include "support/temp_dir.hpp"
 
 namespace m2b {
 namespace {
@@ -112,6 +114,15 @@ Texts fields_of(const Config& config) {
       {"mqtt.group_commit", text(config.mqtt.group_commit)},
       {"mqtt.username", config.mqtt.username},
       {"mqtt.password", config.mqtt.password.reveal()},
+      {"mqtt.password_file", config.mqtt.password_file},
+      {"mqtt.transport", text(static_cast<int>(config.mqtt.transport))},
+      {"mqtt.websocket_path", config.mqtt.websocket_path},
+      {"mqtt.tls.ca_file", config.mqtt.tls.ca_file},
+      {"mqtt.tls.certificate_file", config.mqtt.tls.certificate_file},
+      {"mqtt.tls.key_file", config.mqtt.tls.key_file},
+      {"mqtt.tls.key_password", config.mqtt.tls.key_password.reveal()},
+      {"mqtt.tls.server_name", config.mqtt.tls.server_name},
+      {"mqtt.tls.min_version", text(static_cast<int>(config.mqtt.tls.min_version))},
       {"mqtt.keep_alive", text(config.mqtt.keep_alive.count())},
       {"mqtt.session_expiry", text(config.mqtt.session_expiry.count())},
       {"mqtt.connect_timeout", text(config.mqtt.connect_timeout.count())},
@@ -134,8 +145,20 @@ Texts fields_of(const Config& config) {
       {"store.host", config.store.host},
       {"store.port", text(config.store.port)},
       {"store.secure", text(config.store.secure)},
-      {"store.access_key", config.store.access_key},
-      {"store.secret_key", config.store.secret_key.reveal()},
+      {"store.access_key", config.store.credentials.access_key},
+      {"store.secret_key", config.store.credentials.secret_key.reveal()},
+      {"store.session_token", config.store.credentials.session_token.reveal()},
+      {"store.access_key_file", config.store.credential_files.access_key},
+      {"store.secret_key_file", config.store.credential_files.secret_key},
+      {"store.session_token_file", config.store.credential_files.session_token},
+      {"store.shared_file", config.store.credential_files.shared},
+      {"store.profile", config.store.credential_files.profile},
+      {"store.tls.ca_file", config.store.tls.ca_file},
+      {"store.tls.certificate_file", config.store.tls.certificate_file},
+      {"store.tls.key_file", config.store.tls.key_file},
+      {"store.tls.key_password", config.store.tls.key_password.reveal()},
+      {"store.tls.server_name", config.store.tls.server_name},
+      {"store.tls.min_version", text(static_cast<int>(config.store.tls.min_version))},
       {"store.bucket", config.store.bucket},
       {"store.region", config.store.region},
       {"store.connect_timeout", text(config.store.connect_timeout.count())},
@@ -165,9 +188,43 @@ struct SettingCase {
   std::string name;
   std::string value;  // valid, and not what original_environment() gives
   Texts changed;
+  Texts beside = {};  // what the environment has to have as well
 };
 
+/// Files that settings name, twice with the same content where only the name is to change.
+struct NamedFiles {
+  NamedFiles() {
+    const m2b::test::Authority authority;
+    const m2b::test::Identity own = authority.issue();
+    for (const char* each : {"a", "b"}) {
+      authority.write_certificate(path(std::string("ca-") + each));
+      own.write_certificate(path(std::string("cert-") + each));
+      own.write_key(path(std::string("key-") + each));
+      std::ofstream(path(std::string("shared-") + each))
+          << "[default]\naws_access_key_id = shared-key-" << each
+          << "\naws_secret_access_key = shared-secret\n[factory]\naws_access_key_id = factory-key\n"
+             "aws_secret_access_key = factory-secret\naws_session_token = factory-token\n";
+    }
+  }
+  [[nodiscard]] std::string path(const std::string& name) const { return folder.path() / name; }
+  m2b::test::TempDir folder;
+};
+
+const NamedFiles& named_files() {
+  static const NamedFiles files;
+  return files;
+}
+
 const std::vector<SettingCase>& setting_cases() {
+  const auto path = [](const char* name) { return named_files().path(name); };
+  const Texts broker_identity = {{"MQTT_TRANSPORT", "tls"},
+                                 {"MQTT_CERT_FILE", path("cert-a")},
+                                 {"MQTT_KEY_FILE", path("key-a")}};
+  const Texts store_identity = {{"STORE_CERT_FILE", path("cert-a")},
+                                {"STORE_KEY_FILE", path("key-a")}};
+  const Texts shared = {{"MINIO_ACCESS_KEY", ""},
+                        {"MINIO_SECRET_KEY", ""},
+                        {"AWS_SHARED_CREDENTIALS_FILE", path("shared-a")}};
   static const std::vector<SettingCase> cases = {
       {"BROKER_URL", "broker.lan", {{"mqtt.host", "broker.lan"}}},
       {"BROKER_PORT", "2883", {{"mqtt.port", "2883"}}},
@@ -187,6 +244,22 @@ const std::vector<SettingCase>& setting_cases() {
       {"MQTT_KEEPALIVE", "2m", {{"mqtt.keep_alive", "120"}}},
       {"MQTT_SESSION_EXPIRY", "never", {{"mqtt.session_expiry", "4294967295"}}},
       {"MQTT_CONNECT_TIMEOUT", "3", {{"mqtt.connect_timeout", "3"}}},
+      {"MQTT_TRANSPORT", "wss", {{"mqtt.transport", "3"}}},
+      {"MQTT_WEBSOCKET_PATH", "/ws?x=1", {{"mqtt.websocket_path", "/ws?x=1"}}},
+      {"MQTT_CA_FILE",
+       path("ca-b"),
+       {{"mqtt.tls.ca_file", path("ca-b")}},
+       {{"MQTT_TRANSPORT", "wss"}}},
+      {"MQTT_CERT_FILE",
+       path("cert-b"),
+       {{"mqtt.tls.certificate_file", path("cert-b")}},
+       broker_identity},
+      {"MQTT_KEY_FILE", path("key-b"), {{"mqtt.tls.key_file", path("key-b")}}, broker_identity},
+      {"MQTT_KEY_PASSWORD", "p", {{"mqtt.tls.key_password", "p"}}},
+      {"MQTT_SERVER_NAME",
+       "broker.plant",
+       {{"mqtt.tls.server_name", "broker.plant"}},
+       {{"MQTT_TRANSPORT", "tls"}}},
       {"SPOOL_DIR", "/spool", {{"spool.directory", "/spool"}}},
       {"SPOOL_MAX_BYTES", "20GB", {{"spool.max_bytes", "20000000000"}}},
       {"SPOOL_MIN_FREE_BYTES", "0", {{"spool.min_free_bytes", "0"}}},
@@ -199,6 +272,18 @@ const std::vector<SettingCase>& setting_cases() {
       {"UPLOAD_BATCHES", "False", {{"pipeline.batches", "0"}}},
       {"UPLOAD_LIVE_SHARE", "0", {{"pipeline.early_percent", "0"}}},
       {"IN_FLIGHT_BYTES", "1GiB", {{"pipeline.in_flight_bytes", "1073741824"}}},
+      {"MINIO_SESSION_TOKEN", "t/=", {{"store.session_token", "t/="}}},
+      {"AWS_SHARED_CREDENTIALS_FILE",
+       path("shared-b"),
+       {{"store.shared_file", path("shared-b")}, {"store.access_key", "shared-key-b"}},
+       shared},
+      {"AWS_PROFILE",
+       "factory",
+       {{"store.profile", "factory"},
+        {"store.access_key", "factory-key"},
+        {"store.secret_key", "factory-secret"},
+        {"store.session_token", "factory-token"}},
+       shared},
       {"S3_REGION", "eu-central-1", {{"store.region", "eu-central-1"}}},
       {"STORE_CONNECT_TIMEOUT", "500ms", {{"store.connect_timeout", "500"}}},
       {"STORE_STALL_TIMEOUT", "5m", {{"store.stall_timeout", "300"}}},
@@ -208,6 +293,15 @@ const std::vector<SettingCase>& setting_cases() {
        {{"mqtt.backoff.cap", "60000"}, {"pipeline.backoff.cap", "60000"}}},
       {"SHUTDOWN_TIMEOUT", "0", {{"shutdown_timeout", "0"}}},
       {"STATUS_ADDRESS", "[::]:8080", {{"status.host", "[::]"}, {"status.port", "8080"}}},
+      {"STORE_CA_FILE", path("ca-b"), {{"store.tls.ca_file", path("ca-b")}}},
+      {"STORE_CERT_FILE",
+       path("cert-b"),
+       {{"store.tls.certificate_file", path("cert-b")}},
+       store_identity},
+      {"STORE_KEY_FILE", path("key-b"), {{"store.tls.key_file", path("key-b")}}, store_identity},
+      {"STORE_KEY_PASSWORD", "p", {{"store.tls.key_password", "p"}}},
+      {"STORE_SERVER_NAME", "[::1]", {{"store.tls.server_name", "[::1]"}}},
+      {"TLS_MIN_VERSION", "1.3", {{"mqtt.tls.min_version", "1"}, {"store.tls.min_version", "1"}}},
   };
   return cases;
 }
@@ -269,8 +363,8 @@ TEST_SUITE("config") {
     CHECK(config.store.host == "play.min.io");
     CHECK(config.store.port == 443);
     CHECK(config.store.secure);
-    CHECK(config.store.access_key == "access");
-    CHECK(config.store.secret_key.reveal() == "secret of many");
+    CHECK(config.store.credentials.access_key == "access");
+    CHECK(config.store.credentials.secret_key.reveal() == "secret of many");
     CHECK(config.store.bucket == "umh-images");
     CHECK(config.log_level == log::Level::debug);
     CHECK(config.spool.directory == "/var/lib/mqtt-to-blob");
@@ -293,13 +387,17 @@ TEST_SUITE("config") {
   }
 
   TEST_CASE("every setting changes its field, by the environment and by its flag") {
-    const Config before = config_of(original_environment());
     for (const auto& setting : setting_cases()) {
       CAPTURE(setting.name);
       CAPTURE(setting.value);
-      const auto environment = with(original_environment(), setting.name, setting.value);
-      CHECK(changes(before, config_of(environment)) == setting.changed);
-      CHECK(changes(before, config_of(original_environment(), {{setting.name, setting.value}})) ==
+      Texts environment = original_environment();
+      for (const auto& [name, value] : setting.beside) {
+        environment[name] = value;
+      }
+      const Config before = config_of(environment);
+      CHECK(changes(before, config_of(with(environment, setting.name, setting.value))) ==
+            setting.changed);
+      CHECK(changes(before, config_of(environment, {{setting.name, setting.value}})) ==
             setting.changed);
     }
   }
@@ -368,8 +466,9 @@ TEST_SUITE("config") {
     for (const auto& setting : settings()) {
       all[std::string(setting.name)] = "\x01";
     }
-    // This text can be a topic, a directory and a password.
-    CHECK(errors_of(all).size() == settings().size() - 3);
+    // This text can be a topic, a directory, three passwords, a profile and seven paths. Of the
+    // paths three are for a connection without TLS, and two of the others lead nowhere.
+    CHECK(errors_of(all).size() == settings().size() - 13 + 3 + 2);
   }
 
   TEST_CASE("values that are not allowed are refused") {
@@ -460,10 +559,10 @@ TEST_SUITE("config") {
     for (const char* content : {"from a file", "from a file\n", "from a file\r\n\n"}) {
       const TempFile file(content);
       const auto environment = with_secret_file(file.path());
-      CHECK(config_of(environment).store.secret_key.reveal() == "from a file");
+      CHECK(config_of(environment).store.credentials.secret_key.reveal() == "from a file");
       CHECK(config_of(without(original_environment(), "MINIO_SECRET_KEY"),
                       {{"MINIO_SECRET_KEY_FILE", file.path()}})
-                .store.secret_key.reveal() == "from a file");
+                .store.credentials.secret_key.reveal() == "from a file");
     }
     const TempFile lines("two\nlines");
     CHECK(errors_of(with_secret_file(lines.path())) ==
@@ -505,9 +604,86 @@ TEST_SUITE("config") {
     CHECK(errors_of(both) ==
           std::vector<ConfigError>{"MINIO_SECRET_KEY and MINIO_SECRET_KEY_FILE are both set: set "
                                    "one of them"});
-    CHECK(config_of(both, {{"MINIO_SECRET_KEY", "flag"}}).store.secret_key.reveal() == "flag");
+    CHECK(config_of(both, {{"MINIO_SECRET_KEY", "flag"}}).store.credentials.secret_key.reveal() ==
+          "flag");
     CHECK(config_of(original_environment(), {{"MINIO_SECRET_KEY_FILE", file.path()}})
-              .store.secret_key.reveal() == "held");
+              .store.credentials.secret_key.reveal() == "held");
+  }
+
+  TEST_CASE("a secret's file is kept where it is read again") {
+    const TempFile file("held");
+    Texts environment = original_environment();
+    for (const char* name : {"MINIO_ACCESS_KEY", "MINIO_SECRET_KEY"}) {
+      environment.erase(name);
+    }
+    for (const char* name : {"MINIO_ACCESS_KEY_FILE", "MINIO_SECRET_KEY_FILE",
+                             "MINIO_SESSION_TOKEN_FILE", "MQTT_PASSWORD_FILE"}) {
+      environment[name] = file.path();
+    }
+    const Config config = config_of(environment);
+    CHECK(config.store.credential_files.access_key == file.path());
+    CHECK(config.store.credential_files.secret_key == file.path());
+    CHECK(config.store.credential_files.session_token == file.path());
+    CHECK(config.mqtt.password_file == file.path());
+    CHECK(config.mqtt.password.reveal() == "held");
+  }
+
+  TEST_CASE("the AWS tools' names of the keys serve where ours are not given") {
+    Texts environment = original_environment();
+    environment["AWS_ACCESS_KEY_ID"] = "AWS";
+    environment["AWS_SECRET_ACCESS_KEY"] = "aws";
+    environment["AWS_SESSION_TOKEN"] = "token";
+    // Keys are never mixed, nor is a token put beside keys that it does not belong to.
+    const Credentials ours = config_of(environment).store.credentials;
+    CHECK(ours == Credentials{"access", Secret("secret of many"), {}});
+    environment.erase("MINIO_ACCESS_KEY");
+    environment.erase("MINIO_SECRET_KEY");
+    CHECK(config_of(environment).store.credentials ==
+          Credentials{"AWS", Secret("aws"), Secret("token")});
+    environment.erase("AWS_SECRET_ACCESS_KEY");
+    CHECK(contains(errors_of(environment).at(0), "MINIO_SECRET_KEY is not set"));
+  }
+
+  TEST_CASE("a shared credentials file stands for the keys, and not beside them") {
+    Texts environment = original_environment();
+    environment["AWS_SHARED_CREDENTIALS_FILE"] = named_files().path("shared-a");
+    CHECK(contains(errors_of(environment).at(0), "are both set: set one of them"));
+    environment.erase("MINIO_ACCESS_KEY");
+    environment.erase("MINIO_SECRET_KEY");
+    CHECK(config_of(environment).store.credentials.access_key == "shared-key-a");
+    environment["AWS_PROFILE"] = "none";
+    const auto errors = errors_of(environment);
+    REQUIRE(errors.size() == 1);
+    CHECK(errors.front() == "AWS_SHARED_CREDENTIALS_FILE=\"" + named_files().path("shared-a") +
+                                "\" has no profile [none]");
+  }
+
+  TEST_CASE("the port follows the transport unless it is given") {
+    for (const auto& [transport, port] :
+         std::map<std::string, int>{{"tcp", 1883}, {"tls", 8883}, {"ws", 80}, {"wss", 443}}) {
+      CAPTURE(transport);
+      auto environment =
+          with(without(original_environment(), "BROKER_PORT"), "MQTT_TRANSPORT", transport);
+      CHECK(config_of(environment).mqtt.port == port);
+      environment["BROKER_PORT"] = "1234";
+      CHECK(config_of(environment).mqtt.port == 1234);
+    }
+  }
+
+  TEST_CASE("certificates without TLS, halves and files that cannot serve are refused") {
+    const auto path = [](const char* name) { return named_files().path(name); };
+    CHECK(error_of("MQTT_CA_FILE", path("ca-a")) ==
+          "MQTT_CA_FILE=\"" + path("ca-a") +
+              "\": has no effect without TLS: write MQTT_TRANSPORT=tls or wss, or take it away");
+    CHECK(error_of("STORE_CERT_FILE", path("cert-a")) ==
+          "STORE_CERT_FILE and STORE_KEY_FILE belong together: set both or none");
+    CHECK(error_of("STORE_CA_FILE", "/no/such/file") ==
+          "STORE_CA_FILE=\"/no/such/file\": cannot be read: No such file or directory");
+    CHECK(contains(error_of("STORE_SERVER_NAME", "https://x"), "must be a DNS name"));
+    CHECK(contains(error_of("MQTT_WEBSOCKET_PATH", "mqtt"), "must be a path that begins with /"));
+    auto environment = with(original_environment(), "STORE_CA_FILE", path("ca-a"));
+    environment["MINIO_SECURE"] = "False";
+    CHECK(contains(errors_of(environment).at(0), "write MINIO_SECURE=True, or take it away"));
   }
 
   TEST_CASE("no error ever shows a secret") {
@@ -741,8 +917,13 @@ TEST_SUITE("config") {
   TEST_CASE("the table of settings has a line of four columns for each") {
     const std::string table = settings_table();
     CHECK(static_cast<std::size_t>(std::ranges::count(table, '\n')) == settings().size() + 2);
-    CHECK(contains(table, "| `BROKER_PORT` | `1883` | a port number from 1 to 65535 |"));
-    CHECK(contains(table, "| `MINIO_SECRET_KEY` or `MINIO_SECRET_KEY_FILE` | **required** |"));
+    CHECK(contains(table,
+                   "| `BROKER_PORT` | 1883; by MQTT_TRANSPORT 8883, 80 or 443 | a port number from "
+                   "1 to 65535 |"));
+    CHECK(contains(table,
+                   "| `MINIO_SECRET_KEY` or `MINIO_SECRET_KEY_FILE`, or "
+                   "`AWS_SECRET_ACCESS_KEY` | **required**, or "
+                   "`AWS_SHARED_CREDENTIALS_FILE` |"));
     std::size_t pipes = 0;
     for (const char byte : table) {
       pipes += byte == '|' ? 1 : 0;

@@ -34,7 +34,7 @@ TEST_SUITE("late_ack") {
       options.host = "127.0.0.1";
       options.port = broker.port();
       client.emplace(options, "late", version, ack_time, events);
-      client->connect();
+      client->connect({});
       broker.accept_session(false);
       CHECK(eventually([&] { return events.connected.load(); }));
     }

@@ -55,7 +55,7 @@ TEST_SUITE("parked_acks") {
       mqtt_options.port = broker.port();
       client.emplace(mqtt_options, "parked", MqttVersion::v5, parked->ack_time(), events);
       parked->begin_connection(*client);
-      client->connect();
+      client->connect({});
       broker.accept_session(true);
       CHECK(eventually([&] { return events.connected.load(); }));
     }

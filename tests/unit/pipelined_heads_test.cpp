@@ -18,6 +18,7 @@ namespace {
 using namespace std::chrono_literals;
 using m2b::HeadRound;
 using m2b::PipelinedHeads;
+using m2b::StoreContext;
 using m2b::StoreOptions;
 using m2b::test::ScriptedHttpServer;
 
@@ -54,7 +55,8 @@ class Fixture {
   ScriptedHttpServer server_;
   m2b::CurlGlobal curl_;
   StoreOptions options_;
-  PipelinedHeads heads_{fmt::format("http://127.0.0.1:{}", server_.port()), options_};
+  StoreContext context_{options_};
+  PipelinedHeads heads_{fmt::format("http://127.0.0.1:{}", server_.port()), context_};
   std::stop_source stop_;
 };
 
@@ -162,7 +164,8 @@ TEST_SUITE("pipelined heads") {
   TEST_CASE("a server that is not there is a failure with its reason") {
     const m2b::CurlGlobal curl;
     const StoreOptions options;
-    PipelinedHeads heads(fmt::format("http://127.0.0.1:{}", m2b::test::free_port()), options);
+    StoreContext context(options);
+    PipelinedHeads heads(fmt::format("http://127.0.0.1:{}", m2b::test::free_port()), context);
     const HeadRound round = heads.ask(requests(1), {});
     CHECK(round.failure == CURLE_COULDNT_CONNECT);
     CHECK_FALSE(round.failure_text.empty());

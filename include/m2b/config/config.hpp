@@ -33,18 +33,23 @@ struct Config {
 
 /// One setting as a person sees it; the table behind --help, README.md and the parser alike.
 struct Setting {
-  std::string_view name = {};          // environment variable; the flag is made from it
+  std::string_view name = {};        // environment variable; the flag is made from it
+  std::string_view other_name = {};  // of the AWS tools, for the same; counts where the access key
+                                     // is not given under ours
   std::string_view default_text = {};  // what to write for the same effect; empty: none
   std::string_view default_note = {};  // the default in words, where no value says the same
   std::string_view allowed = {};       // what values are accepted, after "must be"
   std::string_view help = {};
   bool original = false;  // the original service has it too
   bool required = false;
+  std::string_view unless = {};  // not required where this other setting is given
   bool secret = false;  // its value is never shown; `<name>_FILE` names a file that holds it
   bool empty_is_a_value = false;  // elsewhere an empty text counts as not set
   /// Stores the value in the config, or says what is wrong with it ("must be …"); an empty text
   /// says no more than that it is not what `allowed` asks for.
   std::function<std::optional<std::string>(Config&, std::string_view)> apply = {};
+  /// Of a secret that is read again from its file: stores the path as well.
+  std::function<void(Config&, const std::string&)> keep_file = {};
 };
 
 /// What is added to the name of a secret to name the file that holds it.

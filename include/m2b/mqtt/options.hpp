@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "m2b/tls/options.hpp"
 #include "m2b/util/backoff.hpp"
 #include "m2b/util/secret.hpp"
 
@@ -16,16 +17,30 @@ enum class MqttVersion : std::uint8_t {
   v5
 };
 
+/// What MQTT travels in.
+enum class MqttTransport : std::uint8_t { tcp, tls, websocket, secure_websocket };
+
+[[nodiscard]] constexpr bool is_secure(MqttTransport transport) noexcept {
+  return transport == MqttTransport::tls || transport == MqttTransport::secure_websocket;
+}
+[[nodiscard]] constexpr bool is_websocket(MqttTransport transport) noexcept {
+  return transport == MqttTransport::websocket || transport == MqttTransport::secure_websocket;
+}
+
 /// How to reach and what to ask of the broker. Validated by the configuration.
 struct MqttOptions {
-  std::string host;  // DNS name or IP address, IPv6 in brackets
-  std::uint16_t port = 1883;
+  std::string host;        // DNS name or IP address, IPv6 in brackets
+  std::uint16_t port = 0;  // always set
+  MqttTransport transport = MqttTransport::tcp;
+  std::string websocket_path = "/mqtt";  // of a WebSocket
+  TlsOptions tls{.settings = "MQTT"};    // where is_secure(transport)
   MqttVersion version = MqttVersion::automatic;
   std::vector<std::string> filters;  // topic filters, `$share/<group>/<filter>` too
   std::uint8_t qos = 1;
   std::string client_id;                  // empty: made once for this spool and kept in it
   std::string username = "MQTT_TO_BLOB";  // empty: none
   Secret password;
+  std::string password_file;  // where it came from, if from a file: it is read again to connect
   std::chrono::seconds keep_alive{60};
   /// How long the broker keeps our session, and what it queues for us, while we are away (MQTT 5,
   /// section 3.1.2.11.2; with 3.1.1 the broker decides).
@@ -34,5 +49,9 @@ struct MqttOptions {
   bool group_commit = true;  // one sync for several messages, where the build can (decision 0014)
   BackoffPolicy backoff;     // between attempts to connect or subscribe
 };
+
+/// Whether this program was linked so that the broker's certificate can be verified for another
+/// name than the host that is called (`tls.server_name`).
+[[nodiscard]] bool can_verify_another_name() noexcept;
 
 }  // namespace m2b

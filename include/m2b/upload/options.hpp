@@ -4,17 +4,19 @@
 #include <cstdint>
 #include <string>
 
-#include "m2b/util/secret.hpp"
+#include "m2b/tls/options.hpp"
+#include "m2b/upload/credentials.hpp"
 
 namespace m2b {
 
 /// How to reach the store. Validated by the configuration.
 struct StoreOptions {
-  std::string host;        // DNS name or IP address, IPv6 in brackets
-  std::uint16_t port = 0;  // always set
-  bool secure = true;      // HTTPS with the certificate verified
-  std::string access_key;
-  Secret secret_key;
+  std::string host;                     // DNS name or IP address, IPv6 in brackets
+  std::uint16_t port = 0;               // always set
+  bool secure = true;                   // HTTPS with the certificate verified
+  TlsOptions tls{.settings = "STORE"};  // of HTTPS
+  Credentials credentials;
+  CredentialFiles credential_files;  // where they came from, if from files
   std::string bucket;
   std::string region = "us-east-1";  // MinIO's default
   std::chrono::milliseconds connect_timeout{5000};

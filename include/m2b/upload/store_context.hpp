@@ -1,8 +1,10 @@
 #pragma once
 
+#include "m2b/tls/tls_material.hpp"
 #include "m2b/upload/bandwidth_limit.hpp"
 #include "m2b/upload/batch_support.hpp"
 #include "m2b/upload/clock_offset.hpp"
+#include "m2b/upload/credentials.hpp"
 #include "m2b/upload/options.hpp"
 
 namespace m2b {
@@ -11,12 +13,17 @@ namespace m2b {
 struct StoreContext {
   /// The options outlive the context.
   explicit StoreContext(const StoreOptions& store_options)
-      : options(store_options), bandwidth(store_options.bandwidth_limit) {}
+      : options(store_options),
+        bandwidth(store_options.bandwidth_limit),
+        credentials(store_options.credentials, store_options.credential_files),
+        tls(store_options.tls) {}
 
   const StoreOptions& options;
   ClockOffset clock_offset;
   BatchSupport batches;
   BandwidthLimit bandwidth;
+  CredentialsSource credentials;
+  TlsMaterial tls;
 };
 
 }  // namespace m2b

@@ -1,4 +1,4 @@
-#include "config/secret_file.hpp"
+#include "m2b/util/secret_file.hpp"
 
 #include <array>
 #include <cerrno>
@@ -6,8 +6,9 @@
 #include <cstdio>
 #include <memory>
 #include <system_error>
+#include <utility>
 
-namespace m2b::config {
+namespace m2b {
 namespace {
 
 /// More than any secret has; a path to something endless must not fill the memory.
@@ -17,13 +18,13 @@ struct FileCloser {
   void operator()(std::FILE* file) const noexcept { std::fclose(file); }
 };
 
-Fault unreadable(int error) {
-  return Fault{"cannot be read: " + std::generic_category().message(error)};
+SecretFileFault unreadable(int error) {
+  return {"cannot be read: " + std::generic_category().message(error)};
 }
 
 }  // namespace
 
-Parsed<std::string> read_secret_file(const std::string& path) {
+std::variant<Secret, SecretFileFault> read_secret_file(const std::string& path) {
   const std::unique_ptr<std::FILE, FileCloser> file(std::fopen(path.c_str(), "rbe"));
   if (!file) {
     return unreadable(errno);
@@ -33,7 +34,7 @@ Parsed<std::string> read_secret_file(const std::string& path) {
   while (const std::size_t count = std::fread(piece.data(), 1, piece.size(), file.get())) {
     secret.append(piece.data(), count);
     if (secret.size() > kMaxSecretBytes) {
-      return Fault{"is too long for a file that holds a secret"};
+      return SecretFileFault{"is too long for a file that holds a secret"};
     }
   }
   if (std::ferror(file.get()) != 0) {
@@ -43,9 +44,9 @@ Parsed<std::string> read_secret_file(const std::string& path) {
     secret.pop_back();
   }
   if (secret.empty()) {
-    return Fault{"is an empty file"};
+    return SecretFileFault{"is an empty file"};
   }
-  return secret;
+  return Secret(std::move(secret));
 }
 
-}  // namespace m2b::config
+}  // namespace m2b
