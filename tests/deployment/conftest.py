@@ -6,7 +6,7 @@ import engine
 import pytest
 from harness import service
 from harness.programs import REPOSITORY
-from harness.store import minio_binary
+from harness.store import Store, minio_binary
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +34,14 @@ def services_image(docker_engine):
 @pytest.fixture(scope="session")
 def minio():
     return minio_binary()
+
+
+@pytest.fixture(scope="session")
+def shared_store(tmp_path_factory, minio):
+    """One MinIO outside of containers; each test has a bucket of its own in it."""
+    store = Store(tmp_path_factory.mktemp("shared-store"), minio, "shared-store")
+    yield store.start()
+    store.end()
 
 
 def pytest_sessionfinish():
