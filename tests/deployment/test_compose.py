@@ -1,5 +1,6 @@
 """compose.yaml, with stand-ins for the images that a registry would have to give."""
 
+import json
 import os
 import urllib.request
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from harness.programs import REPOSITORY
 from harness.publisher import Publisher
 from harness.store import Bucket, Endpoint
 from harness.waiting import wait_until
+from plant import assert_unprivileged, kernel_status
 
 STAND_INS = """
 services:
@@ -58,6 +60,12 @@ class Project:
         except OSError:
             return False
 
+    def bridge(self):
+        """The bridge's container: (its host configuration, what the kernel says of its process)."""
+        (id_,) = self("ps", "-q", "bridge").split()
+        config = json.loads(engine.docker("inspect", "--format", "{{json .HostConfig}}", id_))
+        return config, kernel_status(id_)
+
     def health(self):
         """Of each service that has a health check."""
         ids = self("ps", "-q").split()
@@ -90,3 +98,8 @@ def test_a_picture_passes_through_compose_yaml_as_it_stands(project):
         publisher.send(picture(topic="ia/factory1/line1/station1/productImage"))
     judge.assert_exactly_stored(within=30)
     wait_until(lambda: project.health() == ["healthy"] * 3, 60, project.log, poll=1)
+    config, status = project.bridge()
+    assert_unprivileged(status)
+    assert config["ReadonlyRootfs"] and not config["Privileged"]
+    assert (config["Memory"], config["PidsLimit"]) == (640 << 20, 512)
+    assert config["LogConfig"]["Config"]["max-size"]

@@ -2,22 +2,14 @@
 
 import json
 import time
-from types import SimpleNamespace
 
 import engine
 import pytest
-from engine import Container, docker
+from engine import docker, run
 from harness.judge import Judge
-from harness.messages import pictures
-from harness.metrics import Metrics
-from harness.ports import accepts_connections, free_port
-from harness.programs import REPOSITORY
-from harness.publisher import Publisher
-from harness.store import Bucket, Endpoint
+from harness.messages import Message, picture, pictures
 from harness.waiting import wait_until
-
-BUCKET = "umh-images"
-CONFIG = REPOSITORY / "deploy" / "compose" / "mosquitto.conf"
+from plant import Plant, assert_unprivileged, kernel_status, options_of_readme
 
 
 @pytest.fixture(scope="module")
@@ -47,63 +39,6 @@ def test_the_last_stage_has_the_libraries_and_no_compiler(bridge_image):
         "command -v g++ cmake ninja; ls -d /src /usr/include/lmdb.h 2>/dev/null; echo; id -u",
     )  # fmt: skip
     assert inside.split() == ["65532"]
-
-
-class Plant:
-    """Broker, store and bridge on a network of their own; broker and store also on loopback."""
-
-    def __init__(self, services_image, bridge_image, minio):
-        self._network = f"{engine.PREFIX}-plant"
-        docker("network", "create", self._network)
-        self.broker_port, self.store_port = free_port(), free_port()
-        on_network = ("--network", self._network, "--network-alias")
-        self.broker = Container(
-            "broker", services_image,
-            options=[*on_network, "broker", "--publish", f"127.0.0.1:{self.broker_port}:1883",
-                     "--volume", f"{CONFIG}:/mosquitto/config/mosquitto.conf:ro"],
-        ).create()  # fmt: skip
-        self.store = Container(
-            "store", services_image, "minio", "server", "--quiet", "/data",
-            options=[*on_network, "store", "--publish", f"127.0.0.1:{self.store_port}:9000",
-                     "--volume", f"{minio}:/usr/local/bin/minio:ro"],
-            MINIO_ROOT_USER="plant", MINIO_ROOT_PASSWORD="plant-secret",
-        ).create()  # fmt: skip
-        # Nothing but what the original's users set.
-        self.bridge = Container(
-            "bridge", bridge_image,
-            options=["--network", self._network, "--read-only",
-                     "--volume", f"{engine.PREFIX}-spool:/spool"],
-            BROKER_URL="broker", BROKER_PORT=1883, TOPIC="ia/rawImage/#",
-            MINIO_URL="store:9000", MINIO_SECURE="False",
-            MINIO_ACCESS_KEY="plant", MINIO_SECRET_KEY="plant-secret",
-            BUCKET_NAME=BUCKET, LOGGING_LEVEL="DEBUG",
-        ).create()  # fmt: skip
-        self._curl = ("run", "--rm", "--network", f"container:{self.bridge.name}", services_image,
-                      "curl", "-sS", "-m", "5")  # fmt: skip
-
-    def endpoint(self):
-        return Endpoint(self.store_port, "plant", "plant-secret")
-
-    def bucket(self):
-        return Bucket(self.endpoint(), BUCKET)
-
-    def publisher(self, judge):
-        wait_until(lambda: accepts_connections(self.broker_port), 20, self.broker.log)
-        return Publisher(SimpleNamespace(port=self.broker_port), judge)
-
-    def status(self, path, *options):
-        """From inside of the bridge's network, as its listener is on loopback."""
-        return docker(*self._curl, *options, f"http://127.0.0.1:9797{path}", check=False)
-
-    def spooled(self):
-        return Metrics(self.status("/metrics") + "\n").value("mqtt_to_blob_spool_messages", 0.0)
-
-    def start_bridge(self):
-        self.bridge.start()
-        wait_until(self.is_subscribed, 30, self.bridge.log, poll=0.5)
-
-    def is_subscribed(self):
-        return self.status("/readyz", "-o", "/dev/null", "-w", "%{http_code}") == "200"
 
 
 @pytest.fixture
@@ -149,3 +84,35 @@ def test_the_container_stops_quickly_and_with_code_0(plant):
 def test_the_container_is_healthy_without_broker_and_store(plant):
     plant.bridge.start()
     plant.bridge.wait_until_healthy()
+
+
+def test_the_readme_s_container_has_no_right_that_it_does_not_need(plant):
+    assert {"--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"} <= set(
+        options_of_readme()
+    )
+    plant.bridge.start()
+    wait_until(lambda: plant.status("/livez") == "ok", 30, plant.bridge.log, poll=0.2)
+    assert_unprivileged(kernel_status(plant.bridge.name))
+    # What the image's own tools try is refused by the kernel.
+    for attempt in ("touch /etc/anything", "touch /tmp/anything", "mount -t tmpfs none /spool",
+                    "chown 0 /spool", "unshare --user true"):  # fmt: skip
+        refused = run("docker", "exec", plant.bridge.name, *attempt.split(), check=False)
+        assert refused.returncode != 0, attempt
+
+
+def test_what_is_made_to_do_harm_stays_within_the_memory_of_the_container(plant):
+    """The longest message that is let in, of the kind that takes most memory to look at."""
+    assert "--memory=640m" in options_of_readme()
+    plant.broker.start()
+    plant.store.start()
+    plant.start_bridge()
+    judge = Judge(plant.bucket())
+    with plant.publisher(None) as stranger, plant.publisher(judge) as publisher:
+        zeros = b"[" + b"0," * ((32 << 20) // 2 - 2) + b"0]"
+        assert len(zeros) < 32 << 20
+        stranger.send(Message("ia/rawImage/bad", zeros), within=60)
+        publisher.send(picture())
+        judge.assert_exactly_stored(within=60)
+    wait_until(lambda: plant.dead_letters() == 1, 30, plant.bridge.log, poll=0.5)
+    state = plant.bridge.state()
+    assert (state["Running"], state["OOMKilled"]) == (True, False), state
