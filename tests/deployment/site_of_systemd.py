@@ -54,23 +54,23 @@ class Site:
         self.bridge = Bridge(folder, {}, wrapper=wrapper, binary=self.bin / "mqtt-to-blob")
         self.bridge.spool_dir = self.spool
         self.inside = []  # a command prefix, where the daemon sees other disks than we do
-        (self.etc / "secret-key").write_text(settings.pop("MINIO_SECRET_KEY"))
-        self._environment_file = self.etc / "mqtt-to-blob.env"
-        self.set(
-            **settings,
-            MINIO_SECRET_KEY_FILE=self.etc / "secret-key",
-            SPOOL_DIR=self.spool,
-            STATUS_ADDRESS=f"127.0.0.1:{self.bridge.status_port}",
-        )
+        # What the unit of deploy/systemd sets by itself.
+        self._unit = {"SPOOL_DIR": self.spool}
+        for name in ("MINIO_ACCESS_KEY", "MINIO_SECRET_KEY"):
+            file = self.etc / name.lower().replace("_", "-")
+            file.write_text(settings.pop(name))
+            self._unit[f"{name}_FILE"] = file
+        self._settings_file = self.etc / "mqtt-to-blob.conf"
+        self.set(**settings, STATUS_ADDRESS=f"127.0.0.1:{self.bridge.status_port}")
 
     def settings(self):
-        lines = self._environment_file.read_text().splitlines()
+        lines = self._settings_file.read_text().splitlines()
         return dict(line.split("=", 1) for line in lines if not line.startswith("#"))
 
     def set(self, **changed):
-        before = self.settings() if self._environment_file.exists() else {}
+        before = self.settings() if self._settings_file.exists() else {}
         lines = [f"{name}={value}\n" for name, value in (before | changed).items()]
-        self._environment_file.write_text("# Settings of mqtt-to-blob\n" + "".join(lines))
+        self._settings_file.write_text("# Settings of mqtt-to-blob\n" + "".join(lines))
 
     def systemctl(self, *words):
         """The exit code."""
@@ -80,7 +80,7 @@ class Site:
         if verbs != ["start"] and self.bridge.running and self.bridge.stop() != 0:
             return 1
         if verbs in (["start"], ["restart"]) and not self.bridge.running:
-            self.bridge.settings = self.settings()
+            self.bridge.settings = self.settings() | self._unit
             self.bridge.start()
         return 0
 

@@ -10,6 +10,15 @@ from harness.programs import REPOSITORY
 from manifests import CHART, ChartTool, by_kind, environment_of, pod_of, values
 
 PLAIN = REPOSITORY / "deploy" / "kubernetes"
+RULES = """# of some file
+groups:
+  - name: mqtt-to-blob
+    rules:
+      - alert: NotWell
+        expr: mqtt_to_blob_store_reachable == 0
+        for: 5m
+        annotations: {summary: "Not well: {{ $labels.instance }}"}
+"""
 EVERYTHING = values(
     {"LOGGING_LEVEL": "DEBUG", "MINIO_URL": "[fd00::9]:9443"},
     credentials={"existingSecret": "keys-of-site",
@@ -21,6 +30,7 @@ EVERYTHING = values(
     networkPolicy={"metricsFrom": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}],
                    "extraEgressPorts": [9443]},
     serviceMonitor={"enabled": True, "labels": {"release": "prometheus"}},
+    prometheusRule={"enabled": True, "rules": RULES},
     extraEnv=[{"name": "SSL_CERT_FILE", "value": "/ca/ca.crt"}],
     extraVolumes=[{"name": "ca", "configMap": {"name": "ca"}}],
     extraVolumeMounts=[{"name": "ca", "mountPath": "/ca", "readOnly": True}],
@@ -51,7 +61,7 @@ def everything(tool, tmp_path_factory):
 def test_kubernetes_knows_what_the_chart_makes(least, everything):
     usual = {"ServiceAccount", "ConfigMap", "Service", "StatefulSet", "NetworkPolicy"}
     assert least.keys() == usual | {"Secret"}
-    assert everything.keys() == usual | {"ServiceMonitor"}
+    assert everything.keys() == usual | {"ServiceMonitor", "PrometheusRule"}
 
 
 @pytest.mark.parametrize(
@@ -105,6 +115,8 @@ def test_the_parts_know_each_other(request, which):
         assert monitor["selector"]["matchLabels"].items() <= (
             objects["Service"]["metadata"]["labels"].items()
         )
+        (rule,) = objects["PrometheusRule"]["spec"]["groups"][0]["rules"]
+        assert rule["annotations"]["summary"] == "Not well: {{ $labels.instance }}"
         assert monitor["endpoints"][0]["port"] == objects["Service"]["spec"]["ports"][0]["name"]
 
 
@@ -176,6 +188,7 @@ def test_the_program_takes_the_settings_as_the_pod_gets_them(least, tmp_path):
         ({"terminationGracePeriodSeconds": 1}, "terminationGracePeriodSeconds"),
         ({"networkPolicy": {"enabled": "yes"}}, "enabled"),
         ({"image": {"pullPolicy": "Sometimes"}}, "pullPolicy"),
+        ({"prometheusRule": {"enabled": True}}, "prometheusRule.rules"),
         ({"credentials": {"existingSecret": ""}}, "set credentials.existingSecret"),
     ],
 )
