@@ -210,7 +210,9 @@ def test_nothing_is_installed_before_it_is_told_where_to(tool):
 
 def test_the_schema_knows_the_settings_of_the_program():
     printed = run(bridge_binary(), "--settings").stdout
-    rows = re.findall(r"^\| `([A-Z0-9_]+)`(?: or `([A-Z0-9_]+)`)? \|", printed, re.MULTILINE)
+    rows = re.findall(
+        r"^\| `([A-Z0-9_]+)`(?: or `([A-Z0-9_]+)`)?(?:, or `[A-Z0-9_]+`)? \|", printed, re.MULTILINE
+    )
     set_by_the_chart = {
         "SPOOL_DIR", "MINIO_ACCESS_KEY_FILE", "MINIO_SECRET_KEY_FILE", "MQTT_PASSWORD_FILE",
     }  # fmt: skip
