@@ -659,12 +659,13 @@ TEST_SUITE("config") {
   }
 
   TEST_CASE("the port follows the transport unless it is given") {
-    for (const auto& [transport, port] :
-         std::map<std::string, int>{{"tcp", 1883}, {"tls", 8883}, {"ws", 80}, {"wss", 443}}) {
-      CAPTURE(transport);
+    const std::map<std::string, int> ports = {
+        {"tcp", 1883}, {"tls", 8883}, {"ws", 80}, {"wss", 443}};
+    for (const auto& row : ports) {
+      CAPTURE(row.first);
       auto environment =
-          with(without(original_environment(), "BROKER_PORT"), "MQTT_TRANSPORT", transport);
-      CHECK(config_of(environment).mqtt.port == port);
+          with(without(original_environment(), "BROKER_PORT"), "MQTT_TRANSPORT", row.first);
+      CHECK(config_of(environment).mqtt.port == row.second);
       environment["BROKER_PORT"] = "1234";
       CHECK(config_of(environment).mqtt.port == 1234);
     }

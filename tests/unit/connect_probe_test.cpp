@@ -21,7 +21,6 @@ namespace {
 using namespace m2b;
 using namespace std::chrono_literals;
 using test::Authority;
-using test::CertificateWish;
 using test::Identity;
 using test::TlsServer;
 
