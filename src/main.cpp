@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -88,6 +89,7 @@ int run(const Config& config) {
   keep_few_heaps();
   const StopSignals signals;
   log::set_level(config.log_level);
+  log::set_format(config.log_format);
   log::info(kArea, "starting", {{"version", M2B_VERSION}, {"pid", ::getpid()}});
   const CurlGlobal curl;
   require_tls_version(config.mqtt.tls.min_version);
@@ -140,6 +142,15 @@ int print_mistakes(const std::vector<ConfigError>& mistakes) {
   return EX_CONFIG;
 }
 
+/// For whoever collects the log of a daemon that does not start.
+int log_mistakes(const std::vector<ConfigError>& mistakes) {
+  log::set_format(log::Format::json);
+  for (const ConfigError& mistake : mistakes) {
+    log::write(log::Level::critical, kArea, "wrong configuration", {{"mistake", mistake}});
+  }
+  return EX_CONFIG;
+}
+
 int print_exit(const Exit& exit) {
   std::fputs(exit.out.c_str(), stdout);
   std::fputs(exit.err.c_str(), stderr);
@@ -162,10 +173,13 @@ int health(const CommandLine& command_line) {
 
 int check_or_run(const CommandLine& command_line) {
   const auto loaded = load_config(read_environment, command_line.flags);
+  const bool is_check = command_line.action == CommandLine::Action::check;
   if (const auto* const mistakes = std::get_if<std::vector<ConfigError>>(&loaded)) {
-    return print_mistakes(*mistakes);
+    const bool as_json =
+        !is_check && load_log_format(read_environment, command_line.flags) == log::Format::json;
+    return as_json ? log_mistakes(*mistakes) : print_mistakes(*mistakes);
   }
-  if (command_line.action == CommandLine::Action::check) {
+  if (is_check) {
     std::puts("the configuration is valid");
     return EX_OK;
   }

@@ -282,6 +282,13 @@ std::variant<Config, std::vector<ConfigError>> load_config(
   return Loader(environment, flags).load();
 }
 
+log::Format load_log_format(const Environment& environment,
+                            const std::map<std::string, std::string>& flags) {
+  const auto loaded = Loader(environment, flags).load_only("LOG_FORMAT");
+  const auto* const config = std::get_if<Config>(&loaded);
+  return config != nullptr ? config->log_format : log::Format::text;
+}
+
 std::variant<StatusOptions, std::vector<ConfigError>> load_status_options(
     const Environment& environment, const std::map<std::string, std::string>& flags) {
   auto loaded = Loader(environment, flags).load_only("STATUS_ADDRESS");

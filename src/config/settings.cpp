@@ -420,6 +420,16 @@ std::vector<Setting> store_and_life_settings() {
            [](Config& c, Text t) {
              return store(config::parse_duration(t, 0s, 1h), c.shutdown_timeout);
            }},
+      {.name = "LOG_FORMAT",
+       .default_text = "text",
+       .allowed = "text or json",
+       .help = "The log's lines: as text, or each as one JSON object.",
+       .apply =
+           [](Config& c, Text t) {
+             return store(parse_word<log::Format>(
+                              t, {{"text", log::Format::text}, {"json", log::Format::json}}),
+                          c.log_format);
+           }},
       {.name = "STATUS_ADDRESS",
        .default_text = "127.0.0.1:9797",
        .allowed = "host:port with IPv6 in brackets, or off",

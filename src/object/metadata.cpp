@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <utility>
 
-#include "object/utf8.hpp"
+#include "m2b/util/utf8.hpp"
 
 namespace m2b {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "object/utf8.hpp"
+#include "m2b/util/utf8.hpp"
 
 namespace m2b {
 namespace {

@@ -4,8 +4,14 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstddef>
 #include <iterator>
 #include <memory>
+
+#include "m2b/util/utf8.hpp"
 
 namespace m2b::log {
 namespace {
@@ -29,25 +35,32 @@ spdlog::level::level_enum to_spdlog(Level level) noexcept {
 std::string_view name_of(Level level) noexcept {
   switch (level) {
     case Level::debug:
-      return "DEBUG   ";
+      return "DEBUG";
     case Level::info:
-      return "INFO    ";
+      return "INFO";
     case Level::warning:
-      return "WARNING ";
+      return "WARNING";
     case Level::error:
-      return "ERROR   ";
+      return "ERROR";
     case Level::critical:
       return "CRITICAL";
   }
   return "?";
 }
 
-/// A log is one sink of the whole process by nature; this is the only global of the program.
+constexpr const char* kTextPattern = "%Y-%m-%dT%H:%M:%S.%eZ %v";
+constexpr const char* kJsonPattern = R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ",%v})";  // RFC 3339
+
+/// Of the one log that there is, as its sink.
+std::atomic<Format> chosen_format = Format::text;
+
+/// A log is one sink of the whole process by nature; this is the only global of the program, with
+/// its form.
 spdlog::logger& logger() {
   static const std::shared_ptr<spdlog::logger> instance = [] {
     auto made =
         std::make_shared<spdlog::logger>("m2b", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-    made->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %v", spdlog::pattern_time_type::utc);
+    made->set_pattern(kTextPattern, spdlog::pattern_time_type::utc);
     made->set_level(spdlog::level::info);
     return made;
   }();
@@ -82,6 +95,29 @@ void append_text(std::string& line, std::string_view text) {
   line += '"';
 }
 
+/// A string of JSON (RFC 8259): characters as they are, controls escaped, and U+FFFD for each byte
+/// that is part of none.
+void append_json_text(std::string& line, std::string_view text) {
+  constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
+  line += '"';
+  while (!text.empty()) {
+    const std::size_t length = utf8_character_length(text);
+    const auto byte = static_cast<unsigned char>(text.front());
+    if (length == 0) {
+      line += kReplacement;
+    } else if (byte < 0x20 || byte == 0x7F) {
+      fmt::format_to(std::back_inserter(line), "\\u{:04x}", byte);
+    } else {
+      if (byte == '"' || byte == '\\') {
+        line += '\\';
+      }
+      line += text.substr(0, length);
+    }
+    text.remove_prefix(std::max<std::size_t>(length, 1));
+  }
+  line += '"';
+}
+
 struct AppendValue {
   std::string& line;
 
@@ -93,9 +129,37 @@ struct AppendValue {
   }
 };
 
+struct AppendJson {
+  std::string& line;
+
+  void operator()(std::string_view text) const { append_json_text(line, text); }
+  void operator()(bool flag) const { line += flag ? "true" : "false"; }
+  void operator()(double number) const {
+    if (std::isfinite(number)) {
+      fmt::format_to(std::back_inserter(line), "{}", number);
+    } else {
+      line += "null";
+    }
+  }
+  template <class Integer>
+  void operator()(Integer number) const {
+    fmt::format_to(std::back_inserter(line), "{}", number);
+  }
+};
+
 }  // namespace
 
 void set_level(Level level) noexcept { logger().set_level(to_spdlog(level)); }
+
+void set_format(Format format) noexcept {
+  try {
+    logger().set_pattern(format == Format::json ? kJsonPattern : kTextPattern,
+                         spdlog::pattern_time_type::utc);
+    chosen_format = format;
+  } catch (...) {
+    // No memory: the lines stay as they are.
+  }
+}
 
 bool enabled(Level level) noexcept { return logger().should_log(to_spdlog(level)); }
 
@@ -103,8 +167,7 @@ std::string format_line(Level level, std::string_view area, std::string_view sen
                         Fields fields) {
   std::string line;
   line.reserve(160);
-  line += name_of(level);
-  line += ' ';
+  fmt::format_to(std::back_inserter(line), "{:<8} ", name_of(level));
   line += area;
   line += ": ";
   line += sentence;
@@ -117,12 +180,33 @@ std::string format_line(Level level, std::string_view area, std::string_view sen
   return line;
 }
 
+std::string format_json(Level level, std::string_view area, std::string_view sentence,
+                        Fields fields) {
+  std::string line;
+  line.reserve(200);
+  line += "\"level\":\"";
+  line += name_of(level);
+  line += "\",\"area\":";
+  append_json_text(line, area);
+  line += ",\"message\":";
+  append_json_text(line, sentence);
+  for (const Field& field : fields) {
+    line += ',';
+    append_json_text(line, field.key);
+    line += ':';
+    std::visit(AppendJson{line}, field.value);
+  }
+  return line;
+}
+
 void write(Level level, std::string_view area, std::string_view sentence, Fields fields) noexcept {
   if (!enabled(level)) {
     return;
   }
   try {
-    logger().log(to_spdlog(level), format_line(level, area, sentence, fields));
+    logger().log(to_spdlog(level), chosen_format.load(std::memory_order_relaxed) == Format::json
+                                       ? format_json(level, area, sentence, fields)
+                                       : format_line(level, area, sentence, fields));
   } catch (...) {
     // Out of memory or a closed stderr: losing a log line must not lose a picture.
   }

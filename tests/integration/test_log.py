@@ -88,6 +88,53 @@ def test_every_line_is_one_event_in_one_form(new_stack):
         assert LOG_LINE.match(line).group(2) != "forged"
 
 
+def test_as_json_every_line_is_one_object(new_stack):
+    stack = new_stack(own_store=True, LOGGING_LEVEL="DEBUG", LOG_FORMAT="json").start()
+    forged = "x\r\n{\"level\":\"ERROR\"} \u2028 \\ \" \u00fc"
+    stack.publisher.send(
+        picture(),
+        picture("id with blank and \"quotes\" = and \\ and \u00fc"),
+        Message("ia/rawImage/\u00e4\u20ac", b"\xff\xfe no JSON"),
+        Message(TOPIC, json.dumps(fields_of(forged, picture_bytes(100))).encode()),
+    )
+    stack.assert_exactly_stored()
+    wait_until(lambda: sum(stack.bridge.dead_letters().values()) == 2, 10, "two dead letters")
+    stack.store.stop()
+    stack.publisher.send(picture())
+    wait_until(lambda: '"level":"WARNING","area":"upload"' in stack.bridge.log_text(), 10, "told")
+    stack.bridge.stop()
+
+    def object_of(pairs):
+        assert len({name for name, _ in pairs}) == len(pairs), f"a name twice: {pairs}"
+        return dict(pairs)
+
+    text = stack.bridge.log_path.read_bytes().decode()  # UTF-8, all of it
+    lines = [json.loads(line, object_pairs_hook=object_of) for line in text.split("\n")[:-1]]
+    assert (lines[0]["message"], lines[-1]["message"]) == ("starting", "stopped")
+    for line in lines:
+        assert list(line)[:4] == ["time", "level", "area", "message"], line
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["time"])
+        assert line["level"] in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+        assert not any(isinstance(value, (dict, list)) for value in line.values()), "facts are flat"
+    assert isinstance(lines[0]["pid"], int)
+    assert any(line.get("topic") == "ia/rawImage/\u00e4\u20ac" for line in lines)
+    session = [line["session_present"] for line in lines if line["message"] == "connected"]
+    assert session == [False]
+
+
+def test_as_json_mistakes_of_the_configuration_are_told_too(new_stack):
+    bridge = new_stack().bridge
+    run = bridge.run(LOG_FORMAT="json", BROKER_PORT="70000", MQTT_QOS="3", MINIO_SECRET_KEY="canary\t")
+    assert run.returncode == 78
+    lines = [json.loads(line) for line in run.stderr.splitlines()]
+    assert [line["level"] for line in lines] == ["CRITICAL"] * 3
+    mistakes = " ".join(line["mistake"] for line in lines)
+    assert "BROKER_PORT" in mistakes and "MQTT_QOS" in mistakes and "MINIO_SECRET_KEY" in mistakes
+    assert "canary" not in run.stderr
+    for_a_person = bridge.run("--check", LOG_FORMAT="json", BROKER_PORT="70000")
+    assert for_a_person.stderr.startswith("mqtt-to-blob: BROKER_PORT")
+
+
 def test_a_dead_letter_is_told_with_reason_and_topic_and_many_are_summed_up(new_stack):
     stack = new_stack().start()
     fields = fields_of("a", b"x")

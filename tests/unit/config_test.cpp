@@ -168,6 +168,7 @@ Texts fields_of(const Config& config) {
       {"status.host", config.status.host},
       {"status.port", text(config.status.port)},
       {"log_level", text(static_cast<int>(config.log_level))},
+      {"log_format", text(static_cast<int>(config.log_format))},
       {"shutdown_timeout", text(config.shutdown_timeout.count())},
   };
 }
@@ -292,6 +293,7 @@ const std::vector<SettingCase>& setting_cases() {
        "60s",
        {{"mqtt.backoff.cap", "60000"}, {"pipeline.backoff.cap", "60000"}}},
       {"SHUTDOWN_TIMEOUT", "0", {{"shutdown_timeout", "0"}}},
+      {"LOG_FORMAT", "JSON", {{"log_format", "1"}}},
       {"STATUS_ADDRESS", "[::]:8080", {{"status.host", "[::]"}, {"status.port", "8080"}}},
       {"STORE_CA_FILE", path("ca-b"), {{"store.tls.ca_file", path("ca-b")}}},
       {"STORE_CERT_FILE",
@@ -478,6 +480,7 @@ TEST_SUITE("config") {
         {"MINIO_ACCESS_KEY", {"a b", "a,b", "a\nb", "ä"}},
         {"MINIO_SECRET_KEY", {"a\nb", "a\tb"}},
         {"LOGGING_LEVEL", {"WARN", "TRACE", "10"}},
+        {"LOG_FORMAT", {"xml", "JSON5", "text "}},
         {"MQTT_VERSION", {"4", "3.1", "v5", "latest"}},
         {"MQTT_QOS", {"3", "-1", "one"}},
         {"MQTT_CLIENT_ID", {"a\tb", "\xff", std::string(65'536, 'a'), "a\xc2\x85"}},
@@ -541,6 +544,21 @@ TEST_SUITE("config") {
     const auto errors = errors_of(environment);
     REQUIRE(errors.size() == 1);
     CHECK(contains(errors.front(), "MQTT_PASSWORD=***: needs MQTT_USERNAME"));
+  }
+
+  TEST_CASE("the form of the log is known whatever else is wrong") {
+    const auto format = [](const Texts& environment, const Texts& flags = {}) {
+      return load_log_format(
+          [&](const std::string& name) {
+            const auto found = environment.find(name);
+            return found == environment.end() ? std::nullopt : std::optional(found->second);
+          },
+          flags);
+    };
+    CHECK(format({}) == log::Format::text);
+    CHECK(format({{"LOG_FORMAT", "json"}, {"BROKER_PORT", "no"}}) == log::Format::json);
+    CHECK(format({{"LOG_FORMAT", "text"}}, {{"LOG_FORMAT", "json"}}) == log::Format::json);
+    CHECK(format({{"LOG_FORMAT", "xml"}}) == log::Format::text);
   }
 
   TEST_CASE("QoS 2 is refused with MQTT 3.1.1 alone") {

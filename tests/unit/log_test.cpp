@@ -2,9 +2,14 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdint>
+#include <limits>
+#include <string>
+
 namespace {
 
 TEST_SUITE("log") {
+  using m2b::log::format_json;
   using m2b::log::format_line;
   using m2b::log::Level;
 
@@ -27,6 +32,26 @@ TEST_SUITE("log") {
     const std::string topic("x\n2026 ERROR\0", 13);
     const std::string line = format_line(Level::info, "a", "s", {{"topic", topic}});
     CHECK(line == R"(INFO     a: s topic="x\x0a2026 ERROR\x00")");
+  }
+
+  TEST_CASE("as JSON the facts keep their types") {
+    CHECK(format_json(Level::warning, "mqtt", "connection lost",
+                      {{"broker", "b:1883"},
+                       {"code", -5},
+                       {"id", std::uint64_t{18446744073709551615U}},
+                       {"share", 0.5},
+                       {"ok", true}}) ==
+          R"("level":"WARNING","area":"mqtt","message":"connection lost","broker":"b:1883",)"
+          R"("code":-5,"id":18446744073709551615,"share":0.5,"ok":true)");
+    CHECK(format_json(Level::info, "a", "s", {{"k", std::numeric_limits<double>::infinity()}}) ==
+          R"("level":"INFO","area":"a","message":"s","k":null)");
+  }
+
+  TEST_CASE("as JSON text is escaped and stays UTF-8 whatever it was") {
+    const std::string nasty("\"\\\n\0\x7F\xC3\xBC\xFF\xC3", 9);
+    CHECK(format_json(Level::info, "a", "s", {{"k", nasty}}) ==
+          R"("level":"INFO","area":"a","message":"s","k":"\"\\\u000a\u0000\u007f)"
+          "\xC3\xBC\xEF\xBF\xBD\xEF\xBF\xBD\"");
   }
 
   TEST_CASE("levels below the chosen one are not written") {

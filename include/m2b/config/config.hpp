@@ -27,6 +27,7 @@ struct Config {
   StoreOptions store;
   StatusOptions status;
   log::Level log_level = log::Level::info;
+  log::Format log_format = log::Format::text;
   /// How long uploads may go on after SIGTERM; below the 10 s that `docker stop` waits.
   std::chrono::milliseconds shutdown_timeout{8000};
 };
@@ -74,6 +75,11 @@ using Environment = std::function<std::optional<std::string>(const std::string& 
 /// mistake at once. An empty value counts as not set, unless the setting says otherwise.
 [[nodiscard]] std::variant<Config, std::vector<ConfigError>> load_config(
     const Environment& environment, const std::map<std::string, std::string>& flags);
+
+/// The form of the log alone, in which the mistakes of the other settings are told; text where it
+/// is a mistake itself.
+[[nodiscard]] log::Format load_log_format(const Environment& environment,
+                                          const std::map<std::string, std::string>& flags);
 
 /// The status listener's address alone, for a health check: it asks a daemon whose other settings
 /// it may not know.

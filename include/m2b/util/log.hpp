@@ -7,9 +7,9 @@
 #include <type_traits>
 #include <variant>
 
-/// One line an event on stderr: time, level, area, a constant sentence, then facts as `key=value`.
-/// Payloads and secrets are never facts. All functions may be called from any thread and do not
-/// throw.
+/// One line an event on stderr: time, level, area, a constant sentence, then facts as `key=value`,
+/// or all of it as one JSON object. Payloads and secrets are never facts. All functions may be
+/// called from any thread and do not throw.
 ///
 /// What a level means: error = a person must act, warning = something failed and is being retried
 /// or set aside, info = the life of the process, debug = the way of each message.
@@ -17,8 +17,16 @@ namespace m2b::log {
 
 enum class Level { debug, info, warning, error, critical };
 
-/// One fact of a line. Text is borrowed for the duration of the call, quoted where it holds blanks,
-/// and its control characters are escaped: nothing that a client sends can forge a line.
+/// What a line looks like.
+enum class Format {
+  text,  ///< `TIME LEVEL area: sentence key=value …`
+  json  ///< `{"time":…,"level":…,"area":…,"message":…,facts…}`, the facts with their types;
+        ///< valid UTF-8 whatever they are
+};
+
+/// One fact of a line; its key is none of time, level, area and message. Text is borrowed for the
+/// duration of the call, quoted where it holds blanks, and its control characters are escaped:
+/// nothing that a client sends can forge a line.
 struct Field {
   using Value = std::variant<std::string_view, std::int64_t, std::uint64_t, double, bool>;
 
@@ -54,6 +62,9 @@ using Fields = std::initializer_list<Field>;
 /// Sets what is written from now on. Called once by main; the default is info.
 void set_level(Level level) noexcept;
 
+/// Sets the form of the lines from now on; the default is text.
+void set_format(Format format) noexcept;
+
 /// True when lines of this level are written: guard for facts that cost something to collect.
 [[nodiscard]] bool enabled(Level level) noexcept;
 
@@ -72,8 +83,11 @@ inline void error(std::string_view area, std::string_view sentence, Fields field
   write(Level::error, area, sentence, fields);
 }
 
-/// The text after the time of a line; split from write() so that tests can see it.
+/// What comes after the time of a line; split from write() so that tests can see it. As JSON it is
+/// the members of the object behind the time.
 [[nodiscard]] std::string format_line(Level level, std::string_view area, std::string_view sentence,
+                                      Fields fields);
+[[nodiscard]] std::string format_json(Level level, std::string_view area, std::string_view sentence,
                                       Fields fields);
 
 }  // namespace m2b::log

@@ -1,4 +1,4 @@
-#include "object/utf8.hpp"
+#include "m2b/util/utf8.hpp"
 
 #include <cstdint>
 
