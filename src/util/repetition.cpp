@@ -15,12 +15,18 @@ std::optional<std::uint64_t> Repetition::admit(std::string_view kind, Clock::tim
     kinds_.emplace(kind, Kind{now});
     return 0;
   }
-  if (now - known->second.last_line < quiet_) {
-    ++known->second.held_back;
+  Kind& seen = known->second;
+  if (now - seen.began >= quiet_) {
+    seen.began = now;
+    seen.lines = 1;
+    return std::exchange(seen.held_back, 0);
+  }
+  if (seen.lines >= lines_) {
+    ++seen.held_back;
     return std::nullopt;
   }
-  known->second.last_line = now;
-  return std::exchange(known->second.held_back, 0);
+  ++seen.lines;
+  return 0;
 }
 
 void Repetition::reset() {

@@ -20,6 +20,18 @@ TEST_SUITE("repetition") {
     CHECK_FALSE(repetition.admit("timeout", start + 31s));
   }
 
+  TEST_CASE("several may be admitted before the rest is held back") {
+    Repetition repetition(30s, 3);
+    const Repetition::Clock::time_point start{};
+    CHECK(repetition.admit("lost", start) == 0);
+    CHECK(repetition.admit("lost", start + 1s) == 0);
+    CHECK(repetition.admit("lost", start + 2s) == 0);
+    CHECK_FALSE(repetition.admit("lost", start + 3s));
+    CHECK_FALSE(repetition.admit("lost", start + 29s));
+    CHECK(repetition.admit("lost", start + 30s) == 2);
+    CHECK(repetition.admit("lost", start + 31s) == 0);
+  }
+
   TEST_CASE("two kinds that alternate are both held back") {
     Repetition repetition(30s);
     const Repetition::Clock::time_point start{};
