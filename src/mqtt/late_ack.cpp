@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "m2b/util/fail_point.hpp"
+#include "mqtt/hearing.hpp"
 
 // Of Paho 1.3.12, as Debian's static library has them; its shared one hides them. `net` points to
 // the networkHandles of a handle, whose first field is the socket.
@@ -84,6 +85,8 @@ class PahoLock {
 
 bool LateAck::is_linked() noexcept { return true; }
 
+void* LateAck::arriving_on() noexcept { return arrival.net; }
+
 LateAck::~LateAck() { connections().remove(connection_); }
 
 void LateAck::take_over() noexcept {
@@ -136,7 +139,12 @@ int __wrap_MQTTPacket_send_pubrec(int version, int id, void* net, const char* cl
 
 void* __wrap_MQTTPacket_Factory(int version, void* net, int* error) {
   m2b::paho::arrival = {net, version};
-  return __real_MQTTPacket_Factory(version, net, error);
+  void* const packet = __real_MQTTPacket_Factory(version, net, error);
+  // Paho comes here when the socket has something; an end of the connection is no sign of life.
+  if (*error != m2b::paho::kSocketError) {
+    m2b::paho::Hearing::on_arrival(net);
+  }
+  return packet;
 }
 
 // NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)
@@ -146,6 +154,7 @@ void* __wrap_MQTTPacket_Factory(int version, void* net, int* error) {
 namespace m2b::paho {
 
 bool LateAck::is_linked() noexcept { return false; }
+void* LateAck::arriving_on() noexcept { return nullptr; }
 LateAck::~LateAck() = default;
 void LateAck::take_over() noexcept {}
 std::size_t LateAck::send(std::span<const Ack> acks) { return acks.size(); }

@@ -117,9 +117,11 @@ struct Client::Callbacks {
   static Events& events(void* context) noexcept { return static_cast<Client*>(context)->events_; }
 
   static void connected(void* context, MQTTAsync_successData* data) noexcept {
+    static_cast<Client*>(context)->hearing_.begin();
     events(context).on_connected(data->alt.connect.sessionPresent != 0);
   }
   static void connected5(void* context, MQTTAsync_successData5* data) noexcept {
+    static_cast<Client*>(context)->hearing_.begin();
     events(context).on_connected(data->alt.connect.sessionPresent != 0);
   }
   static void connect_failed(void* context, MQTTAsync_failureData* data) noexcept {

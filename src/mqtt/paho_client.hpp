@@ -13,6 +13,7 @@
 
 #include "m2b/mqtt/options.hpp"
 #include "m2b/spool/message.hpp"
+#include "mqtt/hearing.hpp"
 #include "mqtt/late_ack.hpp"
 #include "mqtt/server_name.hpp"
 
@@ -88,6 +89,8 @@ class Events {
   /// The codes of a SUBACK as the broker sent them; there may be fewer or more than filters.
   virtual void on_suback(std::vector<int> codes) noexcept = 0;
   virtual void on_disconnected() noexcept = 0;
+  /// Something came on the connection, after on_connected(); where Hearing::is_linked().
+  virtual void on_heard() noexcept {}
   virtual void on_message(Message message) noexcept = 0;
 };
 
@@ -126,6 +129,7 @@ class Client final {
   Events& events_;
   std::optional<LateAck> late_ack_;
   std::optional<ServerName> server_name_;
+  Hearing hearing_{events_};
   Handle handle_;  // last: its callbacks use the fields above
 };
 

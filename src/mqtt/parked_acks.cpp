@@ -9,6 +9,7 @@
 
 #include "m2b/util/fail_point.hpp"
 #include "m2b/util/log.hpp"
+#include "m2b/util/repetition.hpp"
 #include "m2b/util/thread.hpp"
 
 namespace m2b {
@@ -27,6 +28,7 @@ class ParkedAcks::Queue {
   /// What can be acknowledged now, on the connection of that number.
   struct Ready {
     std::vector<paho::Ack> acks = {};
+    std::vector<SpoolId> ids = {};  // of their records, for the log at debug alone
     std::uint64_t connection = 0;
     bool has_room_again = false;
   };
@@ -83,18 +85,19 @@ class ParkedAcks::Queue {
       return std::nullopt;
     }
     const paho::Ack ack = message.ack();
-    parked_.push_back({std::move(message), ack, bytes, std::nullopt});
+    parked_.push_back({std::move(message), ack, bytes, std::nullopt, SpoolId{}});
     bytes_ += bytes;
     return Place{next_number() - 1, view, needs_ack ? withdrawal_.get_token() : std::stop_token()};
   }
 
   /// The spool is done with the message of that number.
-  void finish(std::uint64_t number, Durability durability) {
+  void finish(std::uint64_t number, Durability durability, SpoolId id) {
     std::optional<paho::Message> finished;  // given back outside the lock
     const std::lock_guard lock(mutex_);
     Parked& parked = parked_[number - first_];
     finished.swap(parked.message);
     parked.outcome = durability;
+    parked.id = id;
     bytes_ -= parked.bytes;
     room_.notify_all();
     if (number == first_) {
@@ -120,6 +123,9 @@ class ParkedAcks::Queue {
       if (first_ >= first_of_connection_ && parked.ack.qos > 0 &&
           parked.outcome == Durability::durable) {
         ready.acks.push_back(parked.ack);
+        if (traces_) {
+          ready.ids.push_back(parked.id);
+        }
       }
       parked_.pop_front();
       ++first_;
@@ -146,6 +152,7 @@ class ParkedAcks::Queue {
     paho::Ack ack;
     std::size_t bytes;
     std::optional<Durability> outcome;
+    SpoolId id;  // of its record, once it is durable
   };
 
   [[nodiscard]] std::uint64_t next_number() const { return first_ + parked_.size(); }
@@ -155,16 +162,24 @@ class ParkedAcks::Queue {
 
   void refuse(bool needs_ack) {
     if (!needs_ack) {
-      log::warn("mqtt", "a message of QoS 0 is lost: the spool has no room");
+      if (const auto held_back = refusals_.admit("QoS 0")) {
+        log::warn("mqtt", "a message of QoS 0 is lost: the spool has no room",
+                  {{"repeated", *held_back}});
+      }
       return;
     }
     taking_ = Taking::none;
-    log::warn("mqtt",
-              "the spool takes nothing: messages stay unacknowledged with the broker until it does",
-              {{"parked", parked_.size()}, {"parked_bytes", bytes_}});
+    if (const auto held_back = refusals_.admit("no room")) {
+      log::warn(
+          "mqtt",
+          "the spool takes nothing: messages stay unacknowledged with the broker until it does",
+          {{"parked", parked_.size()}, {"parked_bytes", bytes_}, {"repeated", *held_back}});
+    }
   }
 
   const ParkedAcksOptions options_;
+  const bool traces_ = log::enabled(log::Level::debug);
+  Repetition refusals_;
   /// Only while messages may outlive their handle: Paho takes a second longer to connect as long as
   /// there is another one. Touched by the session's thread alone.
   std::optional<paho::Library> library_;
@@ -213,8 +228,8 @@ void ParkedAcks::hand_over(paho::Message message) noexcept {
   if (auto place = queue_->park(std::move(message))) {
     spool_.append(
         place->message,
-        [queue = queue_, number = place->number](Durability durability) {
-          queue->finish(number, durability);
+        [queue = queue_, number = place->number](Durability durability, SpoolId id) {
+          queue->finish(number, durability, id);
         },
         std::move(place->withdraw));
   }
@@ -223,26 +238,38 @@ void ParkedAcks::hand_over(paho::Message message) noexcept {
 void ParkedAcks::run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     const Queue::Ready ready = queue_->wait(stop);
-    send(ready.acks, ready.connection, stop);
+    send(ready.acks, ready.ids, ready.connection, stop);
     if (ready.has_room_again) {
       on_room_();
     }
   }
 }
 
+void ParkedAcks::trace(std::span<const paho::Ack> acks, std::span<const SpoolId> ids) {
+  for (std::size_t i = 0; i < acks.size(); ++i) {
+    log::debug("mqtt", "acknowledged",
+               {{"id", to_number(ids[i])}, {"qos", acks[i].qos}, {"packet_id", acks[i].packet_id}});
+  }
+}
+
 /// What is left when the connection ends is delivered again by the broker.
-void ParkedAcks::send(std::span<const paho::Ack> acks, std::uint64_t connection,
-                      const std::stop_token& stop) {
+void ParkedAcks::send(std::span<const paho::Ack> acks, std::span<const SpoolId> ids,
+                      std::uint64_t connection, const std::stop_token& stop) {
   while (!acks.empty()) {
+    std::size_t done = 0;
     {
       const std::lock_guard lock(client_mutex_);
       if (client_ == nullptr || connection_ != connection) {
         return;
       }
-      const std::size_t done = client_->acknowledge(acks);
-      stats_.acknowledged.fetch_add(done, std::memory_order_relaxed);
-      acks = acks.subspan(done);
+      done = client_->acknowledge(acks);
     }
+    stats_.acknowledged.fetch_add(done, std::memory_order_relaxed);
+    if (!ids.empty()) {
+      trace(acks.first(done), ids);
+      ids = ids.subspan(done);
+    }
+    acks = acks.subspan(done);
     if (!acks.empty() && !queue_->pause(stop)) {
       return;
     }

@@ -50,7 +50,10 @@ class ParkedAcks final : public Acknowledger {
   class Queue;
 
   void run(const std::stop_token& stop);
-  void send(std::span<const paho::Ack> acks, std::uint64_t connection, const std::stop_token& stop);
+  /// `ids`, if there are any, are those of the acknowledged records.
+  void send(std::span<const paho::Ack> acks, std::span<const SpoolId> ids, std::uint64_t connection,
+            const std::stop_token& stop);
+  static void trace(std::span<const paho::Ack> acks, std::span<const SpoolId> ids);
 
   Spool& spool_;
   ReceiverStats& stats_;

@@ -69,6 +69,23 @@ const char* name_of(MqttVersion version) noexcept {
 
 }  // namespace
 
+void ReceiverStats::count_connect_failure(std::string_view reason) {
+  connect_failures.fetch_add(1, std::memory_order_relaxed);
+  const std::lock_guard lock(mutex_);
+  const auto known = connect_failures_by_reason_.find(reason);
+  if (known != connect_failures_by_reason_.end()) {
+    ++known->second;
+  } else {
+    connect_failures_by_reason_.emplace(reason, 1);
+  }
+}
+
+std::map<std::string, std::uint64_t, std::less<>> ReceiverStats::connect_failures_by_reason()
+    const {
+  const std::lock_guard lock(mutex_);
+  return connect_failures_by_reason_;
+}
+
 class Receiver::Session final : public paho::Events {
  public:
   Session(const MqttOptions& options, Spool& spool)
@@ -96,8 +113,26 @@ class Receiver::Session final : public paho::Events {
 
   [[nodiscard]] const ReceiverStats& stats() const noexcept { return stats_; }
 
+  [[nodiscard]] bool hears_broker() const noexcept {
+    const auto patience = options_.keep_alive + options_.keep_alive / 2;
+    return stats_.connected &&
+           (!paho::Hearing::is_linked() || Clock::now() - stats_.heard_at.load() <= patience);
+  }
+
+  [[nodiscard]] const Pulse& pulse() const noexcept { return pulse_; }
+
+  void poke() {
+    const std::lock_guard lock(mutex_);
+    poked_ = true;
+    changed_.notify_all();
+  }
+
   // Paho's threads.
+  void on_heard() noexcept override {
+    stats_.heard_at.store(Clock::now(), std::memory_order_relaxed);
+  }
   void on_connected(bool session_present) noexcept override {
+    on_heard();
     post({.kind = Event::Kind::connected, .session_present = session_present});
   }
   void on_connect_failed(int code, bool dropped) noexcept override {
@@ -113,6 +148,7 @@ class Receiver::Session final : public paho::Events {
   void on_disconnected() noexcept override { post({.kind = Event::Kind::disconnected}); }
   void on_message(paho::Message message) noexcept override {
     message_in_hand_ = true;
+    stats_.message_at.store(message.view().received_at, std::memory_order_relaxed);
     acknowledger_->hand_over(std::move(message));
     messages_.fetch_add(1, std::memory_order_relaxed);
     message_in_hand_ = false;
@@ -134,7 +170,15 @@ class Receiver::Session final : public paho::Events {
   [[nodiscard]] std::optional<Event> next_event(const std::stop_token& stop,
                                                 Clock::time_point deadline) {
     std::unique_lock lock(mutex_);
-    if (!changed_.wait_until(lock, stop, deadline, [this] { return !events_.empty(); })) {
+    bool in_time = true;
+    while (in_time && events_.empty()) {
+      pulse_.beat();
+      in_time =
+          changed_.wait_until(lock, stop, deadline, [this] { return poked_ || !events_.empty(); });
+      poked_ = false;
+    }
+    pulse_.rest();  // Paho may keep us for as long as a message waits for the disk
+    if (!in_time) {
       return std::nullopt;
     }
     std::optional<Event> event(std::move(events_.front()));
@@ -159,7 +203,10 @@ class Receiver::Session final : public paho::Events {
           serve(stop);
         }
       } catch (const paho::Error& error) {
-        log::warn("mqtt", "connection given up", {{"cause", error.what()}});
+        if (const auto held_back = failures_.admit(error.what())) {
+          log::warn("mqtt", "connection given up",
+                    {{"cause", error.what()}, {"repeated", *held_back}});
+        }
       }
       end_connection();
       if (!stop.stop_requested()) {
@@ -195,7 +242,10 @@ class Receiver::Session final : public paho::Events {
     }
     NoteRead note = spool_.read_note(kClientIdNote);
     while (std::holds_alternative<ReadFailed>(note)) {
-      log::error("mqtt", "the client id cannot be read from the spool, trying again");
+      if (const auto held_back = failures_.admit("client id")) {
+        log::error("mqtt", "the client id cannot be read from the spool, trying again",
+                   {{"repeated", *held_back}});
+      }
       if (!sleep_for(kNoteRetry, stop)) {
         return false;
       }
@@ -262,15 +312,17 @@ class Receiver::Session final : public paho::Events {
     stats_.connects.fetch_add(1, std::memory_order_relaxed);
     stats_.connected = true;
     session_present_ = session_present;
-    log::info("mqtt", "connected",
-              {{"broker", broker()},
-               {"version", name_of(client_->version())},
-               {"client_id", client_id_},
-               {"session_present", session_present}});
+    if (const auto held_back = comings_.admit("connected")) {
+      log::info("mqtt", "connected",
+                {{"broker", broker()},
+                 {"version", name_of(client_->version())},
+                 {"client_id", client_id_},
+                 {"session_present", session_present},
+                 {"repeated", *held_back}});
+    }
   }
 
   void on_refused(int code, bool dropped, const std::stop_token& stop) {
-    stats_.connect_failures.fetch_add(1, std::memory_order_relaxed);
     const MqttVersion tried = version_.current();
     const bool is_tls = is_secure(options_.transport);
     // Of TLS each time: Paho tells a failed handshake from a broker that hangs up by nothing.
@@ -287,6 +339,7 @@ class Receiver::Session final : public paho::Events {
     }
     const std::string_view meaning =
         dropped ? "connection closed before an answer" : describe_reason_code(code);
+    stats_.count_connect_failure(meaning);
     const auto held_back = failures_.admit(meaning);
     if (!held_back) {
       return;
@@ -331,7 +384,10 @@ class Receiver::Session final : public paho::Events {
       }
       if (!event) {
         if (!message_in_hand_ && messages == messages_) {
-          log::warn("mqtt", "no answer to the subscription, trying again", {{"broker", broker()}});
+          if (const auto held_back = comings_.admit("no answer")) {
+            log::warn("mqtt", "no answer to the subscription, trying again",
+                      {{"broker", broker()}, {"repeated", *held_back}});
+          }
           return hang_up(stop);
         }
         messages = messages_;
@@ -342,8 +398,10 @@ class Receiver::Session final : public paho::Events {
           return hang_up(stop);
         }
       } else if (event->kind == Event::Kind::spool_has_room) {
-        log::info("mqtt", "connects again to fetch what was left unacknowledged",
-                  {{"broker", broker()}});
+        if (const auto held_back = comings_.admit("room")) {
+          log::info("mqtt", "connects again to fetch what was left unacknowledged",
+                    {{"broker", broker()}, {"repeated", *held_back}});
+        }
         return hang_up(stop);
       } else if (event->kind == Event::Kind::connection_lost ||
                  event->kind == Event::Kind::server_disconnect) {
@@ -362,13 +420,20 @@ class Receiver::Session final : public paho::Events {
 
   void on_lost(const Event& event) {
     stats_.connections_lost.fetch_add(1, std::memory_order_relaxed);
-    if (event.kind == Event::Kind::server_disconnect) {
+    const bool said_good_bye = event.kind == Event::Kind::server_disconnect;
+    const std::string_view meaning = said_good_bye ? describe_reason_code(event.code) : "lost";
+    const auto held_back = comings_.admit(meaning);
+    if (!held_back) {
+      return;
+    }
+    if (said_good_bye) {
       log::warn("mqtt", "broker ended the connection",
                 {{"broker", broker()},
                  {"code", event.code},
-                 {"meaning", describe_reason_code(event.code)}});
+                 {"meaning", meaning},
+                 {"repeated", *held_back}});
     } else {
-      log::warn("mqtt", "connection lost", {{"broker", broker()}});
+      log::warn("mqtt", "connection lost", {{"broker", broker()}, {"repeated", *held_back}});
     }
   }
 
@@ -419,12 +484,17 @@ class Receiver::Session final : public paho::Events {
   Repetition failures_;
   Repetition password_faults_;
   Secret last_password_;
+  /// Connections that come and go: each of a few, then summed up.
+  Repetition comings_{std::chrono::seconds(30), 10};
   bool session_present_ = false;
 
   std::mutex mutex_;  // guards the fields below
   std::condition_variable_any changed_;
   std::deque<Event> events_;
+  bool poked_ = false;
   bool finished_ = false;
+
+  Pulse pulse_;
 
   // Made by the mqtt-session thread before the first connection.
   std::unique_ptr<Acknowledger> acknowledger_;
@@ -443,5 +513,11 @@ void Receiver::start() { session_->start(); }
 bool Receiver::stop(std::chrono::milliseconds patience) { return session_->stop(patience); }
 
 const ReceiverStats& Receiver::stats() const noexcept { return session_->stats(); }
+
+bool Receiver::hears_broker() const noexcept { return session_->hears_broker(); }
+
+const Pulse& Receiver::pulse() const noexcept { return session_->pulse(); }
+
+void Receiver::poke() { session_->poke(); }
 
 }  // namespace m2b

@@ -55,8 +55,10 @@ void Subscriber::look_at_the_past(paho::Client& client, bool session_present) {
   }
   const std::vector<std::string> old = no_longer_wanted(*before, wanted_);
   if (!old.empty()) {
-    log::info("mqtt", "unsubscribes filters of an earlier configuration",
-              {{"first", old.front()}, {"count", old.size()}});
+    if (lines_.admit("unsubscribes")) {
+      log::info("mqtt", "unsubscribes filters of an earlier configuration",
+                {{"first", old.front()}, {"count", old.size()}});
+    }
     client.unsubscribe(old);
   }
 }
@@ -77,12 +79,14 @@ void Subscriber::conclude(MqttVersion version) {
   constexpr int kFirstRefusal = 0x80;
   for (std::size_t i = 0; i < wanted_.filters.size(); ++i) {
     const int code = round_->codes()[i];
-    if (code >= kFirstRefusal) {
+    const auto held_back = lines_.admit(fmt::format("{} {}", code, wanted_.filters[i]));
+    if (held_back && code >= kFirstRefusal) {
       log::error("mqtt", "subscription refused, trying again",
                  {{"filter", wanted_.filters[i]},
                   {"code", code},
-                  {"meaning", describe_reason_code(code)}});
-    } else {
+                  {"meaning", describe_reason_code(code)},
+                  {"repeated", *held_back}});
+    } else if (held_back) {
       log_granted(wanted_.filters[i], code, version);
     }
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <vector>
@@ -7,6 +8,7 @@
 #include "m2b/mqtt/options.hpp"
 #include "m2b/mqtt/receiver.hpp"
 #include "m2b/spool/spool.hpp"
+#include "m2b/util/repetition.hpp"
 #include "mqtt/paho_client.hpp"
 #include "mqtt/subscription.hpp"
 
@@ -58,7 +60,8 @@ class Subscriber {
   Subscription wanted_;
   std::optional<SubscribeRound> round_;
   std::optional<Subscription> granted_;  // by a session that was never in doubt since
-  bool loss_is_counted_ = false;         // until something is granted again
+  Repetition lines_{std::chrono::seconds(30), 5};
+  bool loss_is_counted_ = false;  // until something is granted again
 };
 
 }  // namespace m2b

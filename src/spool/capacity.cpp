@@ -33,6 +33,20 @@ Intake admit(const CapacityLimits& limits, const CapacityUsage& usage,
   return passes_alone ? Intake::open : Intake::at_floor;
 }
 
+SpoolRoom room_of(const CapacityLimits& limits, const CapacityUsage& usage) noexcept {
+  const auto above = [](std::uint64_t value, std::uint64_t floor) {
+    return value > floor ? value - floor : 0;
+  };
+  const std::uint64_t by_disk = above(free_bytes(usage), usage.gap_bytes + kDeletionHeadroomBytes) +
+                                above(usage.disk_free_bytes, limits.min_free_bytes);
+  if (limits.max_bytes == 0) {
+    return {usage.live_bytes, by_disk, Intake::at_floor};
+  }
+  const std::uint64_t by_cap = above(limits.max_bytes, usage.live_bytes);
+  return {usage.live_bytes, std::min(by_cap, by_disk),
+          by_cap <= by_disk ? Intake::at_cap : Intake::at_floor};
+}
+
 void Gaps::expect(const CapacityUsage& before, std::uint64_t bytes,
                   std::uint64_t largest) noexcept {
   before_ = before;

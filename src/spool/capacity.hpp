@@ -33,6 +33,9 @@ inline constexpr std::uint64_t kDeletionHeadroomBytes = std::uint64_t{1} << 20;
 [[nodiscard]] Intake admit(const CapacityLimits& limits, const CapacityUsage& usage,
                            std::uint64_t need) noexcept;
 
+/// What all messages together have taken and may still take, as admit() sees it.
+[[nodiscard]] SpoolRoom room_of(const CapacityLimits& limits, const CapacityUsage& usage) noexcept;
+
 /// A message's pages lie one behind the other, so free pages with too few of them in a row are of
 /// no use for it. How many those are is learned from commits that made the file grow although it
 /// had free pages enough.

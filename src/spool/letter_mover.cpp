@@ -112,6 +112,7 @@ void LetterMover::move(LetterMove move, Ids ids, LettersMoved& moved) {
 std::size_t LetterMover::replay(const Ids& ids, std::size_t first, LettersMoved& moved) {
   RecordEnv::Batch batch(records_);
   Ids back;
+  SpoolId first_id{};  // the ids are given one after the other
   std::size_t bytes = 0;
   std::size_t next = first;
   for (; next < ids.size() && back.size() < kMaxIds && bytes < kMaxReplayBytes; ++next) {
@@ -124,13 +125,20 @@ std::size_t LetterMover::replay(const Ids& ids, std::size_t first, LettersMoved&
       moved.damaged.push_back(id);
       continue;
     }
-    batch.put_back(*message_of(*raw));
+    const SpoolId given = batch.put_back(*message_of(*raw));
+    first_id = back.empty() ? given : first_id;
     back.push_back(id);
     bytes += raw->size();
   }
   const std::size_t count = back.size();
   if (count > 0) {
-    leave(std::move(batch), std::move(back));
+    leave(std::move(batch), Ids(back));
+  }
+  if (log::enabled(log::Level::debug)) {
+    for (std::size_t i = 0; i < count; ++i) {
+      log::debug("spool", "dead letter waits again",
+                 {{"id", to_number(first_id) + i}, {"dead_letter", to_number(back[i])}});
+    }
   }
   moved.moved += count;
   return next;
@@ -155,7 +163,13 @@ std::size_t LetterMover::take(LetterMove move, const Ids& ids, std::size_t first
   } else {
     batch.drop_letters(count);
   }
-  leave(std::move(batch), std::move(present));
+  leave(std::move(batch), Ids(present));
+  if (log::enabled(log::Level::debug)) {
+    for (const SpoolId id : present) {
+      log::debug("spool", "dead letter left",
+                 {{"id", to_number(id)}, {"to", move == LetterMove::stored ? "store" : "nowhere"}});
+    }
+  }
   moved.moved += count;
   return next;
 }
@@ -191,11 +205,12 @@ void LetterMover::enforce_limits() {
   for (Ids ids = over_limits(); !ids.empty(); ids = over_limits()) {
     move(LetterMove::drop, std::move(ids), dropped);
   }
-  if (dropped.moved > 0) {
+  unsaid_drops_ += dropped.moved;  // where bad messages keep coming, each drops one
+  if (dropped.moved > 0 && drop_lines_.admit("drop")) {
     log::error("spool",
                "dead letters were dropped, the oldest first: over DEAD_LETTER_MAX_BYTES or "
                "DEAD_LETTER_MAX_AGE",
-               {{"dropped", dropped.moved},
+               {{"dropped", std::exchange(unsaid_drops_, 0)},
                 {"kept", dead_letters_.count()},
                 {"max_bytes", limits_.max_bytes},
                 {"max_age_seconds", limits_.max_age.count()}});

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "m2b/spool/spool.hpp"
+#include "m2b/util/repetition.hpp"
 #include "spool/capacity.hpp"
 #include "spool/dead_letters.hpp"
 #include "spool/record_env.hpp"
@@ -46,6 +47,8 @@ class LetterMover {
   RecordEnv& records_;
   DeadLetters& dead_letters_;
   Ids leaving_;  // their accounts have changed already
+  Repetition drop_lines_;
+  std::uint64_t unsaid_drops_ = 0;
 };
 
 }  // namespace m2b

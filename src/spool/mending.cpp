@@ -234,8 +234,10 @@ void mend(const MendingPlan& plan, lmdb::File::Scrutiny scrutiny) {
   }
 
   const std::string fault = found.value_or("mending it was interrupted");
-  log::warn("spool", "is damaged and being mended",
-            {{"folder", plan.folder.native()}, {"fault", fault}});
+  if (const auto held_back = plan.lines->admit(fault)) {
+    log::warn("spool", "is damaged and being mended",
+              {{"folder", plan.folder.native()}, {"fault", fault}, {"repeated", *held_back}});
+  }
   make_folder(fresh);
   std::optional<std::uint64_t> rest;
   {

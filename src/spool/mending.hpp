@@ -3,9 +3,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <vector>
 
+#include "m2b/util/repetition.hpp"
 #include "spool/lmdb.hpp"
 #include "spool/lmdb_file.hpp"
 
@@ -30,6 +32,8 @@ struct MendingPlan {
   std::function<std::optional<std::uint64_t>(const lmdb::Txn& fresh, const lmdb::File* damaged,
                                              bool disk_was_full)>
       settle = nullptr;
+  /// Of the lines that tell of it: where the disk allows no mending, it is tried again and again.
+  std::shared_ptr<Repetition> lines = std::make_shared<Repetition>();
 };
 
 /// Of a folder in `set-aside`: behind which id its records wait for room; nothing when none do.

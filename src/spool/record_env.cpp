@@ -266,9 +266,10 @@ void RecordEnv::Batch::erase(SpoolId id, bool dead_lettered) {
   totals.waiting_bytes -= std::min<std::uint64_t>(*bytes, totals.waiting_bytes);
 }
 
-void RecordEnv::Batch::put_back(const MessageView& letter) {
-  write(letter);
+SpoolId RecordEnv::Batch::put_back(const MessageView& letter) {
+  const SpoolId id = write(letter);
   take_letters(1);
+  return id;
 }
 
 void RecordEnv::Batch::take_back(const MessageView& message) {

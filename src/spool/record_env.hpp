@@ -57,7 +57,7 @@ class RecordEnv {
     /// Removes a record that was stored or dead-lettered; one that is gone already is not counted.
     void erase(SpoolId id, bool dead_lettered);
     /// Gives a dead letter's message the next id; it waits again.
-    void put_back(const MessageView& letter);
+    SpoolId put_back(const MessageView& letter);
     /// A message that was set aside waits again, under the next id.
     void take_back(const MessageView& message);
     [[nodiscard]] bool contains(SpoolId id) const;

@@ -70,6 +70,14 @@ class Spool::Impl {
   [[nodiscard]] const DeadLetters& dead_letters() const noexcept { return dead_letters_; }
   [[nodiscard]] SpoolWriter& writer() noexcept { return writer_; }
 
+  [[nodiscard]] SpoolRoom room() const {
+    const RecordEnv::Usage used = records_.usage();
+    return room_of(limits_, {.live_bytes = used.live_bytes,
+                             .pending_bytes = used.pending_bytes,
+                             .file_bytes = used.file_bytes,
+                             .disk_free_bytes = directory_.space().free_bytes});
+  }
+
   /// What `read` gives; nothing when the disk did not answer.
   template <class Read>
   [[nodiscard]] auto read(Read read) -> std::optional<decltype(read(*this))> {
@@ -118,8 +126,9 @@ void Spool::append(const MessageView& message, OnDurable on_durable, std::stop_t
 std::future<Durability> Spool::append(const MessageView& message) {
   auto promise = std::make_shared<std::promise<Durability>>();
   std::future<Durability> ticket = promise->get_future();
-  append(message,
-         [promise = std::move(promise)](Durability durability) { promise->set_value(durability); });
+  append(message, [promise = std::move(promise)](Durability durability, SpoolId /*id*/) {
+    promise->set_value(durability);
+  });
   return ticket;
 }
 
@@ -192,6 +201,10 @@ SpoolTotals Spool::totals() const { return impl_->writer().totals(); }
 
 Intake Spool::intake() const { return impl_->writer().intake(); }
 
+std::optional<SpoolRoom> Spool::room() const {
+  return impl_->read([](Impl& impl) { return impl.room(); });
+}
+
 std::optional<WallTime> Spool::oldest_received_at() const {
   return impl_->read([](Impl& impl) { return impl.records().oldest_received_at(); })
       .value_or(std::nullopt);
@@ -204,6 +217,10 @@ const DurationHistogram& Spool::commit_time() const noexcept {
 std::uint64_t Spool::files_set_aside() const { return impl_->directory().files_set_aside(); }
 
 std::uint64_t Spool::dead_letters_kept() const { return impl_->writer().dead_letters_kept(); }
+
+const Pulse& Spool::pulse() const noexcept { return impl_->writer().pulse(); }
+
+void Spool::poke() { impl_->writer().poke(); }
 
 void Spool::close() { impl_->writer().close(); }
 

@@ -1,5 +1,7 @@
 #include "spool/spool_writer.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <iterator>
 #include <new>
@@ -43,11 +45,14 @@ void pass_fail_points(std::size_t appends, FailPoint of_appends, std::size_t rem
 }
 
 template <class Env>
-void reopen(Env& env) {
+void reopen(Env& env, Repetition& failures) {
   try {
     env.reopen();
   } catch (const std::runtime_error& error) {  // lmdb::Error, or SpoolError from mending
-    log::error("spool", "cannot be opened again", {{"cause", error.what()}});
+    if (const auto held_back = failures.admit(fmt::format("reopen: {}", error.what()))) {
+      log::error("spool", "cannot be opened again",
+                 {{"cause", error.what()}, {"repeated", *held_back}});
+    }
   }
 }
 
@@ -92,7 +97,7 @@ void SpoolWriter::append(const MessageView& message, OnDurable on_durable,
       return;
     }
   }
-  on_durable(Durability::closed);
+  on_durable(Durability::closed, SpoolId{});
 }
 
 std::future<Durability> SpoolWriter::write_note(std::string name, std::string text) {
@@ -174,6 +179,12 @@ void SpoolWriter::distrust_records() {
   work_arrived_.notify_one();
 }
 
+void SpoolWriter::poke() {
+  const std::lock_guard lock(mutex_);
+  poked_ = true;
+  work_arrived_.notify_one();
+}
+
 void SpoolWriter::close() {
   {
     const std::lock_guard lock(mutex_);
@@ -203,6 +214,7 @@ std::uint64_t SpoolWriter::dead_letters_kept() const {
 
 void SpoolWriter::run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
+    pulse_.beat();
     collect(stop);
     if (take_distrust()) {
       reopen_records();
@@ -210,6 +222,7 @@ void SpoolWriter::run(const std::stop_token& stop) {
     write_batch(/*take_appends=*/true);
     tend_letters();
   }
+  pulse_.rest();
   take_arrived();
   write_batch(/*take_appends=*/false);
   end_tickets();
@@ -237,16 +250,17 @@ void SpoolWriter::collect(const std::stop_token& stop) {
     // They found no room. Another message will not find any either, but a removal makes some.
     work_arrived_.wait_until(lock, stop, recheck_at_, [this] {
       return !arrived_.removals.empty() || !arrived_.notes.empty() || !arrived_.moves.empty() ||
-             records_are_distrusted_;
+             is_called();
     });
   } else {
     work_arrived_.wait_until(lock, stop, letters_due_at_,
-                             [this] { return !arrived_.empty() || records_are_distrusted_; });
+                             [this] { return !arrived_.empty() || is_called(); });
     if (!arrived_.removals.empty()) {
       work_arrived_.wait_until(lock, stop, Clock::now() + kRemovalDelay,
                                [this] { return is_urgent(); });
     }
   }
+  poked_ = false;
   in_hand_.take(arrived_);
 }
 
@@ -288,10 +302,12 @@ bool SpoolWriter::put_back_if_removed() {
     directory_.take_again();
     records_.put_back();
     dead_letters_.put_back();
-    log::error("spool",
-               "its files were removed or replaced while in use; they were written again, with "
-               "all that was in them, from those that were still open",
-               {{"waiting", totals().waiting()}});
+    if (const auto held_back = refusals_.admit("files removed")) {
+      log::error("spool",
+                 "its files were removed or replaced while in use; they were written again, with "
+                 "all that was in them, from those that were still open",
+                 {{"waiting", totals().waiting()}, {"repeated", *held_back}});
+    }
     return true;
   } catch (const std::runtime_error& error) {  // lmdb::Error or SpoolError
     if (const auto held_back = failures_.admit(error.what())) {
@@ -323,8 +339,11 @@ void SpoolWriter::on_committed(const SpoolTotals& totals, const Removals& remova
     removed_.notify_all();
     listener = appends > 0 ? append_listener_ : nullptr;
   }
+  if (log::enabled(log::Level::debug)) {
+    trace(removals, appends);
+  }
   for (std::size_t i = 0; i < appends; ++i) {
-    in_hand_.appends.front().on_durable(Durability::durable);
+    in_hand_.appends.front().on_durable(Durability::durable, appended(i));
     in_hand_.appends.pop_front();
   }
   for (PendingNote& note : in_hand_.notes) {
@@ -340,6 +359,25 @@ void SpoolWriter::on_committed(const SpoolTotals& totals, const Removals& remova
     set_intake(Intake::open);
   } else if (appends == 0 || !removals.empty()) {
     recheck_at_ = {};  // there may be room now
+  }
+}
+
+/// The way of each message: on disk, and gone again.
+void SpoolWriter::trace(const Removals& removals, std::size_t appends) const {
+  for (std::size_t i = 0; i < appends; ++i) {
+    const MessageView& message = in_hand_.appends[i].message;
+    log::debug("spool", "received, on disk",
+               {{"id", to_number(appended(i))},
+                {"topic", message.topic},
+                {"bytes", message.payload.size()},
+                {"qos", message.qos},
+                {"duplicate", message.duplicate},
+                {"retained", message.retained},
+                {"milliseconds", (wall_now() - message.received_at).count()}});
+  }
+  for (const Removal& removal : removals) {
+    log::debug("spool", "removed",
+               {{"id", to_number(removal.id)}, {"to", removal.burial ? "dead letters" : "store"}});
   }
 }
 
@@ -404,7 +442,7 @@ void SpoolWriter::commit_letters(std::vector<DeadLetter>& letters,
                   {"repeated", *held_back}});
     }
     if (!directory_.is_full(error.code())) {
-      reopen(dead_letters_);
+      reopen(dead_letters_, failures_);
     }
   }
   letters.clear();
@@ -467,7 +505,7 @@ void SpoolWriter::on_letters_failed(const lmdb::Error& error) {
                 {"repeated", *held_back}});
   }
   if (!directory_.is_full(error.code())) {
-    reopen(dead_letters_);
+    reopen(dead_letters_, failures_);
     reopen_records();
   }
   letters_are_unsettled_ = true;
@@ -501,7 +539,7 @@ void SpoolWriter::drop_withdrawn_appends() {
   std::erase_if(in_hand_.appends, [](const PendingAppend& pending) {
     const bool is_withdrawn = pending.withdraw.stop_requested();
     if (is_withdrawn) {
-      pending.on_durable(Durability::withdrawn);
+      pending.on_durable(Durability::withdrawn, SpoolId{});
     }
     return is_withdrawn;
   });
@@ -570,7 +608,8 @@ SpoolTotals SpoolWriter::commit(const Removals& removals, std::size_t appends) {
     batch.erase(removal.id, removal.burial != nullptr);
   }
   for (std::size_t i = 0; i < appends; ++i) {
-    batch.append(in_hand_.appends[i].message);
+    const SpoolId id = batch.append(in_hand_.appends[i].message);
+    first_appended_ = i == 0 ? id : first_appended_;
   }
   for (const PendingNote& note : in_hand_.notes) {
     batch.put_note(note.name, note.text);
@@ -602,7 +641,7 @@ void SpoolWriter::on_commit_failed(const lmdb::Error& error) {
 /// If the records had to be mended, what the last commit removed may have come back, and nobody
 /// would ask for it again: it is removed once more.
 void SpoolWriter::reopen_records() {
-  reopen(records_);
+  reopen(records_, failures_);
   const std::lock_guard lock(mutex_);
   uncommitted_removals_ += last_removed_.size();
   in_hand_.removals.insert(in_hand_.removals.begin(), last_removed_.begin(), last_removed_.end());
@@ -647,7 +686,7 @@ void SpoolWriter::set_intake(Intake intake) {
 /// Whoever still waits learns that nothing of it was written.
 void SpoolWriter::end_tickets() {
   for (PendingAppend& pending : in_hand_.appends) {
-    pending.on_durable(Durability::closed);
+    pending.on_durable(Durability::closed, SpoolId{});
   }
   for (PendingNote& pending : in_hand_.notes) {
     pending.ticket.set_value(Durability::closed);

@@ -18,6 +18,7 @@
 #include "m2b/spool/spool.hpp"
 #include "m2b/util/backoff.hpp"
 #include "m2b/util/histogram.hpp"
+#include "m2b/util/pulse.hpp"
 #include "m2b/util/repetition.hpp"
 #include "spool/capacity.hpp"
 #include "spool/dead_letters.hpp"
@@ -44,8 +45,10 @@ class SpoolWriter {
   void set_append_listener(std::function<void()> listener);
   /// A reader has met damage: the records are looked at, and mended, before the next commit.
   void distrust_records();
+  void poke();
   void close();
 
+  [[nodiscard]] const Pulse& pulse() const noexcept { return pulse_; }
   [[nodiscard]] SpoolTotals totals() const;
   [[nodiscard]] Intake intake() const;
   [[nodiscard]] std::uint64_t dead_letters_kept() const;
@@ -96,6 +99,8 @@ class SpoolWriter {
   [[nodiscard]] bool queue_removal(Removal removal, std::unique_lock<std::mutex>& lock,
                                    const std::stop_token& stop);
   [[nodiscard]] bool is_urgent() const;
+  /// To go round although nothing arrived.
+  [[nodiscard]] bool is_called() const { return records_are_distrusted_ || poked_; }
 
   void run(const std::stop_token& stop);
   void take_arrived();
@@ -113,6 +118,11 @@ class SpoolWriter {
   [[nodiscard]] bool is_room_pending() const;
   SpoolTotals commit(const Removals& removals, std::size_t appends);
   void on_committed(const SpoolTotals& totals, const Removals& removals, std::size_t appends);
+  void trace(const Removals& removals, std::size_t appends) const;
+  /// The id of an append of the last commit, which gave them one after the other.
+  [[nodiscard]] SpoolId appended(std::size_t index) const noexcept {
+    return SpoolId{to_number(first_appended_) + index};
+  }
   void on_commit_failed(const lmdb::Error& error);
   void reopen_records();
   void tend_letters();
@@ -130,10 +140,12 @@ class SpoolWriter {
   const bool letters_have_an_age_;
   LetterMover letter_mover_;
   DurationHistogram commit_time_;
+  Pulse pulse_;
 
   // Only the writer thread touches these.
   Pending in_hand_;
   Gaps gaps_;
+  SpoolId first_appended_{};            // by the last commit
   Removals last_removed_;               // by the last commit
   Clock::time_point paused_until_{};    // nothing is tried before, after a failed commit
   Clock::time_point recheck_at_{};      // when appends without room look again
@@ -154,6 +166,7 @@ class SpoolWriter {
   std::size_t burials_waiting_ = 0;
   bool closed_ = false;
   bool records_are_distrusted_ = false;
+  bool poked_ = false;
   SpoolTotals totals_;
   std::uint64_t dead_letters_kept_ = 0;
   Intake intake_ = Intake::open;

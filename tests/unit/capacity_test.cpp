@@ -21,6 +21,21 @@ TEST_SUITE("capacity") {
     CHECK(admit(kLimits, kRoomy, 90 * kMiB + 1) == Intake::at_cap);
   }
 
+  TEST_CASE("what is left is up to the cap, or to what the disk has above the floor") {
+    CHECK(room_of(kLimits, kRoomy).used == 10 * kMiB);
+    CHECK(room_of(kLimits, kRoomy).left == 90 * kMiB);
+    CHECK(room_of(kLimits, kRoomy).bound == Intake::at_cap);
+    CapacityUsage usage = kRoomy;
+    usage.disk_free_bytes = 60 * kMiB;
+    // 10 MiB above the floor, and one of the two free ones in the file, as deletions need the
+    // other.
+    CHECK(room_of(kLimits, usage).left == 11 * kMiB);
+    CHECK(room_of(kLimits, usage).bound == Intake::at_floor);
+    usage.disk_free_bytes = 0;
+    usage.live_bytes = 12 * kMiB;
+    CHECK(room_of(kLimits, usage).left == 0);
+  }
+
   TEST_CASE("no cap is no cap") {
     CHECK(admit({.max_bytes = 0, .min_free_bytes = 0}, kRoomy, 900 * kMiB) == Intake::open);
   }

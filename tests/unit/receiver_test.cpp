@@ -479,6 +479,45 @@ TEST_SUITE("receiver") {
     CHECK(receiver->stats().connects == 2);
   }
 
+  TEST_CASE_FIXTURE(Fixture, "a broker that says nothing is not proven alive, until it does") {
+    options.keep_alive = 2s;
+    start();
+    broker.accept_session(false);
+    broker.grant_subscription();
+    CHECK(subscribed());
+    CHECK(receiver->hears_broker());
+    CHECK(broker.expect(Type::pingreq).type == Type::pingreq);
+    CHECK(eventually([&] { return !receiver->hears_broker(); }));
+    CHECK(receiver->stats().connected);
+    broker.send(std::string_view("\xD0\x00", 2));
+    CHECK(eventually([&] { return receiver->hears_broker(); }));
+    broker.close();
+    CHECK(eventually([&] { return !receiver->stats().connected; }));
+    CHECK_FALSE(receiver->hears_broker());
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "failures to connect are counted by their reason") {
+    options.version = MqttVersion::v5;
+    start();
+    for (int i = 0; i < 2; ++i) {
+      broker.accept();
+      CHECK(broker.expect(Type::connect).type == Type::connect);
+      broker.send(std::string_view("\x20\x03\x00\x87\x00", 5));
+    }
+    CHECK(eventually([&] { return receiver->stats().connect_failures == 2; }));
+    CHECK(receiver->stats().connect_failures_by_reason().at("not authorised") == 2);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "its session's thread beats when it is poked") {
+    start();
+    broker.accept_session(false);
+    broker.grant_subscription();
+    CHECK(subscribed());
+    CHECK(eventually([&] { return receiver->pulse().silent_for() > 50ms; }));
+    receiver->poke();
+    CHECK(eventually([&] { return receiver->pulse().silent_for() < 50ms; }));
+  }
+
   TEST_CASE_FIXTURE(Fixture, "messages that come before the SUBACK give it more time") {
     options.connect_timeout = 1s;
     options.keep_alive = 1s;

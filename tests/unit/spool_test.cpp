@@ -58,6 +58,35 @@ TEST_SUITE("spool") {
     }
   };
 
+  TEST_CASE_FIXTURE(Fixture, "who appends hears the id of each record") {
+    std::promise<std::vector<std::uint64_t>> promise;
+    std::vector<std::uint64_t> told;  // by the writer's thread alone
+    for (int i = 0; i < 20; ++i) {
+      spool->append(message("t", "p"), [&](Durability durability, SpoolId id) {
+        CHECK(durability == Durability::durable);
+        told.push_back(to_number(id));
+        if (told.size() == 20) {
+          promise.set_value(told);
+        }
+      });
+    }
+    const std::vector<std::uint64_t> heard = promise.get_future().get();
+    CHECK(heard == ids());
+    spool->close();
+    spool->append(message("t", "p"), [](Durability durability, SpoolId id) {
+      CHECK(durability == Durability::closed);
+      CHECK(to_number(id) == 0);
+    });
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "its writer beats when it is poked, and rests once it is closed") {
+    CHECK(eventually([&] { return spool->pulse().silent_for() > 50ms; }));
+    spool->poke();
+    CHECK(eventually([&] { return spool->pulse().silent_for() < 50ms; }));
+    spool->close();
+    CHECK(spool->pulse().silent_for() == 0ms);
+  }
+
   TEST_CASE_FIXTURE(Fixture, "a message is read back as it was appended") {
     append_durably(*spool, "ia/rawImage/t/c", "picture");
     const ReadResult result = spool->read(SpoolId{1});

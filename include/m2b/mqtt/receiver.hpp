@@ -4,15 +4,29 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
 
 #include "m2b/mqtt/options.hpp"
 #include "m2b/spool/spool.hpp"
+#include "m2b/util/pulse.hpp"
 
 namespace m2b {
 
-/// What the receiver counts; monotonic since the start of the process.
-struct ReceiverStats {
+/// What the receiver counts; monotonic since the start of the process. Any thread.
+class ReceiverStats {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  /// `reason` as describe_reason_code() has them, of which there are few.
+  void count_connect_failure(std::string_view reason);
+  [[nodiscard]] std::map<std::string, std::uint64_t, std::less<>> connect_failures_by_reason()
+      const;
+
   std::array<std::atomic<std::uint64_t>, 3> received{};  // by QoS, redeliveries included
   std::atomic<std::uint64_t> acknowledged{0};            // QoS 1 and 2, after their commit
   std::atomic<std::uint64_t> connects{0};
@@ -22,7 +36,13 @@ struct ReceiverStats {
   // As far as Paho has told us. While a message waits for the disk Paho stands still: both stay set
   // although the broker may have dropped us meanwhile.
   std::atomic<bool> connected{false};
-  std::atomic<bool> subscribed{false};  // every filter was granted
+  std::atomic<bool> subscribed{false};        // every filter was granted
+  std::atomic<Clock::time_point> heard_at{};  // when anything last came from the broker
+  std::atomic<WallTime> message_at{};         // when the last message came; 1970: none yet
+
+ private:
+  mutable std::mutex mutex_;  // guards the field below
+  std::map<std::string, std::uint64_t, std::less<>> connect_failures_by_reason_;
 };
 
 /// The MQTT session: connects, subscribes, and puts each message into the spool before it is
@@ -47,6 +67,16 @@ class Receiver {
   [[nodiscard]] bool stop(std::chrono::milliseconds patience);
 
   [[nodiscard]] const ReceiverStats& stats() const noexcept;
+
+  /// Whether the connection is proven alive: something came from the broker in the last one and a
+  /// half intervals of keep-alive, after which the broker would give us up as well (MQTT 3.1.1,
+  /// section 3.1.2.10). Paho itself takes until up to three. Where nothing can be proven (without
+  /// Paho's static library), true as long as Paho believes in the connection.
+  [[nodiscard]] bool hears_broker() const noexcept;
+
+  /// The session's thread shows in its pulse that it still takes events, once it is poked.
+  [[nodiscard]] const Pulse& pulse() const noexcept;
+  void poke();
 
  private:
   class Session;

@@ -18,6 +18,7 @@
 #include "m2b/spool/record.hpp"
 #include "m2b/spool/record_info.hpp"
 #include "m2b/util/histogram.hpp"
+#include "m2b/util/pulse.hpp"
 
 namespace m2b {
 
@@ -35,9 +36,9 @@ enum class Durability {
   closed      ///< the spool was closed first: it must not be acknowledged
 };
 
-/// Called once for a message, by the spool's writer or within append(); it must not block and must
-/// not call the spool.
-using OnDurable = std::function<void(Durability)>;
+/// Called once for a message, by the spool's writer or within append(), with the id of its record
+/// if it is durable; it must not block and must not call the spool.
+using OnDurable = std::function<void(Durability, SpoolId)>;
 
 /// Whether the spool takes messages, and if not, why.
 enum class Intake {
@@ -65,6 +66,13 @@ struct SpoolTotals {
     return stored + dead_lettered + set_aside + dropped;
   }
   [[nodiscard]] std::uint64_t waiting() const noexcept { return received - gone(); }
+};
+
+/// How much of its room the spool has taken; bytes.
+struct SpoolRoom {
+  std::uint64_t used = 0;           // by what waits, in whole pages
+  std::uint64_t left = 0;           // until the intake closes
+  Intake bound = Intake::at_floor;  // what will close it first: at_cap or at_floor
 };
 
 /// A record that waits, without its bytes.
@@ -176,6 +184,8 @@ class Spool {
 
   [[nodiscard]] SpoolTotals totals() const;
   [[nodiscard]] Intake intake() const;
+  /// Nothing when the disk did not answer.
+  [[nodiscard]] std::optional<SpoolRoom> room() const;
   /// When the oldest waiting record was received; nothing when none waits.
   [[nodiscard]] std::optional<WallTime> oldest_received_at() const;
   [[nodiscard]] const DurationHistogram& commit_time() const noexcept;
@@ -183,6 +193,10 @@ class Spool {
   [[nodiscard]] std::uint64_t files_set_aside() const;
   /// Dead letters that are kept, by count.
   [[nodiscard]] std::uint64_t dead_letters_kept() const;
+
+  /// The writer's thread shows in its pulse that it still goes round, once it is poked.
+  [[nodiscard]] const Pulse& pulse() const noexcept;
+  void poke();
 
   /// Commits the removals that wait, ends open tickets as closed and stops the writer: from now
   /// on the spool is only read. Idempotent; the destructor calls it.
