@@ -44,6 +44,7 @@ std::optional<DecodeWorker::Result> DecodeWorker::decode(const DecodeJob& job,
                                                          const std::stop_token& stop) {
   int memory_tries = 0;
   do {
+    pulse_.beat();
     try {
       ReadResult read = spool_.read(job.id);
       if (const auto* const record = std::get_if<Record>(&read)) {
@@ -62,18 +63,23 @@ std::optional<DecodeWorker::Result> DecodeWorker::decode(const DecodeJob& job,
       }
     } catch (const std::bad_alloc&) {
       // One huge message on a small machine must not end the process: it would do so for ever.
-      log::error("pipeline", "not enough memory to decode a message",
-                 {{"id", to_number(job.id)}, {"bytes", job.record_bytes}});
+      if (const auto held_back = failures_.admit("memory")) {
+        log::error(
+            "pipeline", "not enough memory to decode a message",
+            {{"id", to_number(job.id)}, {"bytes", job.record_bytes}, {"repeated", *held_back}});
+      }
       if (++memory_tries >= kMemoryTries) {
         return Result{"unknown",
                       Rejection{DeadLetterReason::too_large, "not enough memory to decode it"}};
       }
     }
   } while (sleep_for(kPause, stop));
+  pulse_.rest();
   return std::nullopt;
 }
 
 void DecodeWorker::hand_on(const DecodeJob& job, Result result) {
+  pulse_.rest();  // a removal waits while the disk is full
   if (auto* const rejection = std::get_if<Rejection>(&result.outcome)) {
     flow_.undecodable(job, result.topic, *rejection);
   } else if (auto* const object = std::get_if<Object>(&result.outcome)) {
@@ -81,7 +87,8 @@ void DecodeWorker::hand_on(const DecodeJob& job, Result result) {
                {{"id", to_number(job.id)},
                 {"topic", result.topic},
                 {"key", object->key.str()},
-                {"bytes", object->body.size()}});
+                {"bytes", object->body.size()},
+                {"early", job.early}});
     flow_.decoded(job, std::make_unique<Object>(std::move(*object)));
   } else {
     flow_.vanished(job);

@@ -8,6 +8,8 @@
 
 #include "m2b/decode/decoder.hpp"
 #include "m2b/spool/spool.hpp"
+#include "m2b/util/pulse.hpp"
+#include "m2b/util/repetition.hpp"
 #include "pipeline/flow.hpp"
 
 namespace m2b {
@@ -16,9 +18,10 @@ namespace m2b {
 class DecodeWorker {
  public:
   /// The references outlive the worker.
-  DecodeWorker(const PipelineOptions& options, const Spool& spool, Flow& flow)
+  DecodeWorker(const PipelineOptions& options, const Spool& spool, Flow& flow, Pulse& pulse)
       : spool_(spool),
         flow_(flow),
+        pulse_(pulse),
         decoder_(options.max_message_bytes),
         max_message_bytes_(options.max_message_bytes) {}
 
@@ -46,8 +49,10 @@ class DecodeWorker {
 
   const Spool& spool_;
   Flow& flow_;
+  Pulse& pulse_;
   Decoder decoder_;
   std::size_t max_message_bytes_;
+  Repetition failures_;
 };
 
 }  // namespace m2b

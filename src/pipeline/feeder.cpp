@@ -40,6 +40,7 @@ void Feeder::run(const std::stop_token& stop) {
   std::deque<SpoolEntry> listed;  // known, not yet in flight
   early_cursor_ = spool_.last_id().value_or(early_cursor_);
   while (!stop.stop_requested()) {
+    pulse_.beat();
     readmit_due();
     if (flow_.is_backed_up()) {
       admit_newest();
@@ -52,7 +53,10 @@ void Feeder::run(const std::stop_token& stop) {
         pause = kReadPause;
       }
     }
-    if (!listed.empty() && flow_.admit(listed.front())) {
+    pulse_.rest();  // with one that was stored early it waits while the disk is full
+    const bool is_admitted = !listed.empty() && flow_.admit(listed.front());
+    pulse_.beat();
+    if (is_admitted) {
       cursor_ = listed.front().id;
       listed.pop_front();
       continue;
@@ -62,6 +66,7 @@ void Feeder::run(const std::stop_token& stop) {
     }
     wait(stop, pause);
   }
+  pulse_.rest();
 }
 
 void Feeder::bring_back(DecodeJob job, Clock::duration pause) {

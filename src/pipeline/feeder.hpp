@@ -11,6 +11,7 @@
 
 #include "m2b/pipeline/options.hpp"
 #include "m2b/spool/spool.hpp"
+#include "m2b/util/pulse.hpp"
 #include "pipeline/flow.hpp"
 #include "pipeline/job.hpp"
 
@@ -28,6 +29,10 @@ class Feeder {
   /// The loop of the feeder's thread.
   void run(const std::stop_token& stop);
 
+  /// From any thread: go round, and beat.
+  void wake();
+  [[nodiscard]] const Pulse& pulse() const noexcept { return pulse_; }
+
  private:
   using Clock = std::chrono::steady_clock;
   struct Returning {
@@ -38,7 +43,6 @@ class Feeder {
 
   void bring_back(DecodeJob job, Clock::duration pause);
   void on_appended();
-  void wake();
   /// Sleeps until woken, a record is due, `limit` has passed or stop is requested.
   void wait(const std::stop_token& stop, std::optional<Clock::duration> limit);
   void readmit_due();
@@ -47,6 +51,7 @@ class Feeder {
   [[nodiscard]] bool has_room_for_more();
 
   Spool& spool_;
+  Pulse pulse_;
   Flow& flow_;
   const BackoffPolicy postponement_;
   const bool admits_early_;

@@ -18,7 +18,7 @@ constexpr std::size_t kBackedUpPart = 16;
 constexpr std::size_t kMaxParked = 100'000;
 
 DecodeJob round_again(const UploadJob& job) {
-  return {job.id, job.record_bytes, 0, job.postponements, job.failures};
+  return {job.id, job.record_bytes, 0, job.postponements, job.failures, job.tries};
 }
 
 }  // namespace
@@ -81,6 +81,7 @@ void Flow::decoded(const DecodeJob& job, std::unique_ptr<Object> object) {
   upload.budget_bytes = job.budget_bytes;
   upload.postponements = job.postponements;
   upload.failures = job.failures;
+  upload.tries = job.tries;
   upload.early = job.early;
   upload.object = std::move(object);
   KeyOrder::Release release;
@@ -268,14 +269,14 @@ Burial Flow::bury(SpoolId id, std::string_view name, std::string_view value,
     on_buried_();
   }
   const std::string_view reason = to_string(rejection.reason);
-  if (const auto held_back = dead_letter_lines_.admit(reason)) {
-    log::warn("pipeline", "message goes to the dead letters",
-              {{"id", to_number(id)},
-               {name, value},
-               {"reason", reason},
-               {"detail", rejection.detail},
-               {"repeated", *held_back}});
-  }
+  const auto held_back = dead_letter_lines_.admit(reason);
+  const log::Level level = held_back ? log::Level::warning : log::Level::debug;
+  log::write(level, "pipeline", "message goes to the dead letters",
+             {{"id", to_number(id)},
+              {name, value},
+              {"reason", reason},
+              {"detail", rejection.detail},
+              {"repeated", held_back.value_or(0)}});
   return burial;
 }
 

@@ -34,6 +34,7 @@ struct DecodeJob {
   std::size_t budget_bytes = 0;     // its share of the budget
   std::uint32_t postponements = 0;  // above 0 it comes round again
   OwnFailures failures = {};        // in all rounds
+  std::uint32_t tries = 0;          // to put it, likewise
   bool early = false;               // ahead of its turn
 };
 
@@ -44,6 +45,7 @@ struct UploadJob {
   std::size_t budget_bytes = 0;
   std::uint32_t postponements = 0;
   OwnFailures failures;
+  std::uint32_t tries = 0;         // in all rounds
   int attempts = 0;                // in this round
   bool alone = false;              // was in a batch that failed
   bool early = false;              // ahead of its turn; if it fails, its turn will come

@@ -106,7 +106,7 @@ bool LetterSender::send(const LetterInfo& letter, ObjectStore& store, const Uplo
 }
 
 /// Nothing when its bytes cannot be had now.
-std::optional<Object> LetterSender::object_of(const LetterInfo& letter) const {
+std::optional<Object> LetterSender::object_of(const LetterInfo& letter) {
   try {
     RawResult read = spool_.read_letter(letter.record.id, 0, Spool::kWholeRecord);
     auto* const raw = std::get_if<std::string>(&read);
@@ -129,15 +129,21 @@ std::optional<Object> LetterSender::object_of(const LetterInfo& letter) const {
     return Object{std::get<ObjectKey>(std::move(key)), std::move(*raw), content_type(""),
                   std::move(metadata)};
   } catch (const std::bad_alloc&) {
-    log::error("pipeline", "not enough memory to send a dead letter; it stays in the spool",
-               {{"id", to_number(letter.record.id)}, {"bytes", letter.record.bytes}});
+    if (const auto held_back = failures_.admit("memory")) {
+      log::error("pipeline", "not enough memory to send a dead letter; it stays in the spool",
+                 {{"id", to_number(letter.record.id)},
+                  {"bytes", letter.record.bytes},
+                  {"repeated", *held_back}});
+    }
     return std::nullopt;
   }
 }
 
 void LetterSender::keep(const LetterInfo& letter, const std::string& cause) {
-  log::error("pipeline", "the store refuses a dead letter; it stays in the spool",
-             {{"id", to_number(letter.record.id)}, {"code", cause}});
+  if (const auto held_back = failures_.admit(cause)) {
+    log::error("pipeline", "the store refuses a dead letter; it stays in the spool",
+               {{"id", to_number(letter.record.id)}, {"code", cause}, {"repeated", *held_back}});
+  }
   if (kept_.size() < kMaxKept) {
     kept_.insert(letter.record.id);
   }

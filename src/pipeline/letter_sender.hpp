@@ -12,6 +12,7 @@
 #include "m2b/object/object.hpp"
 #include "m2b/spool/spool.hpp"
 #include "m2b/upload/object_store.hpp"
+#include "m2b/util/repetition.hpp"
 #include "pipeline/flow.hpp"
 #include "pipeline/upload_worker.hpp"
 
@@ -34,13 +35,14 @@ class LetterSender {
   void send_all(ObjectStore& store, const UploadStop& stop);
   /// Whether the store has it now.
   [[nodiscard]] bool send(const LetterInfo& letter, ObjectStore& store, const UploadStop& stop);
-  [[nodiscard]] std::optional<Object> object_of(const LetterInfo& letter) const;
+  [[nodiscard]] std::optional<Object> object_of(const LetterInfo& letter);
   void keep(const LetterInfo& letter, const std::string& cause);
 
   const std::string prefix_;
   Spool& spool_;
   Flow& flow_;
   std::set<SpoolId> kept_;  // refused by the store
+  Repetition failures_;
 
   std::mutex mutex_;  // guards news_
   std::condition_variable_any woken_;

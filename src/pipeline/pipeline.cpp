@@ -49,7 +49,8 @@ class Pipeline::Impl {
         flow_(options, spool),
         feeder_(options, spool, flow_),
         letter_sender_(options.dead_letter_prefix, spool, flow_),
-        uploaders_(options, flow_, make_store_, upload_stop()) {}
+        uploaders_(options, flow_, make_store_, upload_stop()),
+        decoder_pulses_(options.decoders) {}
 
   ~Impl() { stop(std::chrono::milliseconds(0)); }
 
@@ -57,8 +58,8 @@ class Pipeline::Impl {
   void start() {
     uploaders_.start();
     for (std::size_t i = 0; i < options_.decoders; ++i) {
-      threads_.push_back(start_thread(fmt::format("decode-{}", i), [this](const std::stop_token&) {
-        DecodeWorker(options_, spool_, flow_).run(begin_nothing_.get_token());
+      threads_.push_back(start_thread(decoder_name(i), [this, i](const std::stop_token&) {
+        DecodeWorker(options_, spool_, flow_, decoder_pulses_[i]).run(begin_nothing_.get_token());
       }));
     }
     if (!options_.dead_letter_prefix.empty()) {
@@ -82,7 +83,18 @@ class Pipeline::Impl {
   [[nodiscard]] Flow& flow() noexcept { return flow_; }
   [[nodiscard]] std::size_t upload_slots() const { return uploaders_.slots(); }
 
+  [[nodiscard]] std::vector<NamedPulse> pulses() const {
+    std::vector<NamedPulse> all = {{"feeder", &feeder_.pulse()}};
+    for (std::size_t i = 0; i < decoder_pulses_.size(); ++i) {
+      all.push_back({decoder_name(i), &decoder_pulses_[i]});
+    }
+    return all;
+  }
+  void poke() { feeder_.wake(); }
+
  private:
+  static std::string decoder_name(std::size_t number) { return fmt::format("decode-{}", number); }
+
   [[nodiscard]] UploadStop upload_stop() const {
     return {begin_nothing_.get_token(), abort_.get_token()};
   }
@@ -96,6 +108,7 @@ class Pipeline::Impl {
   Feeder feeder_;
   LetterSender letter_sender_;
   UploaderPool uploaders_;
+  std::vector<Pulse> decoder_pulses_;
   std::vector<std::jthread> threads_;
 };
 
@@ -109,6 +122,10 @@ void Pipeline::start() { impl_->start(); }
 void Pipeline::stop(std::chrono::milliseconds finish_within) { impl_->stop(finish_within); }
 
 const PipelineStats& Pipeline::stats() const noexcept { return impl_->flow().stats(); }
+
+std::vector<NamedPulse> Pipeline::pulses() const { return impl_->pulses(); }
+
+void Pipeline::poke() { impl_->poke(); }
 
 std::size_t Pipeline::upload_slots() const { return impl_->upload_slots(); }
 

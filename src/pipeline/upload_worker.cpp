@@ -84,6 +84,7 @@ std::optional<ConcurrencyLimit::Ended> UploadWorker::upload_next(std::optional<U
 }
 
 ConcurrencyLimit::Ended UploadWorker::upload(UploadJob job, const StoreGate::Pass& pass) {
+  ++job.tries;
   const PutResult result = put(job);
   // One that came round again has failed for reasons of its own before: unless it was the probe,
   // its next failure says nothing about the store.
@@ -152,9 +153,10 @@ ConcurrencyLimit::Ended UploadWorker::upload(std::vector<UploadJob> batch,
     batch_size_.succeeded();
     flow_.stats().stored_in_batches.fetch_add(batch.size(), std::memory_order_relaxed);
     flow_.gate().report(pass, result);
-    for (const UploadJob& job : batch) {
+    for (UploadJob& job : batch) {
+      ++job.tries;
       flow_.stats().count_upload(result.outcome);
-      count_stored(job, std::chrono::steady_clock::now() - started);
+      count_stored(job, std::chrono::steady_clock::now() - started, batch.size());
       flow_.stored(job);
     }
     return ended;
@@ -164,6 +166,8 @@ ConcurrencyLimit::Ended UploadWorker::upload(std::vector<UploadJob> batch,
     batch_size_.failed(std::chrono::steady_clock::now());
     flow_.stats().count_retry(result.code);
     for (UploadJob& job : batch) {
+      ++job.tries;
+      trace_failure(job, result);
       if (job.early) {
         flow_.leave_to_its_turn(job);
         continue;
@@ -177,6 +181,9 @@ ConcurrencyLimit::Ended UploadWorker::upload(std::vector<UploadJob> batch,
 
 void UploadWorker::settle(UploadJob job, const PutResult& result, const StoreGate::Pass& pass) {
   const bool failed = result.outcome != PutOutcome::stored && result.outcome != PutOutcome::stopped;
+  if (failed) {
+    trace_failure(job, result);
+  }
   if (job.early && failed) {
     flow_.leave_to_its_turn(job);
     return;
@@ -224,19 +231,34 @@ PutResult UploadWorker::put(const UploadJob& job) {
   PutResult result = store_->put(*job.object, stop_.abort);
   if (result.outcome == PutOutcome::stored) {
     fail_point("upload.after_put");
-    count_stored(job, std::chrono::steady_clock::now() - started);
+    count_stored(job, std::chrono::steady_clock::now() - started, 1);
   }
   return result;
 }
 
-void UploadWorker::count_stored(const UploadJob& job, std::chrono::steady_clock::duration took) {
+void UploadWorker::trace_failure(const UploadJob& job, const PutResult& result) {
+  log::debug("upload", "attempt failed",
+             {{"id", to_number(job.id)},
+              {"key", job.object->key.str()},
+              {"attempts", job.tries},
+              {"early", job.early},
+              {"code", result.code},
+              {"status", result.http_status}});
+}
+
+void UploadWorker::count_stored(const UploadJob& job, std::chrono::steady_clock::duration took,
+                                std::size_t together) {
   flow_.stats().upload_time.observe(took);
+  flow_.stats().stored_at.store(wall_now(), std::memory_order_relaxed);
   flow_.stats().uploaded_bytes.fetch_add(job.object->body.size(), std::memory_order_relaxed);
   log::debug("upload", "stored",
              {{"id", to_number(job.id)},
               {"key", job.object->key.str()},
               {"bytes", job.object->body.size()},
-              {"seconds", std::chrono::duration<double>(took).count()}});
+              {"attempts", job.tries},
+              {"early", job.early},
+              {"together", together},
+              {"milliseconds", std::chrono::duration<double, std::milli>(took).count()}});
 }
 
 }  // namespace m2b

@@ -60,7 +60,10 @@ class UploadWorker {
   void settle(UploadJob job, const PutResult& result, const StoreGate::Pass& pass);
   void retry(UploadJob job, const PutResult& result);
   [[nodiscard]] PutResult put(const UploadJob& job);
-  void count_stored(const UploadJob& job, std::chrono::steady_clock::duration took);
+  /// `together`: the objects of one request.
+  void count_stored(const UploadJob& job, std::chrono::steady_clock::duration took,
+                    std::size_t together);
+  static void trace_failure(const UploadJob& job, const PutResult& result);
 
   const bool may_batch_;
   Flow& flow_;

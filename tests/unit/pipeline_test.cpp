@@ -72,6 +72,20 @@ TEST_SUITE("pipeline") {
     }
   };
 
+  TEST_CASE_FIXTURE(Fixture, "its threads beat when they are poked, or rest") {
+    start();
+    std::vector<std::string> names;
+    for (const NamedPulse& thread : pipeline->pulses()) {
+      CAPTURE(thread.name);
+      names.push_back(thread.name);
+      const bool waits_for_work = thread.name.starts_with("decode");
+      CHECK(eventually([&] { return (thread.pulse->silent_for() > 50ms) != waits_for_work; }));
+      pipeline->poke();
+      CHECK(eventually([&] { return thread.pulse->silent_for() < 50ms; }));
+    }
+    CHECK(names == std::vector<std::string>{"feeder", "decode-0", "decode-1", "decode-2"});
+  }
+
   TEST_CASE_FIXTURE(Fixture, "a message becomes its object and leaves the spool") {
     start();
     append("a");

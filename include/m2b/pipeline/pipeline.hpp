@@ -9,11 +9,13 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "m2b/pipeline/options.hpp"
 #include "m2b/spool/spool.hpp"
 #include "m2b/upload/object_store.hpp"
 #include "m2b/util/histogram.hpp"
+#include "m2b/util/pulse.hpp"
 
 namespace m2b {
 
@@ -52,6 +54,7 @@ class PipelineStats {
   std::atomic<std::uint64_t> stored_in_batches{0};  // objects
   std::atomic<std::uint64_t> stored_early{0};       // objects, ahead of their turn
   DurationHistogram upload_time;                    // of the uploads that were stored
+  std::atomic<WallTime> stored_at{};                // the last one; 1970: none yet
 
  private:
   static constexpr std::size_t kOutcomes = 6;
@@ -88,6 +91,10 @@ class Pipeline {
 
   [[nodiscard]] const PipelineStats& stats() const noexcept;
   [[nodiscard]] StoreState store_state() const;
+  /// The feeder's thread shows in its pulse that it still goes round, once it is poked; the
+  /// decoders' that they end each message. Uploads end by their own time limits.
+  [[nodiscard]] std::vector<NamedPulse> pulses() const;
+  void poke();
   /// How many uploads may run at a time at the moment.
   [[nodiscard]] std::size_t upload_slots() const;
 
