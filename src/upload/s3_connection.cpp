@@ -107,6 +107,9 @@ S3Answer S3Connection::send_once(const S3Request& request, const std::stop_token
     return answer;
   }
   context_.batches.saw_server(response.is_minio);
+  if (response.date) {
+    context_.clock_offset.saw(*response.date - local_time());
+  }
   answer.result = result_of_answer(response.status, response.body);
   return answer;
 }
@@ -170,9 +173,10 @@ std::chrono::sys_seconds S3Connection::store_time() const {
 
 void S3Connection::correct_clock(std::chrono::sys_seconds store_date) {
   const std::chrono::seconds offset = store_date - local_time();
-  context_.clock_offset.set(offset);
-  log::warn(kLog, "the store refused our clock; signing with its time from now on",
-            {{"offset_seconds", offset.count()}});
+  if (context_.clock_offset.set(offset)) {
+    log::warn(kLog, "the store refused our clock; signing with its time from now on",
+              {{"offset_seconds", offset.count()}});
+  }
 }
 
 }  // namespace m2b
