@@ -4,6 +4,7 @@
 #include <prometheus/text_serializer.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -13,6 +14,8 @@
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "status/process_usage.hpp"
 
 namespace m2b {
 namespace {
@@ -29,6 +32,12 @@ class Families {
   Families& family(const char* name, const char* help, MetricType type) {
     families_.push_back({std::string("mqtt_to_blob_") + name, help, type, {}});
     return *this;
+  }
+
+  /// One sample of a metric that is not ours by name.
+  void process_family(const char* name, const char* help, MetricType type, double value) {
+    families_.push_back({name, help, type, {}});
+    add(value);
   }
 
   Families& add(double value, Labels labels = {}) {
@@ -80,7 +89,42 @@ class Families {
   std::vector<MetricFamily> families_;
 };
 
-void add_receiver(Families& families, const ReceiverStats& stats) {
+/// As a label, which is no sentence.
+const char* name_of(Intake intake) noexcept {
+  switch (intake) {
+    case Intake::open:
+      return "open";
+    case Intake::at_cap:
+      return "at_cap";
+    case Intake::at_floor:
+      return "at_floor";
+    case Intake::disk_full:
+      return "disk_full";
+    case Intake::disk_error:
+      return "disk_error";
+  }
+  return "unknown";
+}
+
+const char* name_of(StoreState state) noexcept { return to_string(state); }
+
+/// One sample for each state, 1 for the one that holds.
+template <class State, std::size_t count>
+void add_states(Families& families, const char* name, const char* help,
+                const std::array<State, count>& states, State now) {
+  families.family(name, help, MetricType::Gauge);
+  for (const State state : states) {
+    families.add(state == now ? 1.0 : 0.0, {{"state", name_of(state)}});
+  }
+}
+
+/// Seconds since 1970, as Prometheus has times; 0 where there is none.
+double timestamp(WallTime time) {
+  return std::chrono::duration<double>(time.time_since_epoch()).count();
+}
+
+void add_receiver(Families& families, const Receiver& receiver) {
+  const ReceiverStats& stats = receiver.stats();
   families.family("messages_received_total",
                   "Messages received from the broker, redeliveries included.", MetricType::Counter);
   for (std::size_t qos = 0; qos < stats.received.size(); ++qos) {
@@ -89,14 +133,25 @@ void add_receiver(Families& families, const ReceiverStats& stats) {
   families.counter("messages_acknowledged_total",
                    "QoS 1 and 2 messages acknowledged to the broker after their commit.",
                    stats.acknowledged);
+  families.gauge("last_message_timestamp_seconds",
+                 "When the last message came from the broker; 0 when none did since the start.",
+                 timestamp(stats.message_at));
   families.gauge("broker_connected", "1 while there is a session with the broker.",
                  stats.connected ? 1 : 0);
   families.gauge("broker_subscribed", "1 while the broker has granted every topic filter.",
                  stats.subscribed ? 1 : 0);
+  families.gauge("broker_alive",
+                 "1 while the connection is proven alive: something came from the broker in the "
+                 "last one and a half intervals of MQTT_KEEPALIVE.",
+                 receiver.hears_broker() ? 1 : 0);
   families.counter("broker_connects_total", "Connections that the broker accepted.",
                    stats.connects);
-  families.counter("broker_connect_failures_total", "Connections that failed or were refused.",
-                   stats.connect_failures);
+  families.family("broker_connect_failures_total",
+                  "Attempts to connect that failed or were refused, by reason.",
+                  MetricType::Counter);
+  for (const auto& [reason, count] : stats.connect_failures_by_reason()) {
+    families.add(count, {{"reason", reason}});
+  }
   families.counter("broker_connections_lost_total", "Connections that ended unasked.",
                    stats.connections_lost);
   families.counter(
@@ -124,6 +179,18 @@ void add_spool(Families& families, const Spool& spool) {
   families.gauge("spool_intake_open",
                  "1 while the spool takes messages, 0 while it is full or broken.",
                  spool.intake() == Intake::open ? 1 : 0);
+  add_states(families, "spool_intake_state", "1 for the state of the intake that holds.",
+             std::array{Intake::open, Intake::at_cap, Intake::at_floor, Intake::disk_full,
+                        Intake::disk_error},
+             spool.intake());
+  if (const auto room = spool.room()) {
+    families.gauge("spool_used_bytes", "Bytes of the disk that waiting messages take.",
+                   static_cast<double>(room->used));
+    families.gauge("spool_room_bytes",
+                   "Bytes of the disk that further messages may take, by SPOOL_MAX_BYTES and "
+                   "SPOOL_MIN_FREE_BYTES.",
+                   static_cast<double>(room->left));
+  }
   families.histogram("spool_commit_seconds", "Time of a commit to disk.", spool.commit_time());
   families.gauge("dead_letters", "Messages kept in the dead-letter store.",
                  static_cast<double>(spool.dead_letters_kept()));
@@ -170,8 +237,41 @@ void add_pipeline(Families& families, const Pipeline& pipeline) {
   }
   families.gauge("upload_slots", "Uploads that may run at a time.",
                  static_cast<double>(pipeline.upload_slots()));
+  families.gauge("last_upload_timestamp_seconds",
+                 "When the store took the last object; 0 when it took none since the start.",
+                 timestamp(stats.stored_at));
+  add_states(
+      families, "store_state", "1 for the state of the store that holds; held: it refuses us.",
+      std::array{StoreState::unknown, StoreState::reachable, StoreState::away, StoreState::held},
+      pipeline.store_state());
   families.gauge("store_reachable", "1 when the store took the last upload or check.",
                  pipeline.store_state() == StoreState::reachable ? 1 : 0);
+}
+
+void add_clock(Families& families, const ClockOffset* clock) {
+  families.family("store_clock_offset_seconds",
+                  "How far the store's clock is ahead of ours, by its last answer.",
+                  MetricType::Gauge);
+  if (const auto offset = clock != nullptr ? clock->seen() : std::nullopt) {
+    families.add(static_cast<double>(offset->count()));
+  }
+}
+
+/// By the names that Prometheus' own libraries give them.
+void add_process(Families& families) {
+  const auto process = read_process_usage();
+  if (!process) {
+    return;
+  }
+  families.process_family("process_start_time_seconds", "When the process was started.",
+                          MetricType::Gauge, process->start_time_seconds);
+  families.process_family("process_cpu_seconds_total", "Time of the processors that it used.",
+                          MetricType::Counter, process->cpu_seconds);
+  families.process_family("process_resident_memory_bytes",
+                          "Memory that it takes, mapped pages of the spool included.",
+                          MetricType::Gauge, process->resident_bytes);
+  families.process_family("process_open_fds", "File descriptors that are open.", MetricType::Gauge,
+                          process->open_fds);
 }
 
 }  // namespace
@@ -180,9 +280,11 @@ std::string metrics_text(const StatusSources& sources) {
   Families families;
   families.family("build_info", "The version of the program.", MetricType::Gauge)
       .add(1.0, {{"version", M2B_VERSION}});
-  add_receiver(families, sources.receiver.stats());
+  add_process(families);
+  add_receiver(families, sources.receiver);
   add_spool(families, sources.spool);
   add_pipeline(families, sources.pipeline);
+  add_clock(families, sources.clock_offset);
   return families.text();
 }
 

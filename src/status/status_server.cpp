@@ -37,6 +37,8 @@ std::string why_not_ready(const StatusSources& sources) {
     reasons += "not connected to the broker\n";
   } else if (!receiver.subscribed) {
     reasons += "not subscribed\n";
+  } else if (!sources.receiver.hears_broker()) {
+    reasons += "nothing heard from the broker for one and a half intervals of MQTT_KEEPALIVE\n";
   }
   if (const Intake intake = sources.spool.intake(); intake != Intake::open) {
     reasons += fmt::format("spool takes no messages: {}\n", to_string(intake));

@@ -1,6 +1,7 @@
 """/livez, /readyz and /metrics."""
 
 import contextlib
+import signal
 import socket
 import threading
 import time
@@ -79,6 +80,8 @@ def test_the_metrics_add_up_over_a_mixed_run(new_stack):
     wait_until(lambda: stack.bridge.metric("store_reachable") == 0, 10, "the store is away")
     assert stack.bridge.total("upload_retries_total") > 0
     assert stack.bridge.metric("broker_connected") == 1
+    assert stack.bridge.metric("store_state", state="away") == 1
+    assert stack.bridge.metric("spool_used_bytes") > 30 * 12_000
 
     stack.store.start()
     stack.assert_exactly_stored()
@@ -90,6 +93,11 @@ def test_the_metrics_add_up_over_a_mixed_run(new_stack):
     assert metrics.value("mqtt_to_blob_spool_bytes") < 100_000
     assert metrics.value("mqtt_to_blob_spool_oldest_age_seconds") == 0
     assert metrics.value("mqtt_to_blob_upload_seconds_count") >= 92
+    assert metrics.value("mqtt_to_blob_spool_used_bytes") < 100_000
+    assert metrics.value("mqtt_to_blob_spool_room_bytes") > 0
+    assert abs(metrics.value("mqtt_to_blob_store_clock_offset_seconds")) < 10
+    for name in ("last_message", "last_upload"):
+        assert 0 <= time.time() - metrics.value(f"mqtt_to_blob_{name}_timestamp_seconds") < 60
     assert metrics.value("mqtt_to_blob_spool_commit_seconds_count") > 0
 
 
@@ -116,6 +124,24 @@ def test_ready_follows_the_broker_and_live_does_not(new_stack):
     stack.broker.start()
     stack.bridge.wait_until_ready()
     sender.wait_until_acknowledged()
+    stack.assert_exactly_stored()
+
+
+def test_ready_means_that_the_broker_is_proven_alive(new_stack):
+    stack = new_stack(MQTT_KEEPALIVE="5s").start()
+    bridge = stack.bridge
+    stays_true(lambda: bridge.status_of("/readyz") == 200, 8, "a quiet broker answers pings")
+    stack.broker.send_signal(signal.SIGSTOP)  # its connections stay open
+    frozen_at = time.monotonic()
+    wait_until(lambda: bridge.status_of("/readyz") == 503, 12, "not ready")
+    assert time.monotonic() - frozen_at < 1.5 * 5 + 2
+    assert "nothing heard" in bridge.request("/readyz")[2]
+    assert (bridge.metric("broker_alive"), bridge.metric("broker_connected")) == (0, 1)
+    assert bridge.status_of("/livez") == 200
+    stack.broker.send_signal(signal.SIGCONT)
+    bridge.wait_until_ready()
+    assert bridge.metric("broker_alive") == 1
+    stack.publisher.send(picture())
     stack.assert_exactly_stored()
 
 

@@ -7,6 +7,7 @@
 #include "m2b/pipeline/pipeline.hpp"
 #include "m2b/spool/spool.hpp"
 #include "m2b/status/options.hpp"
+#include "m2b/upload/clock_offset.hpp"
 
 namespace m2b {
 
@@ -15,11 +16,12 @@ struct StatusSources {
   const Spool& spool;
   const Receiver& receiver;
   const Pipeline& pipeline;
+  const ClockOffset* clock_offset = nullptr;
 };
 
-/// The HTTP listener: `/livez` (the process serves), `/readyz` (subscribed, and the spool takes
-/// messages), `/metrics` (Prometheus text). An address that cannot be had is an error in the log
-/// and is tried again: pictures matter more than the status.
+/// The HTTP listener: `/livez` (the process serves), `/readyz` (subscribed, the broker proven
+/// alive, and the spool takes messages), `/metrics` (Prometheus text). An address that cannot be
+/// had is an error in the log and is tried again: pictures matter more than the status.
 class StatusServer {
  public:
   StatusServer(const StatusOptions& options, const StatusSources& sources);
