@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <malloc.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@
 #include "m2b/control/control_server.hpp"
 #include "m2b/mqtt/receiver.hpp"
 #include "m2b/pipeline/pipeline.hpp"
+#include "m2b/service/service_reporter.hpp"
 #include "m2b/spool/spool.hpp"
 #include "m2b/status/status_server.hpp"
 #include "m2b/tls/tls_material.hpp"
@@ -83,6 +85,33 @@ void keep_few_heaps() {
   ::mallopt(M_ARENA_MAX, 2);  // NOLINT(concurrency-mt-unsafe): there are no threads yet
 }
 
+/// One line, as `systemctl status` shows it.
+std::string status_line(const Spool& spool, const Receiver& receiver, const Pipeline& pipeline) {
+  const Intake intake = spool.intake();
+  return fmt::format(
+      "{}; store {}; {} messages wait{}",
+      !receiver.stats().connected    ? "no connection to the broker"
+      : !receiver.stats().subscribed ? "not subscribed"
+      : !receiver.hears_broker()     ? "nothing heard from the broker"
+                                     : "subscribed",
+      to_string(pipeline.store_state()), spool.totals().waiting(),
+      intake == Intake::open ? "" : fmt::format("; none is taken: {}", to_string(intake)));
+}
+
+ServiceSources service_sources(Spool& spool, Receiver& receiver, Pipeline& pipeline) {
+  std::vector<NamedPulse> pulses = pipeline.pulses();
+  pulses.push_back({"spool-writer", &spool.pulse()});
+  pulses.push_back({"mqtt-session", &receiver.pulse()});
+  return {.status = [&] { return status_line(spool, receiver, pipeline); },
+          .poke =
+              [&] {
+                spool.poke();
+                pipeline.poke();
+                receiver.poke();
+              },
+          .pulses = std::move(pulses)};
+}
+
 /// Runs the daemon until a signal; the order of the lines is the order of start and of stop
 /// (docs/architecture.md).
 int run(const Config& config) {
@@ -107,15 +136,19 @@ int run(const Config& config) {
   StoreContext store(config.store);
   Pipeline pipeline(config.pipeline, *spool, [&] { return std::make_unique<S3Store>(store); });
   Receiver receiver(config.mqtt, *spool);
-  StatusServer status(config.status, {*spool, receiver, pipeline});
+  StatusServer status(config.status, {*spool, receiver, pipeline, &store.clock_offset});
   ControlServer control(config.spool.directory, *spool);
+  ServiceReporter service(read_service_options(read_environment),
+                          service_sources(*spool, receiver, pipeline));
   pipeline.start();
   receiver.start();
   status.start();
   control.start();
+  service.ready();  // whatever the broker says: it may be away for days
 
   const char* const signal = signals.wait();
   log::info(kArea, "stopping", {{"signal", signal}});
+  service.stopping();
   const Deadline deadline(config.shutdown_timeout);
   // The receiver and an aborted transfer may need a second each.
   constexpr std::chrono::milliseconds kPatience{1000};
