@@ -1,0 +1,163 @@
+"""deploy/prometheus: each alarm fires and clears, against a real Prometheus and a real daemon."""
+
+import glob
+import re
+
+import pytest
+
+from harness.messages import Message, picture, pictures
+from harness.programs import REPOSITORY
+from harness.prometheus import RULES, Prometheus, promtool
+from harness.waiting import wait_until
+
+ALARM = re.compile(r"- alert: (\w+)")
+# Nobody can order a broken disk; alerts_test.yml has that one.
+NOT_PROVOKED = {"MqttToBlobDiskBroken"}
+
+
+@pytest.fixture
+def watched(new_stack, tmp_path):
+    """A stack that Prometheus watches; settings of the bridge by name."""
+
+    def start(**settings):
+        stack = new_stack(own_store=True, RETRY_MAX_DELAY="500ms", **settings).start()
+        prometheus = Prometheus(tmp_path / "prometheus", stack.bridge).start()
+        wait_until(lambda: prometheus.has_seen(stack.bridge), 15, "Prometheus has seen it")
+        return stack, prometheus
+
+    return start
+
+
+def restart(bridge, **settings):
+    bridge.stop()
+    bridge.settings |= settings
+    bridge.start()
+
+
+def clock_behind(hours):
+    """Settings by which a process sees another time of day."""
+    libraries = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
+    assert libraries, "libfaketime is missing: scripts/install-deps test"
+    return {
+        "LD_PRELOAD": libraries[0], "FAKETIME": f"-{hours}h", "DONT_FAKE_MONOTONIC": "1",
+    }  # fmt: skip
+
+
+RIGHT_CLOCK = {"LD_PRELOAD": None, "FAKETIME": None, "DONT_FAKE_MONOTONIC": None}
+
+
+def test_the_alarms_of_broker_messages_and_process(watched):
+    stack, prometheus = watched()
+    prometheus.wait_until_firing("NoPictures")
+    stack.publisher.send(picture())
+    prometheus.wait_until_clear("NoPictures")
+    stack.assert_exactly_stored()
+
+    stack.publisher.send(Message("ia/rawImage/a/b", b"no"))
+    prometheus.wait_until_firing("DeadLetters")
+    assert stack.bridge.run("dead-letter", "drop", "--all", "--yes").returncode == 0
+    prometheus.wait_until_clear("DeadLetters")
+
+    stack.broker.stop()
+    prometheus.wait_until_firing("NotSubscribed")
+    (stack.broker.folder / "mosquitto.db").unlink()
+    stack.broker.start()
+    prometheus.wait_until_clear("NotSubscribed")
+    prometheus.wait_until_firing("SessionLost")
+
+    stack.bridge.kill()
+    prometheus.wait_until_firing("Down")
+    stack.bridge.start()
+    prometheus.wait_until_clear("Down")
+    for _ in range(5):
+        starts = stack.bridge.metrics().value("process_start_time_seconds")
+        stack.bridge.kill()
+        stack.bridge.start()
+        assert stack.bridge.metrics().value("process_start_time_seconds") > starts
+        wait_until(lambda: prometheus.has_seen(stack.bridge), 5, "Prometheus has seen this one")
+    prometheus.wait_until_firing("Restarts")
+
+    stack.bridge.stop()
+    pages = stack.bridge.spool_dir / "records" / "data.mdb"
+    pages.write_bytes(b"rubbish" + pages.read_bytes()[7:])
+    stack.bridge.start()
+    prometheus.wait_until_firing("FilesSetAside")
+    for folder in (stack.bridge.spool_dir / "set-aside").iterdir():
+        folder.rename(stack.folder / folder.name)
+    stack.publisher.send(picture())  # or NoPictures would come again
+    prometheus.wait_until_clear()
+
+
+def test_the_alarms_of_store_and_spool(watched):
+    stack, prometheus = watched(SPOOL_MAX_BYTES="4MiB")
+    stack.publisher.send(picture())
+    stack.assert_exactly_stored()
+    stack.store.stop()
+    stack.publisher.send(picture())
+    prometheus.wait_until_firing("StoreUnreachable")
+    stack.store.lock_out()
+    stack.store.start()
+    prometheus.wait_until_firing("StoreRefuses")
+    prometheus.wait_until_clear("StoreUnreachable")
+    stack.store.stop()
+    stack.store.let_in()
+    stack.store.start()
+    stack.assert_exactly_stored()
+    prometheus.wait_until_clear("StoreRefuses")
+
+    restart(stack.bridge, **clock_behind(hours=2))
+    prometheus.wait_until_firing("ClockWrong")
+    stack.store.stop()
+    stack.publisher.send(picture())
+    stack.bridge.wait_until_acknowledged(1)
+    restart(stack.bridge, **RIGHT_CLOCK)
+    prometheus.wait_until_clear("ClockWrong")
+    prometheus.wait_until_firing("PicturesLate")
+    stream = stack.stream(pictures(400, size=12_000), per_second=60)
+    prometheus.wait_until_firing("SpoolFullSoon")
+    prometheus.wait_until_firing("SpoolAlmostFull", "IntakeClosed")
+    stack.store.start()
+    stream.finish()
+    stack.assert_exactly_stored(within=30)
+    prometheus.wait_until_clear("SpoolFullSoon", "SpoolAlmostFull", "IntakeClosed", "PicturesLate")
+
+    restart(stack.bridge, UPLOAD_BANDWIDTH_LIMIT="20KiB")
+    wait_until(lambda: prometheus.has_seen(stack.bridge), 15, "Prometheus has seen this one")
+    stack.publisher.send(*pictures(150))
+    prometheus.wait_until_firing("BacklogGrows")
+    restart(stack.bridge, UPLOAD_BANDWIDTH_LIMIT=None)
+    stack.assert_exactly_stored(within=30)
+    stack.publisher.send(picture())  # or NoPictures would come
+    prometheus.wait_until_clear()
+
+
+def test_no_alarm_is_left_out():
+    """Neither of the tests above, nor of the documents."""
+    names = set(ALARM.findall(RULES.read_text()))
+    tested = open(__file__).read()
+    for name in names - NOT_PROVOKED:
+        word = name.removeprefix("MqttToBlob")
+        assert re.search(rf'wait_until_firing\([^)]*"{word}"', tested), name
+    unit_tests = RULES.with_name("alerts_test.yml").read_text()
+    document = (REPOSITORY / "docs" / "metrics.md").read_text()
+    for name in names:
+        assert f'{{alertname="{name}"}}' in unit_tests, name
+        assert f"| `{name}` |" in document, name
+    assert set(re.findall(r"\| `(MqttToBlob\w+)` \|", document)) == names
+
+
+def test_each_alarm_says_what_to_do_and_where_it_is_written():
+    rules = RULES.read_text()
+    alarms = len(ALARM.findall(rules))
+    for annotation in ("summary", "remedy", "docs"):
+        assert len(re.findall(rf"(?m)^ +{annotation}: \S", rules)) == alarms, annotation
+    for path, anchor in set(re.findall(r"docs: (\S+)#(\S+)", rules)):
+        headings = re.findall(r"(?m)^#+ (.*)$", (REPOSITORY / path).read_text())
+        assert anchor in {heading.lower().replace(" ", "-") for heading in headings}, anchor
+
+
+def test_promtool_finds_nothing_wrong():
+    folder = RULES.parent
+    promtool("check", "rules", RULES)
+    promtool("check", "config", folder / "prometheus.yml")
+    promtool("test", "rules", folder / "alerts_test.yml")
