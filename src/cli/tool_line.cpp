@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "config/values.hpp"
+#include "m2b/util/visible.hpp"
 
 namespace m2b {
 namespace {
@@ -22,11 +23,10 @@ constexpr std::array<std::string_view, 2> kGroups{"spool", "dead-letter"};
 constexpr std::chrono::milliseconds kNoAge{0};
 constexpr std::chrono::hours kLongestAge{24 * 365 * 100};
 
-Exit mistake(std::string what, std::string_view group) {
-  std::ranges::replace_if(
-      what, [](unsigned char byte) { return byte < ' '; }, '?');  // it has to stay one line
-  return {.code = EX_USAGE,
-          .err = fmt::format("mqtt-to-blob: {}; see mqtt-to-blob {} --help\n", what, group)};
+Exit mistake(std::string_view what, std::string_view group) {
+  return {
+      .code = EX_USAGE,
+      .err = fmt::format("mqtt-to-blob: {}; see mqtt-to-blob {} --help\n", visible(what), group)};
 }
 
 std::string reason_names() {

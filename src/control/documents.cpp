@@ -1,7 +1,15 @@
 #include "control/documents.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "m2b/util/utf8.hpp"
+#include "m2b/util/visible.hpp"
 
 namespace m2b::documents {
 namespace {
@@ -16,6 +24,17 @@ DeadLetterReason reason_of(std::string_view name) {
   const auto* const found = std::ranges::find(
       kDeadLetterReasons, name, [](DeadLetterReason reason) { return to_string(reason); });
   return found != kDeadLetterReasons.end() ? *found : DeadLetterReason{};
+}
+
+/// The character as JSON escapes it: beyond U+FFFF as a surrogate pair (RFC 8259, section 7).
+std::string escaped(std::string_view character) {
+  const auto code = static_cast<std::uint32_t>(utf8_code_point(character));
+  constexpr std::uint32_t kFirstOfPairs = 0x10000;
+  if (code < kFirstOfPairs) {
+    return fmt::format("\\u{:04x}", code);
+  }
+  const std::uint32_t rest = code - kFirstOfPairs;
+  return fmt::format("\\u{:04x}\\u{:04x}", 0xD800 + (rest >> 10U), 0xDC00 + (rest & 0x3FFU));
 }
 
 }  // namespace
@@ -112,7 +131,20 @@ LettersMoved moved_of(const Json& json) {
 }
 
 std::string line_of(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  const std::string text = json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  // What it leaves as it is would still move a terminal's cursor or turn its text.
+  std::string line;
+  line.reserve(text.size());
+  for (std::string_view rest = text; !rest.empty();) {
+    const std::size_t unfit = unfit_length(rest);
+    if (unfit != 0) {
+      line += escaped(rest.substr(0, unfit));
+    }
+    const std::size_t fit = unfit == 0 ? utf8_character_length(rest) : 0;
+    line += rest.substr(0, fit);
+    rest.remove_prefix(unfit + fit);
+  }
+  return line;
 }
 
 }  // namespace m2b::documents

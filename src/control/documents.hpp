@@ -25,7 +25,7 @@ using Json = nlohmann::json;
 [[nodiscard]] SpoolState state_of(const Json& json);
 [[nodiscard]] LettersMoved moved_of(const Json& json);
 
-/// One line; what is no UTF-8 is replaced.
+/// One line; what is no UTF-8 is replaced, and what visible() would not show as it is is escaped.
 [[nodiscard]] std::string line_of(const Json& json);
 
 }  // namespace m2b::documents

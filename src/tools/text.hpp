@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 
 #include "m2b/spool/message.hpp"
 
@@ -13,7 +12,5 @@ namespace m2b::text {
 [[nodiscard]] std::string time(WallTime time);
 /// 17 B, 1.2 MiB
 [[nodiscard]] std::string size(std::uint64_t bytes);
-/// Without what would move a terminal's cursor.
-[[nodiscard]] std::string printable(std::string_view text);
 
 }  // namespace m2b::text

@@ -15,6 +15,7 @@
 #include "m2b/control/control_client.hpp"
 #include "m2b/spool/repair.hpp"
 #include "m2b/spool/spool_reader.hpp"
+#include "m2b/util/visible.hpp"
 #include "tools/exporter.hpp"
 #include "tools/progress.hpp"
 #include "tools/spool_access.hpp"
@@ -147,7 +148,7 @@ class Tool {
       print_fact("dead letters", fmt::format("{} {}", count, reason));
     }
     for (const std::string& name : set_aside) {
-      print_fact("damaged file", name);
+      print_fact("damaged file", visible(name));
     }
     return state.totals ? EX_OK : EXIT_FAILURE;
   }
@@ -219,7 +220,7 @@ class Tool {
     output_.out << fmt::format("{:>10}  {:<20}  {:>10}  {:>3}  {}\n", to_number(record.id),
                                text::time(record.received_at), text::size(record.payload_bytes),
                                record.qos,
-                               record.readable ? text::printable(record.topic) : "(unreadable)");
+                               record.readable ? visible(record.topic) : "(unreadable)");
   }
   void print_head(const LetterInfo&) {
     output_.out << fmt::format("{:>10}  {:<20}  {:>10}  {:<17}  {}\n", "id", "buried", "payload",
@@ -229,7 +230,7 @@ class Tool {
     output_.out << fmt::format(
         "{:>10}  {:<20}  {:>10}  {:<17}  {}\n", to_number(letter.record.id),
         text::time(letter.buried_at), text::size(letter.record.payload_bytes),
-        to_string(letter.rejection.reason), text::printable(letter.rejection.detail));
+        to_string(letter.rejection.reason), visible(letter.rejection.detail));
   }
 
   void print_facts(const RecordInfo& record) {
@@ -239,7 +240,7 @@ class Tool {
       print_fact("header", "unreadable");
       return;
     }
-    print_fact("topic", text::printable(record.topic));
+    print_fact("topic", visible(record.topic));
     print_fact("payload", fmt::format("{} bytes", record.payload_bytes));
     print_fact("received", text::time(record.received_at));
     print_fact("qos", std::to_string(record.qos));
@@ -249,7 +250,7 @@ class Tool {
   void print_facts(const LetterInfo& letter) {
     print_facts(letter.record);
     print_fact("reason", std::string(to_string(letter.rejection.reason)));
-    print_fact("detail", text::printable(letter.rejection.detail));
+    print_fact("detail", visible(letter.rejection.detail));
     print_fact("buried", text::time(letter.buried_at));
   }
 
@@ -298,7 +299,7 @@ class Tool {
       print(Json{{"messages", records}, {"dead_letters", letters}, {"faults", faults}});
     } else {
       for (const std::string& fault : faults) {
-        output_.out << text::printable(fault) << '\n';
+        output_.out << visible(fault) << '\n';
       }
       output_.out << fmt::format("{} messages and {} dead letters read, {} faults\n", records,
                                  letters, faults.size());
@@ -368,7 +369,7 @@ class Tool {
       }
     }
     if (!moved.failure.empty()) {
-      output_.err << "mqtt-to-blob: not all could be moved: " << moved.failure << '\n';
+      output_.err << "mqtt-to-blob: not all could be moved: " << visible(moved.failure) << '\n';
     }
     const int missing = told_missing();
     const bool all = moved.damaged.empty() && moved.failure.empty();
@@ -386,15 +387,15 @@ class Tool {
                  {"failure", report.failure}});
     } else {
       for (const std::string& folder : report.set_aside) {
-        output_.out << "was damaged and has been mended; the damaged file is kept in " << folder
-                    << '\n';
+        output_.out << "was damaged and has been mended; the damaged file is kept in "
+                    << visible(folder) << '\n';
       }
       output_.out << fmt::format(
           "{} messages of damaged files wait again, {} there are unreadable\n", report.taken_back,
           report.unreadable);
     }
     if (!report.failure.empty()) {
-      output_.err << "mqtt-to-blob: not all could be taken back: " << report.failure
+      output_.err << "mqtt-to-blob: not all could be taken back: " << visible(report.failure)
                   << "; make room and repeat\n";
     }
     return report.failure.empty() ? EX_OK : EXIT_FAILURE;
@@ -413,12 +414,12 @@ int run_tool(const ToolRequest& request, const ToolOutput& output) {
   try {
     code = Tool(request, output).run();
   } catch (const SpoolInUse& error) {
-    output.err << "mqtt-to-blob: " << error.what() << "; stop it first\n";
+    output.err << "mqtt-to-blob: " << visible(error.what()) << "; stop it first\n";
   } catch (const SpoolError& error) {
-    output.err << "mqtt-to-blob: " << error.what() << '\n';
+    output.err << "mqtt-to-blob: " << visible(error.what()) << '\n';
     code = EX_NOINPUT;
   } catch (const std::runtime_error& error) {  // ControlError, ExportError
-    output.err << "mqtt-to-blob: " << error.what() << '\n';
+    output.err << "mqtt-to-blob: " << visible(error.what()) << '\n';
   }
   output.out.flush();
   if (!output.out) {

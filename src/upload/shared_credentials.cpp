@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "m2b/util/visible.hpp"
+
 namespace m2b {
 namespace {
 
@@ -69,13 +71,13 @@ std::variant<Credentials, std::string> parse_shared_credentials(std::string_view
     }
   }
   if (!found) {
-    return fmt::format("has no profile [{}]", profile);
+    return fmt::format("has no profile [{}]", visible(profile));
   }
   for (const auto& [name, missing] :
        {std::pair("aws_access_key_id", credentials.access_key.empty()),
         std::pair("aws_secret_access_key", credentials.secret_key.empty())}) {
     if (missing) {
-      return fmt::format("has no {} in profile [{}]", name, profile);
+      return fmt::format("has no {} in profile [{}]", name, visible(profile));
     }
   }
   return credentials;

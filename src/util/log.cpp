@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "m2b/util/utf8.hpp"
+#include "m2b/util/visible.hpp"
 
 namespace m2b::log {
 namespace {
@@ -67,32 +68,12 @@ spdlog::logger& logger() {
   return *instance;
 }
 
-bool is_plain(unsigned char c) {
-  return c > 0x20 && c != 0x7F && c != '"' && c != '\\' && c != '=';
-}
-
+/// Quoted where it has to be; nothing in it ends the line or moves a terminal's cursor.
 void append_text(std::string& line, std::string_view text) {
-  bool plain = !text.empty();
-  for (const char c : text) {
-    plain = plain && is_plain(static_cast<unsigned char>(c));
-  }
-  if (plain) {
-    line += text;
-    return;
-  }
-  line += '"';
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      line += '\\';
-      line += c;
-    } else if (byte < 0x20 || byte == 0x7F) {
-      fmt::format_to(std::back_inserter(line), "\\x{:02x}", byte);
-    } else {
-      line += c;
-    }
-  }
-  line += '"';
+  const std::string shown = visible(text, "\"\\");
+  const bool plain = !text.empty() && shown.size() == text.size() &&
+                     text.find_first_of(" =") == std::string_view::npos;
+  line += plain ? shown : '"' + shown + '"';
 }
 
 /// A string of JSON (RFC 8259): characters as they are, controls escaped, and U+FFFD for each byte

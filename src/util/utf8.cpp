@@ -24,6 +24,15 @@ std::size_t utf8_character_length(std::string_view text) noexcept {
   return length;
 }
 
+char32_t utf8_code_point(std::string_view character) noexcept {
+  constexpr std::uint8_t kLeadBits[] = {0x7F, 0x1F, 0x0F, 0x07};
+  char32_t code = static_cast<std::uint8_t>(character.front()) & kLeadBits[character.size() - 1];
+  for (const char byte : character.substr(1)) {
+    code = code << 6U | (static_cast<std::uint8_t>(byte) & 0x3FU);
+  }
+  return code;
+}
+
 bool is_utf8(std::string_view text) noexcept {
   while (!text.empty()) {
     const std::size_t length = utf8_character_length(text);

@@ -23,12 +23,4 @@ TEST_SUITE("text") {
     CHECK(text::time(WallTime(std::chrono::milliseconds::max())) == "?");
     CHECK(text::time(WallTime(-5s)) == "?");
   }
-
-  TEST_CASE("nothing that moves a cursor is printed") {
-    CHECK(text::printable("a\x1b[2Jb\n\x7f") == "a?[2Jb??");
-    CHECK(text::printable("gr\xc3\xbc\xc3\x9f"
-                          "e") ==
-          "gr\xc3\xbc\xc3\x9f"
-          "e");
-  }
 }

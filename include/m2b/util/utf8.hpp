@@ -10,6 +10,9 @@ namespace m2b {
 /// nothing above U+10FFFF).
 [[nodiscard]] std::size_t utf8_character_length(std::string_view text) noexcept;
 
+/// Of one character as utf8_character_length() measures it.
+[[nodiscard]] char32_t utf8_code_point(std::string_view character) noexcept;
+
 [[nodiscard]] bool is_utf8(std::string_view text) noexcept;
 
 }  // namespace m2b
