@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstddef>
 #include <optional>
 
 #include <fmt/format.h>
@@ -11,12 +12,15 @@
 namespace m2b {
 namespace {
 
+constexpr std::size_t kMaxCodeBytes = 64;  // longer than any error code
+
 bool is_busy(int status) { return status >= 500 || status == 408 || status == 429; }
 
 BatchCheck fault(BatchVerdict verdict, std::string_view cause, const Object& object,
                  const HeadAnswer& answer) {
   return {verdict, answer.status, cause,
-          fmt::format("HEAD {}: {} {}", object.key.str(), answer.status, answer.code)};
+          fmt::format("HEAD {}: {} {}", object.key.str(), answer.status,
+                      answer.code.substr(0, kMaxCodeBytes))};
 }
 
 bool has_metadata(const HeadAnswer& answer, const Metadata& metadata) {

@@ -193,8 +193,9 @@ PutResult result_of_answer(int http_status, std::string_view body) {
   if (error.code.empty()) {
     result.detail = body.substr(0, kMaxDetailBytes);
   } else {
-    result.detail = fmt::format("{}: {} (request {})", error.code,
-                                error.message.substr(0, kMaxDetailBytes), error.request_id);
+    result.detail =
+        fmt::format("{}: {} (request {})", error.code, error.message.substr(0, kMaxDetailBytes),
+                    error.request_id.substr(0, kMaxDetailBytes));
   }
   return result;
 }

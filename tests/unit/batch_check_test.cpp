@@ -53,6 +53,13 @@ TEST_SUITE("check of a batch") {
     CHECK(verdict(two(), one()) == BatchVerdict::useless);
   }
 
+  TEST_CASE("however long an error code is, what is told of it is short") {
+    const Object object_one = object("1");
+    const std::vector<const Object*> objects{&object_one};
+    const std::vector<HeadAnswer> answers{refused(403, std::string(10'000, 'x'))};
+    CHECK(m2b::check_batch(objects, answers).detail.size() < 200);
+  }
+
   TEST_CASE("a size that is not told confirms nothing") {
     HeadAnswer silent = two();
     silent.content_length.reset();

@@ -247,6 +247,14 @@ TEST_SUITE("put outcome") {
     }
     CHECK(parse_s3_error("<Error><Code>" + std::string(65, 'A') + "</Code></Error>").code.empty());
   }
+
+  TEST_CASE("however much a store says, what is kept of it is short") {
+    const std::string much(60'000, 'x');
+    CHECK(result_of_answer(403, "<Error><Code>AccessDenied</Code><Message>" + much +
+                                    "</Message><RequestId>" + much + "</RequestId></Error>")
+              .detail.size() < 1000);
+    CHECK(result_of_answer(502, much).detail.size() < 1000);
+  }
 }
 
 }  // namespace
