@@ -31,6 +31,7 @@
 #include "m2b/upload/store_context.hpp"
 #include "m2b/util/fail_point.hpp"
 #include "m2b/util/log.hpp"
+#include "m2b/util/process.hpp"
 
 namespace m2b {
 namespace {
@@ -168,6 +169,18 @@ int run(const Config& config) {
   return EX_OK;
 }
 
+void keep_secrets_private() {
+  keep_memory_out_of_core_dumps();
+  std::vector<std::string> variables;
+  for (const Setting& setting : settings()) {
+    if (setting.secret) {
+      variables.emplace_back(setting.name);
+      variables.emplace_back(setting.other_name);  // an empty one is set nowhere
+    }
+  }
+  hide_from_process_list(variables);
+}
+
 int print_mistakes(const std::vector<ConfigError>& mistakes) {
   for (const ConfigError& mistake : mistakes) {
     std::fprintf(stderr, "mqtt-to-blob: %s\n", mistake.c_str());
@@ -233,6 +246,7 @@ int run_tool_line(int argc, const char* const* argv) {
 }  // namespace m2b
 
 int main(int argc, char** argv) {
+  m2b::keep_secrets_private();
   if (m2b::is_tool_line(argc, argv)) {
     return m2b::run_tool_line(argc, argv);
   }

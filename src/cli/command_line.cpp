@@ -10,6 +10,7 @@
 
 #include "cli/help.hpp"
 #include "m2b/config/config.hpp"
+#include "m2b/util/visible.hpp"
 
 namespace m2b {
 namespace {
@@ -17,15 +18,15 @@ namespace {
 /// A setting as CLI11 sees it.
 struct Flag {
   std::string setting_name;
-  bool secret = false;
+  bool secret = false;            // refused, but known, so that nothing of it is shown
   CLI::Option* option = nullptr;  // owned by the App
 };
 
-Exit mistake(std::string what) {
-  std::ranges::replace_if(
-      what, [](unsigned char byte) { return byte < ' '; }, '?');  // it has to stay one line
+std::string file_of(const std::string& secret) { return secret + std::string(kSecretFileSuffix); }
+
+Exit mistake(std::string_view what) {
   return {.code = EX_USAGE,
-          .err = "mqtt-to-blob: " + what + "; see mqtt-to-blob --help for the flags\n"};
+          .err = "mqtt-to-blob: " + visible(what) + "; see mqtt-to-blob --help for the flags\n"};
 }
 
 /// The arguments in the order that CLI11 wants: the last first. `--flag=` is handed over as a flag
@@ -61,7 +62,7 @@ class Parser {
     for (const auto& setting : settings()) {
       add_flag(std::string(setting.name), setting.secret);
       if (setting.secret) {
-        add_flag(std::string(setting.name) + std::string(kSecretFileSuffix), false);
+        add_flag(file_of(std::string(setting.name)), false);
       }
     }
   }
@@ -108,6 +109,15 @@ class Parser {
   }
 
   std::optional<std::string> first_fault() const {
+    for (const auto& flag : flags_) {
+      if (flag.secret && flag.option->count() > 0) {
+        return flag_of(flag.setting_name) +
+               ": everybody on the machine can read the arguments of a process: give the secret "
+               "by " +
+               flag.setting_name + ", or by a file that " + flag_of(file_of(flag.setting_name)) +
+               " names";
+      }
+    }
     const auto strays = app_.remaining();
     if (!strays.empty()) {
       return stray_fault(strays.front());
@@ -123,17 +133,15 @@ class Parser {
     return std::nullopt;
   }
 
-  /// A mistyped flag may carry a secret, and so may the word after a secret with a blank in it.
-  std::string stray_fault(const std::string& stray) const {
+  /// A mistyped flag may carry a secret.
+  static std::string stray_fault(const std::string& stray) {
     if (stray.starts_with("--") && stray != "--") {
       return "unknown flag " + stray.substr(0, stray.find('='));
     }
     if (stray.starts_with('-') && stray != "--") {
       return "unknown flag " + stray.substr(0, 2);
     }
-    const bool with_secret = std::ranges::any_of(
-        flags_, [](const Flag& flag) { return flag.secret && flag.option->count() > 0; });
-    return with_secret ? "an argument that belongs to no flag" : "unexpected argument " + stray;
+    return "unexpected argument " + stray;
   }
 
   CommandLine command_line() const {

@@ -42,7 +42,8 @@ std::string default_of(const Setting& setting) {
 
 std::string entry(const Setting& setting) {
   const std::string name(setting.name);
-  std::string out = "  " + name + ", " + flag_of(name) + "  (" + default_of(setting) + ")\n";
+  std::string out = "  " + name + (setting.secret ? "" : ", " + flag_of(name)) + "  (" +
+                    default_of(setting) + ")\n";
   if (setting.secret) {
     const std::string file = name + std::string(kSecretFileSuffix);
     out += "  " + file + ", " + flag_of(file) + "  (path of a file that holds it)\n";
@@ -69,9 +70,9 @@ std::string help_text() {
       "\n"
       "Each setting is an environment variable and a flag; the flag wins, and an empty value "
       "counts\n"
-      "as not set. Everybody on the machine can read the flags of a running process: give secrets "
-      "by\n"
-      "the environment or, better, by the file that <secret>_FILE names.\n"
+      "as not set. Secrets are no flags, which everybody on the machine could read: give them by "
+      "the\n"
+      "environment or, better, by the file that <secret>_FILE names.\n"
       "\n"
       "Durations: 500ms, 8s, 5m, 12h, 30d; a bare number is seconds. Sizes: bytes, or with KiB, "
       "MiB,\n"

@@ -54,13 +54,20 @@ bool contains(const std::string& text, std::string_view part) {
   return text.find(part) != std::string::npos;
 }
 
-/// Every flag that takes a value.
+/// Every flag that takes a value: of a secret the one for its file.
 std::vector<std::string> setting_names() {
   std::vector<std::string> names;
   for (const auto& setting : settings()) {
-    names.emplace_back(setting.name);
+    names.push_back(std::string(setting.name) + (setting.secret ? "_FILE" : ""));
+  }
+  return names;
+}
+
+std::vector<std::string> secret_names() {
+  std::vector<std::string> names;
+  for (const auto& setting : settings()) {
     if (setting.secret) {
-      names.push_back(std::string(setting.name) + "_FILE");
+      names.emplace_back(setting.name);
     }
   }
   return names;
@@ -75,12 +82,29 @@ TEST_SUITE("command line") {
     CHECK(line.flags.empty());
   }
 
-  TEST_CASE("every setting is a flag, and so is the file of every secret") {
+  TEST_CASE("every setting is a flag, and of a secret its file") {
     for (const auto& name : setting_names()) {
       CAPTURE(name);
       const std::map<std::string, std::string> expected = {{name, "value"}};
       CHECK(line_of({flag_of(name) + "=value"}).flags == expected);
       CHECK(line_of({flag_of(name), "value"}).flags == expected);
+    }
+  }
+
+  TEST_CASE("a secret is refused as a flag, with the ways to give it") {
+    CHECK(secret_names().size() >= 3);
+    for (const auto& name : secret_names()) {
+      const std::string flag = flag_of(name);
+      CAPTURE(flag);
+      const std::string expected =
+          flag +
+          ": everybody on the machine can read the arguments of a process: give the secret "
+          "by " +
+          name + ", or by a file that " + flag + "-file names";
+      CHECK(mistake_of({flag + "=canary-9f27"}) == expected);
+      CHECK(mistake_of({flag, "canary-9f27", "--check"}) == expected);
+      CHECK(mistake_of({flag + "="}) == expected);
+      CHECK(mistake_of({"--no-such", flag, "canary-9f27", "stray"}) == expected);
     }
   }
 
@@ -96,7 +120,7 @@ TEST_SUITE("command line") {
       CHECK(line.flags.at("BROKER_URL") == "b");
       CHECK(line.action == CommandLine::Action::check);
     }
-    CHECK(line_of({"--mqtt-password", "-dash"}).flags.at("MQTT_PASSWORD") == "-dash");
+    CHECK(line_of({"--topic", "-dash"}).flags.at("TOPIC") == "-dash");
     CHECK(line_of({"--topic", "", "--check"}).flags.at("TOPIC").empty());
   }
 
@@ -130,6 +154,10 @@ TEST_SUITE("command line") {
     CHECK(exit_of({"--no-such", "--help"}).out == exit.out);
     for (const auto& name : setting_names()) {
       CHECK(contains(exit.out, "  " + name + ", " + flag_of(name) + "  ("));
+    }
+    for (const auto& name : secret_names()) {
+      CHECK(contains(exit.out, "  " + name + "  ("));
+      CHECK_FALSE(contains(exit.out, flag_of(name) + " "));
     }
     std::string on_one_line;
     std::istringstream words(exit.out);
@@ -167,7 +195,8 @@ TEST_SUITE("command line") {
     CHECK(mistake_of({"--BROKER-URL=x"}) == "unknown flag --BROKER-URL");
     CHECK(mistake_of({"-x"}) == "unknown flag -x");
     CHECK(mistake_of({"check"}) == "unexpected argument check");
-    CHECK(mistake_of({"a\nb"}) == "unexpected argument a?b");
+    CHECK(mistake_of({"a\nb"}) == "unexpected argument a\\x0ab");
+    CHECK(mistake_of({"--\u009b31m=x"}) == "unknown flag --\\xc2\\x9b31m");
     CHECK(mistake_of({"--topic=a", "b"}) == "unexpected argument b");
     CHECK(mistake_of({"--", "b"}) == "unexpected argument --");
     CHECK(mistake_of({"--check", "--topic"}) == "--topic needs a value");
