@@ -82,8 +82,9 @@ inline void reserve_lock_file(const std::filesystem::path& directory) {
   check(mdb_env_set_maxreaders(raw, kMaxReaders), "mdb_env_set_maxreaders");
   const unsigned sabotage = (is_sabotaged(Sabotage::no_sync) ? MDB_NOSYNC : 0U) |
                             (is_sabotaged(Sabotage::no_meta_sync) ? MDB_NOMETASYNC : 0U);
-  check(mdb_env_open(raw, directory.c_str(), MDB_NOTLS | MDB_NOMEMINIT | sabotage, 0600),
-        "mdb_env_open");
+  // Not MDB_NOMEMINIT, by which the unused parts of pages would hold what lay in our memory before:
+  // passwords, and pictures that are long gone.
+  check(mdb_env_open(raw, directory.c_str(), MDB_NOTLS | sabotage, 0600), "mdb_env_open");
   return env;
 }
 

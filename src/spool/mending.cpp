@@ -63,13 +63,10 @@ void rename_durably(const fs::path& from, const fs::path& to) {
 }
 
 void make_folder(const fs::path& folder) {
-  std::error_code error;
-  if (fs::create_directory(folder, error)) {
-    fs::permissions(folder, fs::perms::owner_all, error);
+  if (::mkdir(folder.c_str(), S_IRWXU) == 0) {
     SpoolDirectory::sync(folder.parent_path());
-  }
-  if (error) {
-    throw lmdb::Error("mkdir", error.value());
+  } else if (errno != EEXIST) {
+    throw lmdb::Error("mkdir", errno);
   }
 }
 
@@ -283,7 +280,8 @@ void write_again(MDB_env* env, const fs::path& folder) {
   make_folder(folder);
   lmdb::check(mdb_env_copy(env, folder.c_str()), "mdb_env_copy");
   const Fd file(::open(data_file(folder).c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file || ::fsync(file.get()) != 0) {
+  // LMDB makes the copy by the umask alone, unlike the environment itself.
+  if (!file || ::fchmod(file.get(), S_IRUSR | S_IWUSR) != 0 || ::fsync(file.get()) != 0) {
     throw lmdb::Error("fsync data.mdb", errno);
   }
   SpoolDirectory::sync(folder);

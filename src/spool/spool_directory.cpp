@@ -24,7 +24,7 @@ namespace m2b {
 namespace {
 
 constexpr mode_t kPrivateFile = 0600;
-constexpr auto kPrivateDirectory = std::filesystem::perms::owner_all;
+constexpr mode_t kPrivateDirectory = 0700;
 
 [[noreturn]] void fail(const std::filesystem::path& path, const char* what, int error) {
   throw SpoolError(fmt::format(
@@ -33,15 +33,23 @@ constexpr auto kPrivateDirectory = std::filesystem::perms::owner_all;
 }
 
 void make_directory(const std::filesystem::path& path) {
+  if (!path.has_filename()) {
+    return make_directory(path.parent_path());  // a slash at the end
+  }
+  const std::filesystem::path parent = path.parent_path().empty() ? "." : path.parent_path();
   std::error_code error;
-  const bool made = std::filesystem::create_directories(path, error);
-  if (error) {
-    fail(path, "cannot make the folder", error.value());
+  if (std::filesystem::is_directory(path, error)) {
+    return;
   }
-  if (made) {
-    std::filesystem::permissions(path, kPrivateDirectory, error);
-    SpoolDirectory::sync(path.parent_path().empty() ? "." : path.parent_path());
+  std::filesystem::create_directories(parent, error);
+  // Private from the first moment: what opens it before its mode is changed keeps it open.
+  if (!error && ::mkdir(path.c_str(), kPrivateDirectory) != 0 && errno != EEXIST) {
+    error = std::error_code(errno, std::generic_category());
   }
+  if (error || !std::filesystem::is_directory(path, error)) {
+    fail(path, "cannot make the folder", error ? error.value() : ENOTDIR);
+  }
+  SpoolDirectory::sync(parent);
 }
 
 std::string read_holder(int fd) {

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -20,14 +21,30 @@ namespace fs = std::filesystem;
       fmt::format("cannot write {}: {}", path.string(), std::generic_category().message(code)));
 }
 
+/// Pictures are nobody else's business, whatever the umask and whatever the folder's mode.
+void make_private(const fs::path& path) {
+  const Fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR));
+  if (!file) {
+    fail(path, errno);
+  }
+}
+
+void make_private_folder(const fs::path& folder) {
+  if (!folder.has_filename()) {
+    return make_private_folder(folder.parent_path());  // a slash at the end
+  }
+  std::error_code error;
+  fs::create_directories(folder.parent_path(), error);  // or mkdir() will tell
+  if (::mkdir(folder.c_str(), S_IRWXU) != 0 && errno != EEXIST) {
+    fail(folder, errno);
+  }
+}
+
 }  // namespace
 
 Exporter::Exporter(fs::path folder) : folder_(std::move(folder)) {
+  make_private_folder(folder_);
   std::error_code error;
-  fs::create_directories(folder_, error);
-  if (error) {
-    fail(folder_, error.value());
-  }
   const bool is_empty = fs::is_empty(folder_, error);
   if (error) {
     fail(folder_, error.value());
@@ -35,12 +52,14 @@ Exporter::Exporter(fs::path folder) : folder_(std::move(folder)) {
   if (!is_empty) {
     throw ExportError(folder_.string() + " is not empty: give a new folder");
   }
+  make_private(folder_ / "index.jsonl");
   index_.open(folder_ / "index.jsonl");
 }
 
 void Exporter::add(SpoolId id, std::string_view payload, documents::Json about) {
   const std::string name = fmt::format("{:020}.json", to_number(id));
   const fs::path path = folder_ / name;
+  make_private(path);
   errno = 0;
   std::ofstream file(path, std::ios::binary);
   file.write(payload.data(), static_cast<std::streamsize>(payload.size()));

@@ -17,10 +17,10 @@ class ExportError : public std::runtime_error {
 };
 
 /// Writes messages into a folder: each payload as `<id>.json`, and a line about each in
-/// `index.jsonl`. Throws ExportError.
+/// `index.jsonl`, for the user's own eyes (0600). Throws ExportError.
 class Exporter {
  public:
-  /// The folder is made; one that holds something already is refused.
+  /// The folder is made (0700); one that holds something already is refused.
   explicit Exporter(std::filesystem::path folder);
 
   void add(SpoolId id, std::string_view payload, documents::Json about);

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import pathlib
 import socket
 import stat
@@ -111,6 +112,22 @@ def test_export_writes_each_message_as_it_came(waiting):
     (about,) = [json.loads(line) for line in (letters / "index.jsonl").read_text().splitlines()]
     assert about["reason"] == "missing_field" and "image" in about["detail"]
     assert (letters / about["file"]).read_bytes() == BAD[1].payload
+
+
+def test_what_is_exported_is_for_the_user_alone(waiting):
+    before = os.umask(0)
+    try:
+        folder = waiting.folder / "new" / "export"
+        waiting.tools.run("spool", "export", folder)
+        made_before = waiting.folder / "open"
+        made_before.mkdir(0o755)
+        waiting.tools.run("spool", "export", f"{made_before}/")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    files = [*folder.iterdir(), *made_before.iterdir()]
+    assert len(files) == 2 * (5 + 1)
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
 
 def test_dead_letters_are_listed_by_reason_and_age(waiting):

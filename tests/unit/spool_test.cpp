@@ -1,13 +1,17 @@
 #include "m2b/spool/spool.hpp"
 
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <fstream>
 #include <future>
+#include <iterator>
+#include <memory>
 #include <numeric>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <variant>
 #include <vector>
@@ -497,13 +501,71 @@ TEST_SUITE("spool") {
     }
   }
 
-  TEST_CASE_FIXTURE(Fixture, "the folder and its files are private") {
-    using std::filesystem::perms;
-    constexpr auto kOthers = perms::group_all | perms::others_all;
-    for (const auto& path : {options.directory, options.directory / "records",
-                             options.directory / "records" / "data.mdb",
-                             options.directory / "dead-letters" / "data.mdb"}) {
-      CHECK((std::filesystem::status(path).permissions() & kOthers) == perms::none);
+  TEST_CASE("what lay in memory before does not get into the files") {
+    constexpr std::string_view kCanary = "canary-of-freed-memory";
+    constexpr std::size_t kPageBytes = 4096;
+    // Freed blocks of the size of pages, with others between them so that they stay apart.
+    std::vector<std::unique_ptr<std::string>> blocks;
+    for (int i = 0; i < 2000; ++i) {
+      std::string text;
+      while (text.size() + kCanary.size() < kPageBytes) {
+        text += kCanary;
+      }
+      text.resize(kPageBytes - 1);
+      blocks.push_back(std::make_unique<std::string>(text));
+    }
+    for (std::size_t i = 0; i < blocks.size(); i += 2) {
+      blocks[i].reset();
+    }
+    const test::TempDir dir;
+    const SpoolOptions options{.directory = dir.path() / "spool", .min_free_bytes = 0};
+    {
+      Spool spool(options);
+      for (int i = 0; i < 50; ++i) {
+        append_durably(spool, "t", "small");
+      }
+    }
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(options.directory)) {
+      if (entry.is_regular_file()) {
+        CAPTURE(entry.path().string());
+        std::ifstream in(entry.path(), std::ios::binary);
+        const std::string bytes{std::istreambuf_iterator<char>(in), {}};
+        CHECK(bytes.find(kCanary) == std::string::npos);
+      }
+    }
+  }
+
+  /// Lets everybody do everything, as long as it lives.
+  struct OpenUmask {
+    OpenUmask() : before(::umask(0)) {}
+    ~OpenUmask() { ::umask(before); }
+    OpenUmask(const OpenUmask&) = delete;
+    OpenUmask& operator=(const OpenUmask&) = delete;
+    mode_t before;
+  };
+
+  TEST_CASE("the folder and all that is in it are private, whatever the umask") {
+    namespace fs = std::filesystem;
+    const OpenUmask open_umask;
+    const test::TempDir dir;
+    for (const char* const name : {"spool", "with a slash at the end/"}) {
+      const SpoolOptions options{.directory = dir.path() / name, .min_free_bytes = 0};
+      {
+        Spool spool(options);
+        append_durably(spool, "t", "one");
+        append_durably(spool, "t", "two");
+        fs::remove(options.directory / "records" / "data.mdb");
+        REQUIRE(spool.bury(SpoolId{1}, {DeadLetterReason::not_json, "x"}) == Burial::done);
+      }
+      // Damage, so that mending makes files and folders as well.
+      fs::resize_file(options.directory / "records" / "data.mdb", 100);
+      { const Spool mended(options); }
+      CHECK(fs::exists(options.directory / "set-aside"));
+      CHECK(fs::status(options.directory).permissions() == fs::perms(0700));
+      for (const auto& entry : fs::recursive_directory_iterator(options.directory)) {
+        CAPTURE(entry.path().string());
+        CHECK(entry.status().permissions() == fs::perms(entry.is_directory() ? 0700 : 0600));
+      }
     }
   }
 }
