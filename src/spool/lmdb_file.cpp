@@ -125,7 +125,7 @@ std::optional<Node> node_at(const File::Page& page, std::size_t offset, bool is_
     return std::nullopt;
   }
   Node node;
-  node.key = {&page[offset + kNodeHeaderBytes], key_bytes};
+  node.key = {page.data() + offset + kNodeHeaderBytes, key_bytes};
   if (!is_leaf) {
     node.child = low | std::uint64_t{high} << 16U | std::uint64_t{flags} << 32U;
     return node;
@@ -142,7 +142,7 @@ std::optional<Node> node_at(const File::Page& page, std::size_t offset, bool is_
   if (has_own_pages) {
     node.value.page = load_native<std::uint64_t>(&page[data_at]);
   } else {
-    node.value.in_leaf = {&page[data_at], bytes_here};
+    node.value.in_leaf = {page.data() + data_at, bytes_here};
   }
   return node;
 }
