@@ -10,8 +10,10 @@ if(M2B_SANITIZE)
   # On the directory, not on a target: object files with and without a sanitizer must not be mixed.
   add_compile_options(-fsanitize=${M2B_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${M2B_SANITIZE})
-  # With a sanitizer's code in between, g++ 12 takes what an optional guards for uninitialised.
-  add_compile_options(-Wno-maybe-uninitialized)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # With a sanitizer's code in between, g++ 12 takes what an optional guards for uninitialised.
+    add_compile_options(-Wno-maybe-uninitialized)
+  endif()
   if(M2B_SANITIZE MATCHES "thread")
     # moodycamel's queue has fences, which TSan does not follow; g++ warns of that at each use. What goes
     # through our BoundedQueue is ordered by its semaphores, which TSan does follow.

@@ -1,0 +1,29 @@
+// upload/s3_error, put_outcome: whatever a store, a proxy or a captive portal says, the answer has
+// an outcome, and its code can be a metric's label.
+// Input: two bytes, the HTTP status; the body.
+
+#include <cstdint>
+#include <string_view>
+
+#include "fuzz/checks.hpp"
+#include "upload/classify.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace m2b;
+  using fuzz::require;
+  if (size < 2) return 0;
+  const int status = (data[0] << 8 | data[1]) % 1000;
+  const fuzz::Exact exact({reinterpret_cast<const char*>(data + 2), size - 2});
+
+  const S3Error error = parse_s3_error(exact.view());
+  require(fuzz::is_visible_ascii(error.code) && error.code.size() <= 64, "a code is a short word");
+  require(!error.code.empty() || (error.message.empty() && error.request_id.empty()),
+          "without a code it is no error document");
+  const PutResult result = result_of_answer(status, exact.view());
+  require(result.http_status == status, "the status is kept");
+  require((result.outcome == PutOutcome::stored) == (status == 200 || status == 204),
+          "only success stores");
+  require(fuzz::is_visible_ascii(result.code) && result.code.size() <= 64, "a label is short");
+  require(result.detail.size() <= 1000, "a detail is short");
+  return 0;
+}
