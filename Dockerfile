@@ -12,6 +12,8 @@ COPY src src
 RUN cmake --preset release -DM2B_TESTS=OFF -DM2B_BENCH=OFF -DM2B_WARNINGS_AS_ERRORS=OFF \
     && cmake --build --preset release --target mqtt-to-blob \
     && cmake --install build/release --prefix /out --strip
+COPY scripts/sbom scripts/
+RUN scripts/sbom --binary /out/bin/mqtt-to-blob /out/share/doc/mqtt-to-blob
 
 FROM debian:bookworm-slim
 # Only what the binary is linked with, and the authorities for HTTPS.
@@ -22,6 +24,8 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && install -d -o 65532 -g 65532 -m 700 /spool
 COPY --from=build /out/bin/mqtt-to-blob /usr/local/bin/mqtt-to-blob
+# What it is made of, and the licences of that.
+COPY --from=build /out/share/doc/mqtt-to-blob /usr/share/doc/mqtt-to-blob
 
 # By number, so that Kubernetes can see that it is not root; nobody has it in /etc/passwd.
 USER 65532:65532

@@ -41,6 +41,28 @@ def test_the_last_stage_has_the_libraries_and_no_compiler(bridge_image):
     assert inside.split() == ["65532"]
 
 
+def test_the_image_says_what_it_is_made_of(bridge_image):
+    def inside(command):
+        return docker("run", "--rm", "--entrypoint", "sh", bridge_image, "-c", command)
+
+    folder = "/usr/share/doc/mqtt-to-blob"
+    sbom = json.loads(inside(f"cat {folder}/sbom.spdx.json"))
+    (program,) = [p for p in sbom["packages"] if p["name"] == "mqtt-to-blob"]
+    sha256 = inside("sha256sum /usr/local/bin/mqtt-to-blob").split()[0]
+    assert program["checksums"] == [{"algorithm": "SHA256", "checksumValue": sha256}]
+    # The libraries of the image itself, not those of the stage that it was built in.
+    listed = {(p["name"], p["versionInfo"]) for p in sbom["packages"]}
+    owners = inside(
+        "ldd /usr/local/bin/mqtt-to-blob | grep -oE '/[^ ]+' | while read l; do p=$(realpath $l);"
+        " dpkg-query -S $p 2>/dev/null || dpkg-query -S ${p#/usr}; done | cut -d: -f1 | sort -u |"
+        " xargs dpkg-query -W -f '${Package} ${Version}\\n'"
+    )
+    linked = {tuple(line.split()) for line in owners.splitlines()}
+    assert len(linked) > 10 and linked <= listed, linked - listed
+    assert "EPL-2.0" in inside(f"cat {folder}/THIRD_PARTY.md")
+    assert "Eclipse" in inside(f"cat {folder}/licences/libpaho-mqtt-dev")
+
+
 @pytest.fixture
 def plant(services_image, bridge_image, minio):
     yield Plant(services_image, bridge_image, minio)
