@@ -29,7 +29,8 @@ constexpr std::chrono::seconds kBindRetry{5};
 /// A replay of a thousand letters takes its time on a slow disk.
 constexpr HttpLimits kLimits{.workers = 2,
                              .connection_time = std::chrono::minutes(10),
-                             .max_request_bytes = std::size_t{64} << 10};
+                             .max_request_bytes = std::size_t{64} << 10,
+                             .max_answer_bytes = std::size_t{64} << 20};
 constexpr std::size_t kMaxListed = 1000;
 constexpr std::size_t kMaxBytes = std::size_t{8} << 20;  // of a record at a time
 constexpr std::size_t kMaxIds = 1000;

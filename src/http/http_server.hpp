@@ -2,25 +2,19 @@
 
 #include <httplib.h>
 
-#include <chrono>
-#include <cstddef>
 #include <filesystem>
+#include <optional>
 #include <stop_token>
+#include <string>
+
+#include "http/reception.hpp"
 
 namespace m2b {
 
-/// What one client may take.
-struct HttpLimits {
-  /// So many clients that say nothing keep the next one waiting, for no longer than the time limit.
-  std::size_t workers = 8;
-  /// From the first look at a connection to the last byte of the answer.
-  std::chrono::milliseconds connection_time{2000};
-  std::size_t max_request_bytes = 8192;
-};
-
-/// httplib's server, with a bound to everything. httplib's own timeouts start again with each byte,
-/// so that a slow client would keep a worker, and the stop, for as long as it likes. Here a
-/// connection has one request, a limited time and a limited size; a stop cuts what is open.
+/// httplib's server, with a bound to everything. httplib gives each connection a thread and starts
+/// its timeouts again with each byte, so that slow clients would keep all workers, and the stop,
+/// for as long as they like. Here Reception stands before it: httplib sees whole requests, of
+/// limited size, and its answers wait for nobody.
 class HttpServer : public httplib::Server {
  public:
   HttpServer(std::stop_token stop, const HttpLimits& limits);
@@ -30,14 +24,16 @@ class HttpServer : public httplib::Server {
   [[nodiscard]] bool bind_to_path(const std::filesystem::path& path);
 
   /// Serves what bind_to_port() or bind_to_path() has bound until the stop, or until accept()
-  /// fails. Once.
+  /// fails. Once. A stop cuts what is open.
   void serve();
 
  private:
   bool process_and_close_socket(socket_t socket) override;
+  [[nodiscard]] std::string answer(std::string request);
 
   const std::stop_token stop_;
   const HttpLimits limits_;
+  std::optional<Reception> reception_;  // while it serves
 };
 
 }  // namespace m2b
