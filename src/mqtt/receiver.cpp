@@ -207,6 +207,7 @@ class Receiver::Session final : public paho::Events {
           log::warn("mqtt", "connection given up",
                     {{"cause", error.what()}, {"repeated", *held_back}});
         }
+        stats_.on_trouble({.meaning = error.what()});
       }
       end_connection();
       if (!stop.stop_requested()) {
@@ -341,15 +342,21 @@ class Receiver::Session final : public paho::Events {
         dropped ? "connection closed before an answer" : describe_reason_code(code);
     stats_.count_connect_failure(meaning);
     const auto held_back = failures_.admit(meaning);
-    if (!held_back) {
-      return;
-    }
-    if (code < 0 && !is_tls && !dropped) {
+    if (held_back && code < 0 && !is_tls && !dropped) {
       fault = find_fault(stop);
     }
     const bool falls_back = tried != version_.current();
     const bool is_for_a_person =
         fault ? fault->needs_a_person : needs_a_person(code) && !falls_back;
+    if (held_back || fault || !stats_.trouble()) {  // otherwise it was told, and better
+      stats_.on_trouble({.kind = code < 0 || dropped ? BrokerTrouble::Kind::no_answer
+                                                     : BrokerTrouble::Kind::refused,
+                         .meaning = fault ? fault->text : std::string(meaning),
+                         .needs_a_person = is_for_a_person});
+    }
+    if (!held_back) {
+      return;
+    }
     const auto level = is_for_a_person ? log::Level::error : log::Level::warning;
     log::write(level, "mqtt", "connection refused",
                {{"broker", broker()},
@@ -388,6 +395,8 @@ class Receiver::Session final : public paho::Events {
             log::warn("mqtt", "no answer to the subscription, trying again",
                       {{"broker", broker()}, {"repeated", *held_back}});
           }
+          stats_.on_trouble({.kind = BrokerTrouble::Kind::not_subscribed,
+                             .meaning = "no answer to the subscription"});
           return hang_up(stop);
         }
         messages = messages_;
@@ -402,6 +411,7 @@ class Receiver::Session final : public paho::Events {
           log::info("mqtt", "connects again to fetch what was left unacknowledged",
                     {{"broker", broker()}, {"repeated", *held_back}});
         }
+        stats_.on_well();
         return hang_up(stop);
       } else if (event->kind == Event::Kind::connection_lost ||
                  event->kind == Event::Kind::server_disconnect) {
@@ -421,6 +431,13 @@ class Receiver::Session final : public paho::Events {
   void on_lost(const Event& event) {
     stats_.connections_lost.fetch_add(1, std::memory_order_relaxed);
     const bool said_good_bye = event.kind == Event::Kind::server_disconnect;
+    if (stats_.subscribed) {
+      stats_.on_well();  // until now
+    }
+    stats_.on_trouble({.kind = BrokerTrouble::Kind::lost,
+                       .meaning = std::string(said_good_bye ? describe_reason_code(event.code)
+                                                            : "connection lost"),
+                       .needs_a_person = said_good_bye && needs_a_person(event.code)});
     const std::string_view meaning = said_good_bye ? describe_reason_code(event.code) : "lost";
     const auto held_back = comings_.admit(meaning);
     if (!held_back) {

@@ -24,6 +24,7 @@ void Subscriber::begin(paho::Client& client, const std::string& client_id, bool 
   }
   if (granted_ == wanted_) {
     state_ = State::granted;
+    stats_.on_well();
     stats_.subscribed = true;
     return;
   }
@@ -46,6 +47,7 @@ void Subscriber::look_at_the_past(paho::Client& client, bool session_present) {
     if (!loss_is_counted_) {
       loss_is_counted_ = true;
       stats_.sessions_lost.fetch_add(1, std::memory_order_relaxed);
+      stats_.on_session_lost();
       log::warn("mqtt",
                 "the broker has no session for us any more; what it held for us while we were away "
                 "is lost there",
@@ -80,7 +82,14 @@ void Subscriber::conclude(MqttVersion version) {
   for (std::size_t i = 0; i < wanted_.filters.size(); ++i) {
     const int code = round_->codes()[i];
     const auto held_back = lines_.admit(fmt::format("{} {}", code, wanted_.filters[i]));
-    if (held_back && code >= kFirstRefusal) {
+    const bool refused = code >= kFirstRefusal;
+    if (refused) {
+      stats_.on_trouble(
+          {.kind = BrokerTrouble::Kind::not_subscribed,
+           .meaning = fmt::format("{}: {}", wanted_.filters[i], describe_reason_code(code)),
+           .needs_a_person = true});
+    }
+    if (held_back && refused) {
       log::error("mqtt", "subscription refused, trying again",
                  {{"filter", wanted_.filters[i]},
                   {"code", code},
@@ -95,6 +104,7 @@ void Subscriber::conclude(MqttVersion version) {
     return;
   }
   state_ = State::granted;
+  stats_.on_well();
   stats_.subscribed = true;
   granted_ = wanted_;
   loss_is_counted_ = false;

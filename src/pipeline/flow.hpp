@@ -35,6 +35,11 @@ class Flow {
   /// Called after a message has become a dead letter; set once, before the stages start.
   void set_burial_listener(std::function<void()> listener) { on_buried_ = std::move(listener); }
 
+  /// As Pipeline::set_stored_listener().
+  void set_stored_listener(std::function<void(const Object&)> listener) {
+    on_stored_ = std::move(listener);
+  }
+
   /// Feeder: takes a record into flight. False when there is no room for it at the moment.
   [[nodiscard]] bool admit(const SpoolEntry& entry);
   /// Feeder: whether admit_early() is worth trying: the store takes objects, and there is room.
@@ -72,6 +77,13 @@ class Flow {
   /// Nothing more comes out; what is inside is abandoned.
   void close() noexcept;
 
+  /// Uploaders: an object is in the store, early or at its turn.
+  void show_stored(const Object& object) const {
+    if (on_stored_) {
+      on_stored_(object);
+    }
+  }
+
   [[nodiscard]] StoreGate& gate() noexcept { return gate_; }
   [[nodiscard]] PipelineStats& stats() noexcept { return stats_; }
 
@@ -84,8 +96,9 @@ class Flow {
                             const Rejection& rejection);
 
   Spool& spool_;
-  FeederHooks feeder_;               // constant once the stages run
-  std::function<void()> on_buried_;  // likewise
+  FeederHooks feeder_;                            // constant once the stages run
+  std::function<void()> on_buried_;               // likewise
+  std::function<void(const Object&)> on_stored_;  // likewise
   ByteBudget budget_;
   ByteBudget early_budget_;
   BoundedQueue<DecodeJob> decode_queue_;

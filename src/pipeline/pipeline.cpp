@@ -131,4 +131,12 @@ std::size_t Pipeline::upload_slots() const { return impl_->upload_slots(); }
 
 StoreState Pipeline::store_state() const { return impl_->flow().gate().state(); }
 
+std::optional<StoreTrouble> Pipeline::store_trouble() const {
+  return impl_->flow().gate().trouble();
+}
+
+void Pipeline::set_stored_listener(std::function<void(const Object&)> listener) {
+  impl_->flow().set_stored_listener(std::move(listener));
+}
+
 }  // namespace m2b

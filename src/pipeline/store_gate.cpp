@@ -75,6 +75,12 @@ StoreState StoreGate::state() const {
   return state_;
 }
 
+std::optional<StoreTrouble> StoreGate::trouble() const {
+  const std::lock_guard lock(mutex_);
+  return lets_everybody_pass(state_) ? std::nullopt
+                                     : std::optional(StoreTrouble{last_failure_, away_since_});
+}
+
 void StoreGate::on_success() {
   state_ = StoreState::reachable;
   backoff_.reset();
@@ -86,6 +92,7 @@ void StoreGate::on_failure(const Pass& pass, const PutResult& result) {
     away_since_ = Clock::now();
   }
   state_ = result.outcome == PutOutcome::hold ? StoreState::held : StoreState::away;
+  last_failure_ = result;
   // Uploads that were under way when the gate closed fail as well; they are no further attempts.
   if (was_open || pass.probe) {
     probe_at_ = Clock::now() + backoff_.next();

@@ -38,6 +38,7 @@ class StoreGate {
   void report(const Pass& pass, const PutResult& result);
 
   [[nodiscard]] StoreState state() const;
+  [[nodiscard]] std::optional<StoreTrouble> trouble() const;
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -54,6 +55,7 @@ class StoreGate {
   bool probing_ = false;
   Clock::time_point probe_at_{};
   Clock::time_point away_since_{};
+  PutResult last_failure_;
   std::deque<std::uint64_t> line_;  // tickets of those who wait
   std::uint64_t next_ticket_ = 0;
   std::uint64_t stored_ = 0;

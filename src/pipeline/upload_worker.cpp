@@ -251,6 +251,7 @@ void UploadWorker::count_stored(const UploadJob& job, std::chrono::steady_clock:
   flow_.stats().upload_time.observe(took);
   flow_.stats().stored_at.store(wall_now(), std::memory_order_relaxed);
   flow_.stats().uploaded_bytes.fetch_add(job.object->body.size(), std::memory_order_relaxed);
+  flow_.show_stored(*job.object);
   log::debug("upload", "stored",
              {{"id", to_number(job.id)},
               {"key", job.object->key.str()},

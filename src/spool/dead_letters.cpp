@@ -96,20 +96,28 @@ std::uint64_t DeadLetters::used_bytes() const {
 }
 
 std::vector<LetterInfo> DeadLetters::list(SpoolId after, std::size_t max) const {
+  const Key from(SpoolId{to_number(after) + 1});
+  return walk(lmdb::to_val(from.bytes()), MDB_SET_RANGE, MDB_NEXT, max);
+}
+
+std::vector<LetterInfo> DeadLetters::latest(std::size_t max) const {
+  return walk({}, MDB_LAST, MDB_PREV, max);
+}
+
+std::vector<LetterInfo> DeadLetters::walk(MDB_val key, MDB_cursor_op first_step,
+                                          MDB_cursor_op next_step, std::size_t max) const {
   const auto env = env_.read();
   const lmdb::CursorHandle cursor = lmdb::open_cursor(env.txn(), env->reasons);
-  const Key from(SpoolId{to_number(after) + 1});
-  MDB_val key = lmdb::to_val(from.bytes());
   MDB_val value{};
   std::vector<LetterInfo> letters;
-  int code = mdb_cursor_get(cursor.get(), &key, &value, MDB_SET_RANGE);
+  int code = mdb_cursor_get(cursor.get(), &key, &value, first_step);
   while (code == MDB_SUCCESS && letters.size() < max) {
     if (const auto id = id_of(lmdb::to_view(key))) {
       const std::string_view first = env->records.first_piece(env.txn(), *id).value_or("");
       letters.push_back(describe_letter(*id, lmdb::to_view(value), first));
       letters.back().record.bytes = env->records.bytes_of(env.txn(), *id);
     }
-    code = mdb_cursor_get(cursor.get(), &key, &value, MDB_NEXT);
+    code = mdb_cursor_get(cursor.get(), &key, &value, next_step);
   }
   if (code != MDB_SUCCESS && code != MDB_NOTFOUND) {
     lmdb::check(code, "mdb_cursor_get");

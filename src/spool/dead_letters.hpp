@@ -46,6 +46,9 @@ class DeadLetters {
   /// Up to `max` letters with ids above `after`, in order.
   [[nodiscard]] std::vector<LetterInfo> list(SpoolId after, std::size_t max) const;
 
+  /// The latest, the newest first.
+  [[nodiscard]] std::vector<LetterInfo> latest(std::size_t max) const;
+
   /// The record's bytes as they stood in the spool, or a part of them.
   [[nodiscard]] std::optional<std::string> read_raw(
       SpoolId id, std::size_t offset = 0,
@@ -60,6 +63,9 @@ class DeadLetters {
   void put_back() { env_.put_back(); }
 
  private:
+  [[nodiscard]] std::vector<LetterInfo> walk(MDB_val key, MDB_cursor_op first_step,
+                                             MDB_cursor_op next_step, std::size_t max) const;
+
   struct Databases {
     Databases(const lmdb::Txn& txn, const std::filesystem::path& folder);
     PieceStore records;

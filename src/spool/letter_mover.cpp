@@ -200,7 +200,7 @@ LetterMover::Ids LetterMover::over_limits() const {
   return ids;
 }
 
-void LetterMover::enforce_limits() {
+std::uint64_t LetterMover::enforce_limits() {
   LettersMoved dropped;
   for (Ids ids = over_limits(); !ids.empty(); ids = over_limits()) {
     move(LetterMove::drop, std::move(ids), dropped);
@@ -215,6 +215,7 @@ void LetterMover::enforce_limits() {
                 {"max_bytes", limits_.max_bytes},
                 {"max_age_seconds", limits_.max_age.count()}});
   }
+  return dropped.moved;
 }
 
 }  // namespace m2b

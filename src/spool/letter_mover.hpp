@@ -30,8 +30,8 @@ class LetterMover {
   /// `moved` tells how far it came, also when it throws.
   void move(LetterMove move, std::vector<SpoolId> ids, LettersMoved& moved);
 
-  /// Drops what is over the limits, the oldest first, and says so in the log.
-  void enforce_limits();
+  /// Drops what is over the limits, the oldest first, and says so in the log. Returns how many.
+  std::uint64_t enforce_limits();
 
  private:
   using Ids = std::vector<SpoolId>;

@@ -172,6 +172,10 @@ std::optional<std::vector<LetterInfo>> Spool::describe_letters(SpoolId after,
   return impl_->read([&](Impl& impl) { return impl.dead_letters().list(after, max); });
 }
 
+std::optional<std::vector<LetterInfo>> Spool::latest_letters(std::size_t max) const {
+  return impl_->read([&](Impl& impl) { return impl.dead_letters().latest(max); });
+}
+
 RawResult Spool::read_letter(SpoolId id, std::size_t offset, std::size_t max_bytes) const {
   return raw_result(
       impl_->read([&](Impl& impl) { return impl.dead_letters().read_raw(id, offset, max_bytes); }));
@@ -201,6 +205,10 @@ SpoolTotals Spool::totals() const { return impl_->writer().totals(); }
 
 Intake Spool::intake() const { return impl_->writer().intake(); }
 
+std::optional<std::chrono::steady_clock::time_point> Spool::closed_since() const {
+  return impl_->writer().closed_since();
+}
+
 std::optional<SpoolRoom> Spool::room() const {
   return impl_->read([](Impl& impl) { return impl.room(); });
 }
@@ -221,6 +229,10 @@ std::uint64_t Spool::dead_letters_kept() const { return impl_->writer().dead_let
 const Pulse& Spool::pulse() const noexcept { return impl_->writer().pulse(); }
 
 void Spool::poke() { impl_->writer().poke(); }
+
+LettersDropped Spool::dead_letters_dropped() const {
+  return impl_->writer().dead_letters_dropped();
+}
 
 void Spool::close() { impl_->writer().close(); }
 

@@ -23,6 +23,8 @@ constexpr std::size_t kMaxLetterBytes = std::size_t{8} << 20;
 constexpr std::chrono::milliseconds kRemovalDelay{100};
 constexpr std::chrono::seconds kFullRecheck{1};
 constexpr std::chrono::minutes kLettersRecheck{1};
+/// A full spool takes a message whenever one has left it, and is as full as before.
+constexpr std::chrono::seconds kOpenForAMoment{30};
 constexpr BackoffPolicy kDiskBackoff{.base = std::chrono::milliseconds(100),
                                      .cap = std::chrono::milliseconds(5000)};
 
@@ -205,6 +207,16 @@ SpoolTotals SpoolWriter::totals() const {
 Intake SpoolWriter::intake() const {
   const std::lock_guard lock(mutex_);
   return intake_;
+}
+
+std::optional<SpoolWriter::Clock::time_point> SpoolWriter::closed_since() const {
+  const std::lock_guard lock(mutex_);
+  return intake_ == Intake::open ? std::nullopt : std::optional(closed_since_);
+}
+
+LettersDropped SpoolWriter::dead_letters_dropped() const {
+  const std::lock_guard lock(mutex_);
+  return letters_dropped_;
 }
 
 std::uint64_t SpoolWriter::dead_letters_kept() const {
@@ -466,13 +478,20 @@ void SpoolWriter::tend_letters() {
       move_letters(pending);
     }
     if (is_due) {
-      letter_mover_.enforce_limits();
+      count_dropped(letter_mover_.enforce_limits());
       letters_due_at_ = letters_have_an_age_ ? Clock::now() + kLettersRecheck  //
                                              : Clock::time_point::max();
     }
     update_totals();
   } catch (const lmdb::Error& error) {
     on_letters_failed(error);
+  }
+}
+
+void SpoolWriter::count_dropped(std::uint64_t letters) {
+  if (letters > 0) {
+    const std::lock_guard lock(mutex_);
+    letters_dropped_ = {letters_dropped_.count + letters, Clock::now()};
   }
 }
 
@@ -662,6 +681,12 @@ void SpoolWriter::set_intake(Intake intake) {
   {
     const std::lock_guard lock(mutex_);
     before = std::exchange(intake_, intake);
+    if (before != Intake::open && intake == Intake::open) {
+      opened_at_ = Clock::now();
+    } else if (before == Intake::open && intake != Intake::open &&
+               Clock::now() - opened_at_ > kOpenForAMoment) {
+      closed_since_ = Clock::now();
+    }
   }
   if (intake == Intake::open) {
     if (before != intake) {

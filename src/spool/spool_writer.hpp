@@ -32,6 +32,8 @@ namespace m2b {
 /// what the disk does not take, and tries again for ever.
 class SpoolWriter {
  public:
+  using Clock = std::chrono::steady_clock;
+
   /// The references outlive the writer.
   SpoolWriter(SpoolDirectory& directory, const CapacityLimits& limits,
               const LetterLimits& letter_limits, RecordEnv& records, DeadLetters& dead_letters);
@@ -51,6 +53,8 @@ class SpoolWriter {
   [[nodiscard]] const Pulse& pulse() const noexcept { return pulse_; }
   [[nodiscard]] SpoolTotals totals() const;
   [[nodiscard]] Intake intake() const;
+  [[nodiscard]] std::optional<Clock::time_point> closed_since() const;
+  [[nodiscard]] LettersDropped dead_letters_dropped() const;
   [[nodiscard]] std::uint64_t dead_letters_kept() const;
   [[nodiscard]] const DurationHistogram& commit_time() const noexcept { return commit_time_; }
 
@@ -94,8 +98,6 @@ class SpoolWriter {
     /// Takes everything of `other` behind its own.
     void take(Pending& other);
   };
-  using Clock = std::chrono::steady_clock;
-
   [[nodiscard]] bool queue_removal(Removal removal, std::unique_lock<std::mutex>& lock,
                                    const std::stop_token& stop);
   [[nodiscard]] bool is_urgent() const;
@@ -126,6 +128,7 @@ class SpoolWriter {
   void on_commit_failed(const lmdb::Error& error);
   void reopen_records();
   void tend_letters();
+  void count_dropped(std::uint64_t letters);
   void move_letters(PendingMove& pending);
   void on_letters_failed(const lmdb::Error& error);
   void update_totals();
@@ -170,6 +173,9 @@ class SpoolWriter {
   SpoolTotals totals_;
   std::uint64_t dead_letters_kept_ = 0;
   Intake intake_ = Intake::open;
+  Clock::time_point closed_since_{};
+  Clock::time_point opened_at_{};
+  LettersDropped letters_dropped_;
   std::function<void()> append_listener_;
 
   std::jthread thread_;

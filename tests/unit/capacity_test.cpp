@@ -133,6 +133,24 @@ TEST_SUITE("capacity") {
     }
   }
 
+  TEST_CASE("the room is what the nearer limit leaves") {
+    const CapacityUsage usage{.live_bytes = 30 * kMiB,
+                              .pending_bytes = 5 * kMiB,
+                              .file_bytes = 80 * kMiB,
+                              .disk_free_bytes = 200 * kMiB,
+                              .empty = false};
+    const SpoolRoom by_disk = room_of({.max_bytes = 0, .min_free_bytes = 100 * kMiB}, usage);
+    CHECK(by_disk.used == 30 * kMiB);
+    CHECK(by_disk.left == 144 * kMiB);  // 44 in the file, 100 on the disk
+    CHECK(by_disk.bound == Intake::at_floor);
+    const SpoolRoom by_cap = room_of({.max_bytes = 40 * kMiB, .min_free_bytes = 100 * kMiB}, usage);
+    CHECK(by_cap.left == 10 * kMiB);
+    CHECK(by_cap.bound == Intake::at_cap);
+    CHECK(room_of({.max_bytes = 20 * kMiB, .min_free_bytes = 0}, usage).left == 0);
+    CHECK(room_of({.max_bytes = 400 * kMiB, .min_free_bytes = 300 * kMiB}, usage).bound ==
+          Intake::at_floor);
+  }
+
   TEST_CASE("the usual floor is 256 MiB, less on a small file system") {
     CHECK(default_min_free_bytes(std::uint64_t{1} << 40) == 256 * kMiB);
     CHECK(default_min_free_bytes(1000 * kMiB) == 50 * kMiB);

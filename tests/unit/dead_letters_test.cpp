@@ -49,6 +49,18 @@ TEST_SUITE("dead_letters") {
     CHECK(letters.read_raw(SpoolId{9}) == "nine");
   }
 
+  TEST_CASE_FIXTURE(Fixture, "the latest come first, and no more than asked for") {
+    CHECK(letters.latest(5).empty());
+    for (std::uint64_t id = 1; id <= 4; ++id) {
+      letters.add({{SpoolId{id}, {DeadLetterReason::not_json, ""}, "x"}});
+    }
+    const auto latest = letters.latest(3);
+    REQUIRE(latest.size() == 3);
+    CHECK(latest.front().record.id == SpoolId{4});
+    CHECK(latest.back().record.id == SpoolId{2});
+    CHECK(letters.latest(10).size() == 4);
+  }
+
   TEST_CASE("every reason has a name of its own") {
     std::set<std::string_view> names;
     for (const DeadLetterReason reason : kDeadLetterReasons) {

@@ -212,10 +212,34 @@ TEST_SUITE("receiver") {
     CHECK(broker.expect(Type::connect).protocol_level() == 5);
     broker.send(std::string_view("\x20\x03\x00\x86\x00", 5));  // bad username or password
     CHECK(broker.accept_session(false).protocol_level() == 5);
+    const auto trouble = receiver->stats().trouble();
+    REQUIRE(trouble);
+    CHECK(trouble->kind == BrokerTrouble::Kind::refused);
+    CHECK(trouble->meaning == "bad username or password");
+    CHECK(trouble->needs_a_person);
     broker.grant_subscription();
     CHECK(subscribed());
+    CHECK_FALSE(receiver->stats().trouble());
     CHECK(receiver->stats().connect_failures == 1);
     CHECK(receiver->stats().connects == 1);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "trouble lasts from the first failure after all was well") {
+    be_granted_once();
+    broker.close();
+    broker.accept();
+    CHECK(broker.expect(Type::connect).protocol_level() == 5);
+    const auto lost = receiver->stats().trouble();
+    REQUIRE(lost);
+    CHECK(lost->kind == BrokerTrouble::Kind::lost);
+    broker.close();
+    broker.accept();
+    CHECK(broker.expect(Type::connect).protocol_level() >= 4);
+    const auto hung_up = receiver->stats().trouble();
+    REQUIRE(hung_up);
+    CHECK(hung_up->kind == BrokerTrouble::Kind::no_answer);
+    CHECK(hung_up->meaning == "connection closed before an answer");
+    CHECK(hung_up->since == lost->since);
   }
 
   TEST_CASE_FIXTURE(Fixture, "a refused subscription is asked for again") {
@@ -224,6 +248,8 @@ TEST_SUITE("receiver") {
     broker.answer_subscription("\x87");  // not authorised
     CHECK(broker.expect(Type::disconnect).type == Type::disconnect);
     CHECK_FALSE(receiver->stats().subscribed);
+    REQUIRE(receiver->stats().trouble());
+    CHECK(receiver->stats().trouble()->meaning == "ia/#: not authorised");
     broker.accept_session(true);
     broker.grant_subscription();
     CHECK(subscribed());

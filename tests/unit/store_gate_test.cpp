@@ -109,6 +109,23 @@ TEST_SUITE("store_gate") {
     quick.report(*quick.enter({}), {PutOutcome::stopped, 0, "", ""});
     CHECK(quick.enter({})->probe);
   }
+
+  TEST_CASE("trouble is the last failure, since the first one in a row") {
+    StoreGate gate(kQuick);
+    CHECK_FALSE(gate.trouble());
+    gate.report(*gate.enter({}), kAway);
+    const auto first = gate.trouble();
+    REQUIRE(first);
+    CHECK(first->last_failure.code == "SlowDown");
+    CHECK(first->since <= std::chrono::steady_clock::now());
+    gate.report(*gate.enter({}), kHeld);
+    const auto second = gate.trouble();
+    REQUIRE(second);
+    CHECK(second->last_failure.code == "AccessDenied");
+    CHECK(second->since == first->since);
+    gate.report(*gate.enter({}), kStored);
+    CHECK_FALSE(gate.trouble());
+  }
 }
 
 }  // namespace

@@ -8,14 +8,30 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "m2b/mqtt/options.hpp"
 #include "m2b/spool/spool.hpp"
 #include "m2b/util/pulse.hpp"
 
 namespace m2b {
+
+/// Why there is no session with the broker, or no subscription.
+struct BrokerTrouble {
+  enum class Kind : std::uint8_t {
+    no_answer,  ///< no connection, or one that ended before an answer
+    refused,    ///< the broker has said why it does not want us
+    lost,       ///< the connection ended later on
+    not_subscribed
+  };
+  Kind kind = Kind::no_answer;
+  std::string meaning = {};  // of the broker's code, or of its silence
+  bool needs_a_person = false;
+  std::chrono::steady_clock::time_point since = {};  // it was well until then
+};
 
 /// What the receiver counts; monotonic since the start of the process. Any thread.
 class ReceiverStats {
@@ -40,9 +56,35 @@ class ReceiverStats {
   std::atomic<Clock::time_point> heard_at{};  // when anything last came from the broker
   std::atomic<WallTime> message_at{};         // when the last message came; 1970: none yet
 
+  /// The last failure; any thread. Its `since` is that of the first one since all was well.
+  void on_trouble(BrokerTrouble trouble) {
+    const std::lock_guard lock(mutex_);
+    trouble.since = trouble_ ? trouble_->since : Clock::now();
+    trouble_ = std::move(trouble);
+  }
+  void on_well() {
+    const std::lock_guard lock(mutex_);
+    trouble_.reset();
+  }
+  [[nodiscard]] std::optional<BrokerTrouble> trouble() const {
+    const std::lock_guard lock(mutex_);
+    return trouble_;
+  }
+  /// When a session was found lost for the last time.
+  void on_session_lost() {
+    const std::lock_guard lock(mutex_);
+    session_lost_at_ = Clock::now();
+  }
+  [[nodiscard]] std::optional<Clock::time_point> session_lost_at() const {
+    const std::lock_guard lock(mutex_);
+    return session_lost_at_;
+  }
+
  private:
-  mutable std::mutex mutex_;  // guards the field below
+  mutable std::mutex mutex_;  // guards the fields below
   std::map<std::string, std::uint64_t, std::less<>> connect_failures_by_reason_;
+  std::optional<BrokerTrouble> trouble_;
+  std::optional<Clock::time_point> session_lost_at_;
 };
 
 /// The MQTT session: connects, subscribes, and puts each message into the spool before it is

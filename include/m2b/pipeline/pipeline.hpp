@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,12 @@ enum class StoreState {
 };
 
 [[nodiscard]] const char* to_string(StoreState state) noexcept;
+
+/// Why the store takes nothing at the moment.
+struct StoreTrouble {
+  PutResult last_failure;
+  std::chrono::steady_clock::time_point since;  // of the first failure in a row
+};
 
 /// What the pipeline counts; monotonic since the start of the process. Any thread.
 class PipelineStats {
@@ -83,6 +90,10 @@ class Pipeline {
   Pipeline(const Pipeline&) = delete;
   Pipeline& operator=(const Pipeline&) = delete;
 
+  /// `listener` is called with each object that was stored, by the thread that uploaded it: it must
+  /// neither wait nor throw. Set before start().
+  void set_stored_listener(std::function<void(const Object&)> listener);
+
   void start();
 
   /// Begins nothing new, gives the uploads that run until `finish_within` to end, abandons the rest
@@ -95,6 +106,8 @@ class Pipeline {
   /// decoders' that they end each message. Uploads end by their own time limits.
   [[nodiscard]] std::vector<NamedPulse> pulses() const;
   void poke();
+  /// Nothing while the store takes objects, or has not been asked yet.
+  [[nodiscard]] std::optional<StoreTrouble> store_trouble() const;
   /// How many uploads may run at a time at the moment.
   [[nodiscard]] std::size_t upload_slots() const;
 

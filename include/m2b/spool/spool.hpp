@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -73,6 +74,12 @@ struct SpoolRoom {
   std::uint64_t used = 0;           // by what waits, in whole pages
   std::uint64_t left = 0;           // until the intake closes
   Intake bound = Intake::at_floor;  // what will close it first: at_cap or at_floor
+};
+
+/// Dead letters that the spool itself dropped since the start of the process.
+struct LettersDropped {
+  std::uint64_t count = 0;
+  std::chrono::steady_clock::time_point last = {};
 };
 
 /// A record that waits, without its bytes.
@@ -168,6 +175,8 @@ class Spool {
   /// As describe() and read_raw(), of the dead letters.
   [[nodiscard]] std::optional<std::vector<LetterInfo>> describe_letters(SpoolId after,
                                                                         std::size_t max) const;
+  /// The latest of them, the newest first.
+  [[nodiscard]] std::optional<std::vector<LetterInfo>> latest_letters(std::size_t max) const;
   [[nodiscard]] RawResult read_letter(SpoolId id, std::size_t offset, std::size_t max_bytes) const;
 
   /// Replays or drops dead letters. Each letter is at any time in one of the places that the
@@ -184,6 +193,9 @@ class Spool {
 
   [[nodiscard]] SpoolTotals totals() const;
   [[nodiscard]] Intake intake() const;
+  /// Since when the spool takes no messages, moments apart in which it took some; nothing while it
+  /// takes them.
+  [[nodiscard]] std::optional<std::chrono::steady_clock::time_point> closed_since() const;
   /// Nothing when the disk did not answer.
   [[nodiscard]] std::optional<SpoolRoom> room() const;
   /// When the oldest waiting record was received; nothing when none waits.
@@ -193,6 +205,8 @@ class Spool {
   [[nodiscard]] std::uint64_t files_set_aside() const;
   /// Dead letters that are kept, by count.
   [[nodiscard]] std::uint64_t dead_letters_kept() const;
+  /// For being over DEAD_LETTER_MAX_BYTES or DEAD_LETTER_MAX_AGE.
+  [[nodiscard]] LettersDropped dead_letters_dropped() const;
 
   /// The writer's thread shows in its pulse that it still goes round, once it is poked.
   [[nodiscard]] const Pulse& pulse() const noexcept;
