@@ -33,3 +33,18 @@ function(m2b_module name)
   target_compile_definitions(m2b_${name} PRIVATE M2B_VERSION="${PROJECT_VERSION}")
   target_link_libraries(m2b_${name} PUBLIC ${MODULE_PUBLIC} PRIVATE m2b_flags ${MODULE_PRIVATE})
 endfunction()
+
+# m2b_embed(<name> NAMESPACE <namespace> HEADER <header> FILES <files>)
+# Puts files into the library m2b_<name>; the header, which declares a function for each, is in src.
+function(m2b_embed name)
+  cmake_parse_arguments(EMBED "" "NAMESPACE;HEADER" "FILES" ${ARGN})
+  set(output ${PROJECT_BINARY_DIR}/embedded/${name}.cpp)
+  set(files ${EMBED_FILES})
+  list(TRANSFORM files PREPEND ${PROJECT_SOURCE_DIR}/src/)
+  add_custom_command(OUTPUT ${output}
+    COMMAND ${CMAKE_COMMAND} -DNAMESPACE=${EMBED_NAMESPACE} -DHEADER=${EMBED_HEADER} -DOUTPUT=${output}
+      -P ${PROJECT_SOURCE_DIR}/cmake/embed.cmake -- ${files}
+    DEPENDS ${files} ${PROJECT_SOURCE_DIR}/cmake/embed.cmake
+    COMMENT "embedding the files of ${name}" VERBATIM)
+  target_sources(m2b_${name} PRIVATE ${output})
+endfunction()

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
@@ -24,6 +25,7 @@
 #include "m2b/pipeline/pipeline.hpp"
 #include "m2b/service/service_reporter.hpp"
 #include "m2b/spool/spool.hpp"
+#include "m2b/status/last_pictures.hpp"
 #include "m2b/status/status_server.hpp"
 #include "m2b/tls/tls_material.hpp"
 #include "m2b/tools/tools.hpp"
@@ -113,6 +115,18 @@ ServiceSources service_sources(Spool& spool, Receiver& receiver, Pipeline& pipel
           .pulses = std::move(pulses)};
 }
 
+StatusNames names_of(const Config& config) {
+  const auto address = [](const std::string& host, std::uint16_t port) {
+    return host + ":" + std::to_string(port);
+  };
+  return {.broker = address(config.mqtt.host, config.mqtt.port),
+          .topics = config.mqtt.filters,
+          .store = address(config.store.host, config.store.port),
+          .bucket = config.store.bucket,
+          .spool = config.spool.directory.string(),
+          .bandwidth_limit = config.store.bandwidth_limit};
+}
+
 /// Runs the daemon until a signal; the order of the lines is the order of start and of stop
 /// (docs/architecture.md).
 int run(const Config& config) {
@@ -135,9 +149,18 @@ int run(const Config& config) {
   }
 
   StoreContext store(config.store);
+  LastPictures pictures;
   Pipeline pipeline(config.pipeline, *spool, [&] { return std::make_unique<S3Store>(store); });
   Receiver receiver(config.mqtt, *spool);
-  StatusServer status(config.status, {*spool, receiver, pipeline, &store.clock_offset});
+  if (shows_pictures(config.status)) {
+    pipeline.set_stored_listener([&pictures](const Object& object) { pictures.offer(object); });
+  }
+  StatusServer status(config.status, {.spool = *spool,
+                                      .receiver = receiver,
+                                      .pipeline = pipeline,
+                                      .clock_offset = &store.clock_offset,
+                                      .pictures = &pictures,
+                                      .names = names_of(config)});
   ControlServer control(config.spool.directory, *spool);
   ServiceReporter service(read_service_options(read_environment),
                           service_sources(*spool, receiver, pipeline));

@@ -161,8 +161,34 @@ Outcome apply_status_address(Config& config, std::string_view text) {
     return std::move(fault->text);
   }
   auto& endpoint = std::get<Endpoint>(parsed);
-  config.status = {
-      .enabled = true, .host = std::move(endpoint.host.text), .port = endpoint.port.value()};
+  config.status.enabled = true;
+  config.status.host = std::move(endpoint.host.text);
+  config.status.port = endpoint.port.value();
+  return std::nullopt;
+}
+
+/// It becomes part of a header. A short one could be found by trying.
+Outcome apply_status_token(Config& config, std::string_view text) {
+  constexpr std::size_t kLeast = 16;
+  constexpr std::size_t kMost = 256;
+  if (text.size() < kLeast || text.size() > kMost ||
+      !std::ranges::all_of(text, [](char byte) { return byte > ' ' && byte <= '~'; })) {
+    return "";
+  }
+  config.status.token = Secret(std::string(text));
+  return std::nullopt;
+}
+
+Outcome apply_status_thumbnails(Config& config, std::string_view text) {
+  if (ascii_lower(text) == "auto") {
+    config.status.thumbnails = Thumbnails::automatic;
+    return std::nullopt;
+  }
+  const auto wanted = parse_bool(text);
+  if (!wanted) {
+    return "";
+  }
+  config.status.thumbnails = *wanted ? Thumbnails::on : Thumbnails::off;
   return std::nullopt;
 }
 

@@ -213,6 +213,12 @@ class Loader {
                         "other name than "
                         "BROKER_URL");
     }
+    if (config_.status.thumbnails == Thumbnails::on && config_.status.token.empty() &&
+        !is_loopback(config_.status)) {
+      errors_.push_back(
+          "STATUS_THUMBNAILS=\"True\": needs STATUS_TOKEN where STATUS_ADDRESS is not on the "
+          "loopback: pictures are not for everybody who reaches it");
+    }
     if (config_.mqtt.qos == 2 && config_.mqtt.version == MqttVersion::v3_1_1) {
       errors_.push_back(
           "MQTT_QOS=\"2\": must not be 2 with MQTT_VERSION=3.1.1, where the client library "

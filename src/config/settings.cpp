@@ -433,8 +433,21 @@ std::vector<Setting> store_and_life_settings() {
       {.name = "STATUS_ADDRESS",
        .default_text = "127.0.0.1:9797",
        .allowed = "host:port with IPv6 in brackets, or off",
-       .help = "Where /livez, /readyz and /metrics are served over HTTP.",
+       .help = "Where the status page, /status, /livez, /readyz and /metrics are served over HTTP.",
        .apply = config::apply_status_address},
+      {.name = "STATUS_TOKEN",
+       .default_note = "none: the page cannot act",
+       .allowed = "16 to 256 visible ASCII characters",
+       .help = "Who knows it may replay and drop dead letters on the status page; and then alone "
+               "sees payloads and pictures there.",
+       .secret = true,
+       .apply = config::apply_status_token},
+      {.name = "STATUS_THUMBNAILS",
+       .default_text = "auto",
+       .allowed = "auto, True or False",
+       .help = "The last pictures on the status page; auto: where STATUS_ADDRESS is on the "
+               "loopback.",
+       .apply = config::apply_status_thumbnails},
   };
 }
 

@@ -167,6 +167,8 @@ Texts fields_of(const Config& config) {
       {"status.enabled", text(config.status.enabled)},
       {"status.host", config.status.host},
       {"status.port", text(config.status.port)},
+      {"status.token", config.status.token.reveal()},
+      {"status.thumbnails", text(static_cast<int>(config.status.thumbnails))},
       {"log_level", text(static_cast<int>(config.log_level))},
       {"log_format", text(static_cast<int>(config.log_format))},
       {"shutdown_timeout", text(config.shutdown_timeout.count())},
@@ -295,6 +297,8 @@ const std::vector<SettingCase>& setting_cases() {
       {"SHUTDOWN_TIMEOUT", "0", {{"shutdown_timeout", "0"}}},
       {"LOG_FORMAT", "JSON", {{"log_format", "1"}}},
       {"STATUS_ADDRESS", "[::]:8080", {{"status.host", "[::]"}, {"status.port", "8080"}}},
+      {"STATUS_TOKEN", "0123456789abcdef", {{"status.token", "0123456789abcdef"}}},
+      {"STATUS_THUMBNAILS", "False", {{"status.thumbnails", "2"}}},
       {"STORE_CA_FILE", path("ca-b"), {{"store.tls.ca_file", path("ca-b")}}},
       {"STORE_CERT_FILE",
        path("cert-b"),
@@ -505,6 +509,8 @@ TEST_SUITE("config") {
         {"RETRY_MAX_DELAY", {"0", "61m"}},
         {"SHUTDOWN_TIMEOUT", {"-1s", "61m"}},
         {"STATUS_ADDRESS", {"127.0.0.1", "127.0.0.1:0", "localhost:", "9797", "::1:80", "*:9797"}},
+        {"STATUS_TOKEN", {"short", "0123456789abcdé", "0123456789 abcdef"}},
+        {"STATUS_THUMBNAILS", {"sometimes", "-1"}},
     };
     for (const auto& [name, values] : wrong) {
       for (const auto& value : values) {
@@ -589,7 +595,7 @@ TEST_SUITE("config") {
   }
 
   TEST_CASE("every secret can come from a file, and nothing else can") {
-    const TempFile file("held");
+    const TempFile file("held-as-any-secret-may-be");
     for (const auto& setting : settings()) {
       const std::string name(setting.name);
       CAPTURE(name);
@@ -804,6 +810,17 @@ TEST_SUITE("config") {
     const auto off = config_of(with(original_environment(), "STATUS_ADDRESS", "Off"));
     CHECK_FALSE(off.status.enabled);
     CHECK(contains(error_of("STATUS_ADDRESS", ":9797"), "write for example 0.0.0.0:9797"));
+  }
+
+  TEST_CASE("pictures beyond the loopback need a token") {
+    auto environment = with(original_environment(), "STATUS_ADDRESS", "0.0.0.0:9797");
+    CHECK_FALSE(shows_pictures(config_of(environment).status));
+    environment = with(environment, "STATUS_THUMBNAILS", "True");
+    const auto errors = errors_of(environment);
+    REQUIRE(errors.size() == 1);
+    CHECK(contains(errors.front(), "needs STATUS_TOKEN"));
+    const auto allowed = config_of(with(environment, "STATUS_TOKEN", "0123456789abcdef"));
+    CHECK(shows_pictures(allowed.status));
   }
 
   TEST_CASE("topic filters are split at commas and otherwise taken as they stand") {

@@ -3,13 +3,30 @@
 #include <cstdint>
 #include <string>
 
+#include "m2b/util/secret.hpp"
+
 namespace m2b {
 
-/// Where the status listener listens.
+/// Whether the status page shows the last pictures.
+enum class Thumbnails : std::uint8_t {
+  automatic,  ///< where the listener is on the loopback
+  on,
+  off
+};
+
+/// Where the status listener listens, and what it shows to whom.
 struct StatusOptions {
   bool enabled = true;
   std::string host = "127.0.0.1";  // IPv6 in brackets
   std::uint16_t port = 9797;
+  Secret token = {};  // who knows it may act; empty: nobody may
+  Thumbnails thumbnails = Thumbnails::automatic;
 };
+
+/// Whether only this machine can reach the listener.
+[[nodiscard]] bool is_loopback(const StatusOptions& options);
+
+/// Whether pictures are kept for the page at all.
+[[nodiscard]] bool shows_pictures(const StatusOptions& options);
 
 }  // namespace m2b

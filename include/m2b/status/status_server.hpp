@@ -1,27 +1,44 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "m2b/mqtt/receiver.hpp"
 #include "m2b/pipeline/pipeline.hpp"
 #include "m2b/spool/spool.hpp"
+#include "m2b/status/last_pictures.hpp"
 #include "m2b/status/options.hpp"
 #include "m2b/upload/clock_offset.hpp"
 
 namespace m2b {
 
-/// What the status is read from; all of it outlives the server and is only read.
+/// What things are called on the status page; from the configuration, without secrets.
+struct StatusNames {
+  std::string broker = {};  // host:port
+  std::vector<std::string> topics = {};
+  std::string store = {};  // host:port
+  std::string bucket = {};
+  std::string spool = {};             // the folder
+  std::uint64_t bandwidth_limit = 0;  // bytes a second; 0: none
+};
+
+/// What the status is read from; all of it outlives the server. Only read, but for dead letters
+/// that somebody with the token replays or drops.
 struct StatusSources {
-  const Spool& spool;
+  Spool& spool;
   const Receiver& receiver;
   const Pipeline& pipeline;
   const ClockOffset* clock_offset = nullptr;
+  const LastPictures* pictures = nullptr;  // none: they are not shown
+  StatusNames names = {};
 };
 
 /// The HTTP listener: `/livez` (the process serves), `/readyz` (subscribed, the broker proven
-/// alive, and the spool takes messages), `/metrics` (Prometheus text). An address that cannot be
-/// had is an error in the log and is tried again: pictures matter more than the status.
+/// alive, and the spool takes messages), `/metrics` (Prometheus text), the page at `/`, and what it shows as JSON at
+/// `/status` (docs/status.md). An address that cannot be had is an error in the log and is tried
+/// again: pictures matter more than the status.
 class StatusServer {
  public:
   StatusServer(const StatusOptions& options, const StatusSources& sources);

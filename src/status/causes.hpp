@@ -1,0 +1,24 @@
+#pragma once
+
+#include <string>
+
+#include "m2b/mqtt/receiver.hpp"
+#include "m2b/pipeline/pipeline.hpp"
+#include "m2b/status/status_server.hpp"
+
+namespace m2b {
+
+/// A failure in the words of somebody on site.
+struct Cause {
+  std::string id;        // stable, for programs
+  std::string headline;  // to be followed by "for 12 min"
+  std::string cause;     // what was seen
+  std::string remedy;    // what to do
+};
+
+/// Pure.
+[[nodiscard]] Cause cause_of(const StoreTrouble& trouble, const StatusNames& names);
+[[nodiscard]] Cause cause_of(const BrokerTrouble& trouble, const StatusNames& names);
+[[nodiscard]] Cause cause_of(Intake intake, const StatusNames& names);
+
+}  // namespace m2b

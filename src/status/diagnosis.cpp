@@ -1,0 +1,382 @@
+#include "status/diagnosis.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <functional>
+#include <map>
+#include <utility>
+
+#include "status/causes.hpp"
+#include "status/words.hpp"
+
+namespace m2b {
+namespace {
+
+using std::chrono::seconds;
+
+/// A machine that starts connects in this time, or says why not.
+constexpr seconds kStarting{10};
+/// How long something that is over is still told.
+constexpr std::chrono::hours kTold{24};
+constexpr seconds kClockIsWrong{60};
+/// A line is slow when the backlog is that old and that long, and has grown for that long.
+constexpr seconds kLateAge{15};
+constexpr std::uint64_t kLateMessages = 10;
+constexpr double kTrendSeconds = 10;
+constexpr double kNearlyFull = 0.9;
+constexpr std::uint64_t kManyConnectionsLost = 5;
+constexpr std::chrono::hours kFarAhead{24 * 365};
+
+class Diagnostician {
+ public:
+  Diagnostician(const StatusSnapshot& snapshot, const Trends& trends)
+      : now_(snapshot), trends_(trends) {}
+
+  Diagnosis diagnose() && {
+    foretell();
+    look_at_broker();
+    look_at_store();
+    look_at_queue();
+    look_at_flow();
+    look_at_clock();
+    look_at_letters();
+    look_at_disk();
+    std::ranges::stable_sort(result_.warnings, std::greater<>(), &Warning::severity);
+    for (const Warning& warning : result_.warnings) {
+      result_.state = std::max(result_.state, warning.severity);
+    }
+    result_.sentence = sentence();
+    return std::move(result_);
+  }
+
+ private:
+  [[nodiscard]] seconds ago(StatusSnapshot::Time since) const {
+    return std::chrono::floor<seconds>(now_.at - since);
+  }
+  [[nodiscard]] std::string for_long(StatusSnapshot::Time since) const {
+    return " for " + words::duration(std::max(ago(since), seconds(1)));
+  }
+  [[nodiscard]] std::uint64_t waiting() const { return now_.queue.totals.waiting(); }
+  /// `4,211 pictures (1.9 GB)`
+  [[nodiscard]] std::string backlog() const {
+    return fmt::format("{} ({})", words::count(waiting(), "picture", "pictures"),
+                       words::bytes(static_cast<double>(now_.queue.totals.waiting_bytes)));
+  }
+
+  void warn(Health severity, Health& stage, Cause cause) {
+    stage = std::max(stage, severity);
+    result_.warnings.push_back({std::move(cause.id), severity, std::move(cause.headline),
+                                std::move(cause.cause), std::move(cause.remedy)});
+  }
+  [[nodiscard]] bool warns_of(std::string_view id) const {
+    return std::ranges::find(result_.warnings, id, &Warning::id) != result_.warnings.end();
+  }
+
+  void foretell() {
+    const Rates& rates = trends_.longer;
+    if (rates.over.count() < kTrendSeconds) {
+      return;
+    }
+    const auto in = [](double amount, double rate) -> std::optional<seconds> {
+      const std::chrono::duration<double> span(rate > 0 ? amount / rate : -1);
+      return span.count() >= 0 && span < kFarAhead
+                 ? std::optional(std::chrono::floor<seconds>(span))
+                 : std::nullopt;
+    };
+    if (now_.queue.room && now_.queue.intake == Intake::open) {
+      result_.full_in = in(static_cast<double>(now_.queue.room->left), rates.used_bytes);
+    }
+    if (waiting() > 0) {
+      result_.empty_in = in(static_cast<double>(waiting()), -rates.backlog);
+    }
+  }
+
+  [[nodiscard]] bool is_starting() const { return !now_.broker.trouble && now_.up_for < kStarting; }
+
+  void look_at_broker() {
+    const StatusSnapshot::Broker& broker = now_.broker;
+    if (!broker.connected || !broker.subscribed) {
+      if (is_starting()) {
+        broker_clause_ = "Starting: connecting to the broker";
+        result_.broker = Health::attention;
+        result_.state = Health::attention;
+      } else {
+        const BrokerTrouble trouble = broker.trouble.value_or(
+            BrokerTrouble{.meaning = "no answer yet", .since = now_.at - now_.up_for});
+        Cause cause = cause_of(trouble, now_.names);
+        cause.headline += for_long(trouble.since);
+        broker_clause_ = cause.headline;
+        warn(Health::trouble, result_.broker, std::move(cause));
+      }
+    } else if (trends_.connections_lost >= kManyConnectionsLost) {
+      warn(Health::attention, result_.broker,
+           {"broker_unsteady", "The connection to the broker keeps breaking",
+            fmt::format("It was lost {} times in the last ten minutes.{}", trends_.connections_lost,
+                        broker.trouble ? " (" + broker.trouble->meaning + ")" : ""),
+            "See the broker's log. If two bridges use one MQTT_CLIENT_ID, give each its own."});
+    }
+    if (broker.session_lost_at && ago(*broker.session_lost_at) < kTold) {
+      warn(Health::attention, result_.broker,
+           {"session_lost",
+            fmt::format("The broker forgot our session {} ago",
+                        words::duration(ago(*broker.session_lost_at))),
+            "What the broker had kept for us while we were away may be lost there.",
+            "Let the broker keep its sessions on disk (mosquitto: persistence true), and long "
+            "enough for the longest outage."});
+    }
+  }
+
+  void look_at_store() {
+    if (!now_.store.trouble) {
+      return;
+    }
+    Cause cause = cause_of(*now_.store.trouble, now_.names);
+    cause.headline += for_long(now_.store.trouble->since);
+    store_clause_ = cause.headline;
+    result_.upload = Health::trouble;
+    warn(Health::trouble, result_.store, std::move(cause));
+  }
+
+  void look_at_queue() {
+    const StatusSnapshot::Queue& queue = now_.queue;
+    if (queue.intake != Intake::open) {
+      Cause cause = cause_of(queue.intake, now_.names);
+      if (queue.closed_since) {
+        cause.headline += for_long(*queue.closed_since);
+      }
+      queue_clause_ = cause.headline;
+      warn(Health::trouble, result_.queue, std::move(cause));
+      return;
+    }
+    if (!queue.room) {
+      warn(
+          Health::trouble, result_.queue,
+          {"disk_error", "The queue cannot be read", "Reading from " + now_.names.spool + " fails.",
+           "See the log here and of the system (dmesg), and replace the disk if it is broken."});
+      return;
+    }
+    const double used = static_cast<double>(queue.room->used);
+    const double all = used + static_cast<double>(queue.room->left);
+    if (used > kNearlyFull * all && waiting() >= kLateMessages) {
+      warn(Health::attention, result_.queue,
+           {"queue_fills", "Queue nearly full",
+            fmt::format("{} of {} are taken.", words::bytes(used), words::bytes(all)),
+            queue.room->bound == Intake::at_cap
+                ? "Let pictures leave, or raise SPOOL_MAX_BYTES if the disk has room."
+                : "Let pictures leave, or make room on the disk of " + now_.names.spool + "."});
+    }
+  }
+
+  [[nodiscard]] bool is_slow() const {
+    return now_.store.state == StoreState::reachable && waiting() >= kLateMessages &&
+           now_.queue.oldest_age >= kLateAge && trends_.longer.over.count() >= kTrendSeconds &&
+           trends_.longer.backlog > 0;
+  }
+
+  void look_at_flow() {
+    if (!is_slow()) {
+      return;
+    }
+    const Rates& rates = trends_.longer;
+    const std::string seen = fmt::format(
+        "{} pictures a second come, {} leave ({} a second); the oldest has waited for {}.",
+        words::per_second(rates.in), words::per_second(rates.out), words::bytes(rates.out_bytes),
+        words::duration(now_.queue.oldest_age));
+    const std::uint64_t limit = now_.names.bandwidth_limit;
+    slow_clause_ = "Pictures come faster than they leave";
+    warn(Health::attention, result_.upload,
+         {"slow_line", "The line to the store is too slow for what comes", seen,
+          limit != 0
+              ? fmt::format("Raise UPLOAD_BANDWIDTH_LIMIT, which is {} a second, or let cameras "
+                            "send less.",
+                            words::bytes(static_cast<double>(limit)))
+              : "Nothing, if this is a peak that passes. Otherwise a faster line to " +
+                    now_.names.store + ", a faster store, or cameras that send less."});
+  }
+
+  void look_at_clock() {
+    const seconds offset = now_.store.clock_offset;
+    if (std::chrono::abs(offset) < kClockIsWrong || warns_of("clock_wrong")) {
+      return;
+    }
+    warn(Health::attention, result_.upload,
+         {"clock_wrong",
+          fmt::format("Our clock is {} {}", words::duration(std::chrono::abs(offset)),
+                      offset.count() > 0 ? "slow" : "fast"),
+          "By the clock of the store, which refused our time. Uploads go on with the store's time, "
+          "but times in this page, the log and the dead letters are wrong.",
+          "Set this machine's clock, and let it follow a time server (NTP)."});
+  }
+
+  void look_at_letters() {
+    const StatusSnapshot::Letters& letters = now_.letters;
+    if (letters.kept > 0) {
+      warn(Health::attention, result_.decode,
+           {"dead_letters",
+            words::count(letters.kept, "message could not become a picture",
+                         "messages could not become pictures"),
+            reasons_of(letters),
+            "Look at them below: mend what sends them, then replay or drop them (mqtt-to-blob "
+            "dead-letter replay, drop)."});
+    }
+    if (letters.dropped.count > 0 && ago(letters.dropped.last) < kTold) {
+      warn(Health::attention, result_.decode,
+           {"dead_letters_dropped",
+            words::count(letters.dropped.count, "dead letter was dropped",
+                         "dead letters were dropped"),
+            fmt::format("They were over DEAD_LETTER_MAX_BYTES or DEAD_LETTER_MAX_AGE; the last one "
+                        "{} ago.",
+                        words::duration(ago(letters.dropped.last))),
+            "Mend what sends them, or raise the limits if the disk has room."});
+    }
+  }
+
+  /// The commonest first; those of the latest, as counting all of them takes long.
+  [[nodiscard]] static std::string reasons_of(const StatusSnapshot::Letters& letters) {
+    std::map<std::string_view, std::uint64_t> counts;
+    for (const LetterInfo& letter : letters.latest) {
+      ++counts[to_string(letter.rejection.reason)];
+    }
+    std::vector<std::pair<std::string_view, std::uint64_t>> sorted(counts.begin(), counts.end());
+    std::ranges::stable_sort(sorted, std::greater<>(),
+                             &std::pair<std::string_view, std::uint64_t>::second);
+    std::string text;
+    for (const auto& [reason, count] : sorted) {
+      text += fmt::format("{}{} {}", text.empty() ? "" : ", ", reason, count);
+    }
+    if (letters.latest.empty()) {
+      return "They are kept in the dead letters.";
+    }
+    std::string first = letters.latest.front().rejection.detail;
+    return fmt::format("{}: {}. The latest: {} (topic {}).",
+                       letters.kept > letters.latest.size()
+                           ? fmt::format("Of the latest {}", letters.latest.size())
+                           : "By reason",
+                       text, first.empty() ? "no detail" : first,
+                       letters.latest.front().record.topic);
+  }
+
+  void look_at_disk() {
+    if (now_.queue.files_set_aside > 0) {
+      warn(Health::attention, result_.queue,
+           {"files_set_aside",
+            words::count(now_.queue.files_set_aside, "damaged file was set aside",
+                         "damaged files were set aside"),
+            fmt::format(
+                "The disk of {} damages files. {}", now_.names.spool,
+                now_.queue.totals.set_aside == 0
+                    ? "Nothing is known to be missing."
+                    : words::count(now_.queue.totals.set_aside, "message is", "messages are") +
+                          " only in there."),
+            "Replace the disk. Keep the folder set-aside, and run mqtt-to-blob spool repair with "
+            "the bridge stopped."});
+    }
+  }
+
+  [[nodiscard]] std::string sentence() const {
+    std::vector<std::string> clauses;
+    if (!broker_clause_.empty() && !store_clause_.empty()) {
+      clauses.push_back(broker_clause_ + " and " + with_small_letter(store_clause_));
+    } else if (!broker_clause_.empty() || !store_clause_.empty()) {
+      clauses.push_back(broker_clause_.empty() ? store_clause_ : broker_clause_);
+    }
+    if (!queue_clause_.empty()) {
+      clauses.push_back((clauses.empty() ? queue_clause_ : with_small_letter(queue_clause_)) +
+                        ": new pictures wait at the broker");
+    }
+    if (clauses.empty() && !slow_clause_.empty()) {
+      clauses.push_back(slow_clause_);
+    }
+    const bool is_disturbed = !clauses.empty();
+    if (is_disturbed) {
+      clauses.push_back(waiting() == 0 ? "nothing waits in the queue"
+                                       : fmt::format("{} {} safe in the queue", backlog(),
+                                                     waiting() == 1 ? "is" : "are"));
+    } else {
+      clauses.push_back(all_is_well());
+    }
+    if (result_.full_in && queue_clause_.empty() && is_disturbed) {
+      clauses.push_back("at the present rate the queue is full in " +
+                        words::duration(*result_.full_in));
+    }
+    if (!is_disturbed && !result_.warnings.empty()) {
+      clauses.push_back("but " + with_small_letter(result_.warnings.front().title));
+    }
+    return fmt::format("{}.", fmt::join(clauses, "; "));
+  }
+
+  [[nodiscard]] std::string all_is_well() const {
+    if (waiting() >= kLateMessages && result_.empty_in) {
+      return fmt::format("Pictures get through; {} {} leaving the queue, which is empty in {}",
+                         backlog(), waiting() == 1 ? "is" : "are",
+                         words::duration(*result_.empty_in));
+    }
+    if (waiting() >= kLateMessages) {
+      return fmt::format("Pictures get through; {} are on their way", backlog());
+    }
+    if (now_.store.state == StoreState::unknown) {
+      return "Ready for pictures; the store has not been asked yet";
+    }
+    const std::string what = now_.queue.totals.received == 0 ? "No picture has come yet"
+                             : waiting() > 0 || trends_.now.in > 0
+                                 ? "Pictures come and go at once"
+                                 : "Every picture that came is in the bucket";
+    return result_.warnings.empty() ? "All is well: " + with_small_letter(what) : what;
+  }
+
+  static std::string with_small_letter(std::string text) {
+    if (!text.empty()) {
+      text.front() = static_cast<char>(std::tolower(static_cast<unsigned char>(text.front())));
+    }
+    return text;
+  }
+
+  const StatusSnapshot& now_;
+  const Trends& trends_;
+  Diagnosis result_;
+  // What the sentence begins with, where there is such trouble.
+  std::string broker_clause_;
+  std::string store_clause_;
+  std::string queue_clause_;
+  std::string slow_clause_;
+};
+
+}  // namespace
+
+std::string_view to_string(Health health) noexcept {
+  switch (health) {
+    case Health::well:
+      return "well";
+    case Health::attention:
+      return "attention";
+    case Health::trouble:
+      return "trouble";
+  }
+  return "trouble";
+}
+
+seconds span_of_trend(const StatusSnapshot& snapshot) {
+  constexpr seconds kUsual{120};
+  constexpr seconds kShortest{20};
+  constexpr seconds kLongest{600};
+  std::optional<StatusSnapshot::Time> since;
+  const auto also = [&since](StatusSnapshot::Time time) {
+    since = std::max(time, since.value_or(time));
+  };
+  if (snapshot.store.trouble) {
+    also(snapshot.store.trouble->since);
+  }
+  if (!snapshot.broker.subscribed && snapshot.broker.trouble) {
+    also(snapshot.broker.trouble->since);
+  }
+  return since ? std::clamp(std::chrono::floor<seconds>(snapshot.at - *since), kShortest, kLongest)
+               : kUsual;
+}
+
+Diagnosis diagnose(const StatusSnapshot& snapshot, const Trends& trends) {
+  return Diagnostician(snapshot, trends).diagnose();
+}
+
+}  // namespace m2b

@@ -1,0 +1,63 @@
+#include "status/history.hpp"
+
+#include <algorithm>
+
+namespace m2b {
+
+Rates rates_between(const Sample& before, const Sample& after) noexcept {
+  const std::chrono::duration<double> over = after.at - before.at;
+  if (over.count() <= 0) {
+    return {};
+  }
+  const auto change = [over](std::uint64_t from, std::uint64_t to) {
+    return (static_cast<double>(to) - static_cast<double>(from)) / over.count();
+  };
+  // Mending may set the accounts back.
+  const auto growth = [&change](std::uint64_t from, std::uint64_t to) {
+    return std::max(change(from, to), 0.0);
+  };
+  return {.over = over,
+          .in = growth(before.received, after.received),
+          .out = growth(before.stored, after.stored),
+          .out_bytes = growth(before.stored_bytes, after.stored_bytes),
+          .backlog = change(before.waiting, after.waiting),
+          .used_bytes = change(before.used_bytes, after.used_bytes)};
+}
+
+void History::add(const Sample& sample) {
+  const std::lock_guard lock(mutex_);
+  samples_.push_back(sample);
+  if (samples_.size() > kMaxSamples) {
+    samples_.pop_front();
+  }
+}
+
+Rates History::rates(const Sample& now, std::chrono::seconds at_least) const {
+  const std::lock_guard lock(mutex_);
+  return samples_.empty() ? Rates{} : rates_between(sample_before(now.at - at_least), now);
+}
+
+std::uint64_t History::connections_lost(const Sample& now, std::chrono::seconds within) const {
+  const std::lock_guard lock(mutex_);
+  return samples_.empty() ? now.connections_lost
+                          : now.connections_lost - sample_before(now.at - within).connections_lost;
+}
+
+Sample History::sample_before(std::chrono::steady_clock::time_point time) const {
+  const auto later = std::ranges::upper_bound(samples_, time, {}, &Sample::at);
+  return later == samples_.begin() ? samples_.front() : *std::prev(later);
+}
+
+History::Curves History::curves() const {
+  const std::lock_guard lock(mutex_);
+  Curves curves;
+  for (std::size_t i = 1; i < samples_.size(); ++i) {
+    const Rates rates = rates_between(samples_[i - 1], samples_[i]);
+    curves.in.push_back(rates.in);
+    curves.out.push_back(rates.out);
+    curves.backlog.push_back(samples_[i].waiting);
+  }
+  return curves;
+}
+
+}  // namespace m2b

@@ -1,0 +1,110 @@
+#include "status/snapshot.hpp"
+
+#include <algorithm>
+
+namespace m2b {
+namespace {
+
+constexpr std::array kOutcomes{PutOutcome::stored, PutOutcome::retry_later, PutOutcome::hold,
+                               PutOutcome::doubtful, PutOutcome::rejected};
+
+StatusSnapshot::Broker broker_of(const ReceiverStats& stats) {
+  StatusSnapshot::Broker broker{.connected = stats.connected,
+                                .subscribed = stats.subscribed,
+                                .trouble = stats.trouble(),
+                                .session_lost_at = stats.session_lost_at(),
+                                .acknowledged = stats.acknowledged,
+                                .connects = stats.connects,
+                                .connect_failures = stats.connect_failures,
+                                .connections_lost = stats.connections_lost,
+                                .sessions_lost = stats.sessions_lost};
+  for (const auto& of_qos : stats.received) {
+    broker.received += of_qos;
+  }
+  return broker;
+}
+
+StatusSnapshot::Queue queue_of(const Spool& spool, WallTime now) {
+  StatusSnapshot::Queue queue{.totals = spool.totals(),
+                              .intake = spool.intake(),
+                              .closed_since = spool.closed_since(),
+                              .room = spool.room(),
+                              .files_set_aside = spool.files_set_aside()};
+  if (const auto oldest = spool.oldest_received_at()) {
+    queue.oldest_age =
+        std::max(std::chrono::floor<std::chrono::seconds>(now - *oldest), std::chrono::seconds(0));
+  }
+  return queue;
+}
+
+StatusSnapshot::Letters letters_of(const Spool& spool, const PipelineStats& stats) {
+  StatusSnapshot::Letters letters{.kept = spool.dead_letters_kept(),
+                                  .dropped = spool.dead_letters_dropped()};
+  for (const DeadLetterReason reason : kDeadLetterReasons) {
+    if (const std::uint64_t count = stats.dead_letters(reason); count > 0) {
+      letters.buried.emplace_back(reason, count);
+    }
+  }
+  if (letters.kept > 0) {
+    letters.latest =
+        spool.latest_letters(StatusSnapshot::kMaxLetters).value_or(std::vector<LetterInfo>());
+  }
+  return letters;
+}
+
+StatusSnapshot::Store store_of(const StatusSources& sources) {
+  const PipelineStats& stats = sources.pipeline.stats();
+  StatusSnapshot::Store store{.state = sources.pipeline.store_state(),
+                              .trouble = sources.pipeline.store_trouble(),
+                              .retries = stats.retries(),
+                              .uploaded_bytes = stats.uploaded_bytes,
+                              .slots = sources.pipeline.upload_slots()};
+  if (sources.clock_offset != nullptr) {
+    store.clock_offset = sources.clock_offset->get();
+  }
+  for (const PutOutcome outcome : kOutcomes) {
+    store.uploads.emplace_back(outcome, stats.uploads(outcome));
+  }
+  return store;
+}
+
+}  // namespace
+
+Sample StatusSnapshot::sample() const noexcept {
+  return {.at = at,
+          .received = queue.totals.received,
+          .stored = queue.totals.stored,
+          .stored_bytes = store.uploaded_bytes,
+          .connections_lost = broker.connections_lost,
+          .waiting = queue.totals.waiting(),
+          .used_bytes = queue.room ? queue.room->used : 0};
+}
+
+StatusSnapshot take_snapshot(const StatusSources& sources,
+                             std::chrono::steady_clock::time_point started_at) {
+  StatusSnapshot snapshot;
+  snapshot.at = std::chrono::steady_clock::now();
+  snapshot.wall_time = wall_now();
+  snapshot.up_for = std::chrono::floor<std::chrono::seconds>(snapshot.at - started_at);
+  snapshot.names = sources.names;
+  snapshot.broker = broker_of(sources.receiver.stats());
+  snapshot.queue = queue_of(sources.spool, snapshot.wall_time);
+  snapshot.letters = letters_of(sources.spool, sources.pipeline.stats());
+  snapshot.store = store_of(sources);
+  if (sources.pictures != nullptr) {
+    snapshot.pictures = sources.pictures->list();
+  }
+  return snapshot;
+}
+
+Sample take_sample(const StatusSources& sources) {
+  StatusSnapshot snapshot;
+  snapshot.at = std::chrono::steady_clock::now();
+  snapshot.broker.connections_lost = sources.receiver.stats().connections_lost;
+  snapshot.queue.totals = sources.spool.totals();
+  snapshot.queue.room = sources.spool.room();
+  snapshot.store.uploaded_bytes = sources.pipeline.stats().uploaded_bytes;
+  return snapshot.sample();
+}
+
+}  // namespace m2b

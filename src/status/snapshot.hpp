@@ -1,0 +1,87 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "m2b/mqtt/receiver.hpp"
+#include "m2b/pipeline/pipeline.hpp"
+#include "m2b/spool/spool.hpp"
+#include "m2b/status/last_pictures.hpp"
+#include "m2b/status/status_server.hpp"
+#include "status/history.hpp"
+
+namespace m2b {
+
+/// Everything the status page shows, as it was at one moment; plain data.
+struct StatusSnapshot {
+  using Time = std::chrono::steady_clock::time_point;
+  static constexpr std::size_t kMaxLetters = 20;
+
+  Time at = {};
+  WallTime wall_time = {};
+  std::chrono::seconds up_for{0};
+  StatusNames names;
+
+  struct Broker {
+    bool connected = false;
+    bool subscribed = false;
+    std::optional<BrokerTrouble> trouble = {};
+    std::optional<Time> session_lost_at = {};
+    std::uint64_t received = 0;  // redeliveries included
+    std::uint64_t acknowledged = 0;
+    std::uint64_t connects = 0;
+    std::uint64_t connect_failures = 0;
+    std::uint64_t connections_lost = 0;
+    std::uint64_t sessions_lost = 0;
+  };
+  Broker broker;
+
+  struct Queue {
+    SpoolTotals totals = {};
+    Intake intake = Intake::open;
+    std::optional<Time> closed_since = {};
+    std::optional<SpoolRoom> room = {};  // nothing when the disk did not answer
+    std::chrono::seconds oldest_age{0};  // by the wall clock; 0 when nothing waits
+    std::uint64_t files_set_aside = 0;
+  };
+  Queue queue;
+
+  struct Letters {
+    std::uint64_t kept = 0;
+    LettersDropped dropped = {};
+    std::vector<std::pair<DeadLetterReason, std::uint64_t>> buried = {};  // since the start
+    std::vector<LetterInfo> latest = {};  // at most kMaxLetters, the newest first
+  };
+  Letters letters;
+
+  struct Store {
+    StoreState state = StoreState::unknown;
+    std::optional<StoreTrouble> trouble = {};
+    std::chrono::seconds clock_offset{0};
+    std::vector<std::pair<PutOutcome, std::uint64_t>> uploads = {};
+    std::map<std::string, std::uint64_t> retries = {};
+    std::uint64_t uploaded_bytes = 0;
+    std::size_t slots = 0;
+  };
+  Store store;
+
+  std::vector<PictureInfo> pictures = {};
+
+  [[nodiscard]] Sample sample() const noexcept;
+};
+
+/// Reads the disk for what it shows of it, and waits for nothing else.
+[[nodiscard]] StatusSnapshot take_snapshot(const StatusSources& sources,
+                                           std::chrono::steady_clock::time_point started_at);
+
+/// What the history keeps of it, without the rest.
+[[nodiscard]] Sample take_sample(const StatusSources& sources);
+
+}  // namespace m2b

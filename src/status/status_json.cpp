@@ -1,0 +1,265 @@
+#include "status/status_json.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+namespace m2b {
+namespace {
+
+using documents::Json;
+using std::chrono::seconds;
+
+/// Three digits are enough for a curve, and keep the document small.
+double rounded(double number) {
+  constexpr double kScale = 1000;
+  return std::round(number * kScale) / kScale;
+}
+
+Json rounded(const std::vector<double>& numbers) {
+  Json list = Json::array();
+  for (const double number : numbers) {
+    list.push_back(rounded(number));
+  }
+  return list;
+}
+
+Json or_null(const std::optional<seconds>& span) { return span ? Json(span->count()) : Json(); }
+
+/// For programs; to_string() is for people.
+std::string_view name_of(Intake intake) {
+  switch (intake) {
+    case Intake::open:
+      return "open";
+    case Intake::at_cap:
+      return "at_cap";
+    case Intake::at_floor:
+      return "at_floor";
+    case Intake::disk_full:
+      return "disk_full";
+    case Intake::disk_error:
+      return "disk_error";
+  }
+  return "disk_error";
+}
+
+std::int64_t milliseconds(WallTime time) { return time.time_since_epoch().count(); }
+
+class Writer {
+ public:
+  Writer(const StatusView& view, const Access& access)
+      : view_(view), now_(view.snapshot), access_(access) {}
+
+  [[nodiscard]] Json document() const {
+    const Diagnosis& diagnosis = view_.diagnosis;
+    return {{"version", M2B_VERSION},
+            {"time_ms", milliseconds(now_.wall_time)},
+            {"up_seconds", now_.up_for.count()},
+            {"state", to_string(diagnosis.state)},
+            {"sentence", diagnosis.sentence},
+            {"warnings", warnings()},
+            {"stages",
+             {{"broker", to_string(diagnosis.broker)},
+              {"queue", to_string(diagnosis.queue)},
+              {"decode", to_string(diagnosis.decode)},
+              {"upload", to_string(diagnosis.upload)},
+              {"store", to_string(diagnosis.store)}}},
+            {"rates",
+             {{"in_per_second", rounded(view_.trends.now.in)},
+              {"out_per_second", rounded(view_.trends.now.out)},
+              {"out_bytes_per_second", std::round(view_.trends.now.out_bytes)},
+              {"over_seconds", rounded(view_.trends.now.over.count())}}},
+            {"forecast",
+             {{"full_in_seconds", or_null(diagnosis.full_in)},
+              {"empty_in_seconds", or_null(diagnosis.empty_in)}}},
+            {"broker", broker()},
+            {"queue", queue()},
+            {"store", store()},
+            {"dead_letters", letters()},
+            {"pictures", pictures()},
+            {"history",
+             {{"step_seconds", History::kStep.count()},
+              {"in_per_second", rounded(view_.curves.in)},
+              {"out_per_second", rounded(view_.curves.out)},
+              {"backlog", view_.curves.backlog}}},
+            {"access",
+             {{"actions", access_.has_token()},
+              {"content", !access_.shows_content() ? "closed"
+                          : access_.has_token()    ? "token"
+                                                   : "open"}}}};
+  }
+
+ private:
+  [[nodiscard]] std::int64_t ago(StatusSnapshot::Time since) const {
+    return std::chrono::floor<seconds>(now_.at - since).count();
+  }
+
+  [[nodiscard]] Json warnings() const {
+    Json list = Json::array();
+    for (const Warning& warning : view_.diagnosis.warnings) {
+      list.push_back({{"id", warning.id},
+                      {"severity", to_string(warning.severity)},
+                      {"title", warning.title},
+                      {"cause", warning.cause},
+                      {"remedy", warning.remedy}});
+    }
+    return list;
+  }
+
+  [[nodiscard]] Json broker() const {
+    const StatusSnapshot::Broker& broker = now_.broker;
+    Json json{{"address", now_.names.broker},
+              {"topics", now_.names.topics},
+              {"connected", broker.connected},
+              {"subscribed", broker.subscribed},
+              {"trouble", nullptr},
+              {"received", broker.received},
+              {"acknowledged", broker.acknowledged},
+              {"connects", broker.connects},
+              {"connect_failures", broker.connect_failures},
+              {"connections_lost", broker.connections_lost},
+              {"sessions_lost", broker.sessions_lost}};
+    if (broker.trouble && !(broker.connected && broker.subscribed)) {
+      json["trouble"] = {{"meaning", broker.trouble->meaning},
+                         {"for_seconds", ago(broker.trouble->since)}};
+    }
+    return json;
+  }
+
+  [[nodiscard]] Json queue() const {
+    const StatusSnapshot::Queue& queue = now_.queue;
+    Json json{{"folder", now_.names.spool},
+              {"accounts", documents::of(queue.totals)},
+              {"intake", name_of(queue.intake)},
+              {"closed_for_seconds", nullptr},
+              {"oldest_age_seconds", queue.oldest_age.count()},
+              {"used_bytes", nullptr},
+              {"left_bytes", nullptr},
+              {"bound", nullptr},
+              {"files_set_aside", queue.files_set_aside}};
+    if (queue.closed_since) {
+      json["closed_for_seconds"] = ago(*queue.closed_since);
+    }
+    if (queue.room) {
+      json["used_bytes"] = queue.room->used;
+      json["left_bytes"] = queue.room->left;
+      json["bound"] = name_of(queue.room->bound);
+    }
+    return json;
+  }
+
+  [[nodiscard]] Json store() const {
+    const StatusSnapshot::Store& store = now_.store;
+    Json uploads = Json::object();
+    for (const auto& [outcome, count] : store.uploads) {
+      uploads[std::string(to_string(outcome))] = count;
+    }
+    Json json{{"address", now_.names.store},
+              {"bucket", now_.names.bucket},
+              {"state", to_string(store.state)},
+              {"trouble", nullptr},
+              {"uploads", uploads},
+              {"uploaded_bytes", store.uploaded_bytes},
+              {"retries", store.retries},
+              {"slots", store.slots},
+              {"clock_offset_seconds", store.clock_offset.count()}};
+    if (store.trouble) {
+      const PutResult& failure = store.trouble->last_failure;
+      json["trouble"] = {{"code", failure.code},
+                         {"http_status", failure.http_status},
+                         {"detail", failure.detail},
+                         {"for_seconds", ago(store.trouble->since)}};
+    }
+    return json;
+  }
+
+  [[nodiscard]] Json letters() const {
+    const StatusSnapshot::Letters& letters = now_.letters;
+    Json buried = Json::object();
+    for (const auto& [reason, count] : letters.buried) {
+      buried[std::string(to_string(reason))] = count;
+    }
+    Json latest = Json::array();
+    for (const LetterInfo& letter : letters.latest) {
+      latest.push_back(documents::of(letter));
+    }
+    return {{"kept", letters.kept},
+            {"dropped_by_limits", letters.dropped.count},
+            {"since_start", buried},
+            {"latest", latest}};
+  }
+
+  [[nodiscard]] Json pictures() const {
+    Json list = Json::array();
+    for (const PictureInfo& picture : now_.pictures) {
+      list.push_back({{"number", picture.number},
+                      {"key", picture.key},
+                      {"topic", picture.topic},
+                      {"content_type", picture.content_type},
+                      {"bytes", picture.bytes},
+                      {"stored_at_ms", milliseconds(picture.stored_at)}});
+    }
+    return list;
+  }
+
+  const StatusView& view_;
+  const StatusSnapshot& now_;
+  const Access& access_;
+};
+
+/// Whether a person can read it: UTF-8 and no control characters but those of lines. What was cut
+/// may have been cut within its last character.
+bool is_text(std::string_view bytes, bool was_cut) {
+  const bool has_controls = std::ranges::any_of(bytes, [](char byte) {
+    const auto value = static_cast<unsigned char>(byte);
+    return (value < ' ' && byte != '\n' && byte != '\r' && byte != '\t') || value == 0x7F;
+  });
+  if (has_controls) {
+    return false;
+  }
+  constexpr std::size_t kMostOfACharacter = 3;
+  const std::size_t most = was_cut ? std::min(kMostOfACharacter, bytes.size()) : 0;
+  for (std::size_t less = 0; less <= most; ++less) {
+    try {
+      static_cast<void>(Json(std::string(bytes.substr(0, bytes.size() - less))).dump());
+      return true;
+    } catch (const Json::exception&) {
+      // No UTF-8, as it stands.
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+Json status_json(const StatusView& view, const Access& access) {
+  return Writer(view, access).document();
+}
+
+Json letter_json(const LetterInfo& letter, std::string_view payload) {
+  constexpr std::size_t kMaxHexBytes = 1024;
+  Json json = documents::of(letter);
+  const std::size_t all =
+      letter.record.readable ? letter.record.payload_bytes : letter.record.bytes;
+  json["payload_bytes"] = all;
+  if (is_text(payload, payload.size() < all)) {
+    json["text"] = payload;
+    json["shown_bytes"] = payload.size();
+    return json;
+  }
+  std::string digits;
+  for (const char byte : payload.substr(0, kMaxHexBytes)) {
+    digits += fmt::format("{:02x}", static_cast<unsigned char>(byte));
+  }
+  json["hex"] = digits;
+  json["shown_bytes"] = std::min(payload.size(), kMaxHexBytes);
+  return json;
+}
+
+}  // namespace m2b

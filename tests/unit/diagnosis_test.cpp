@@ -1,0 +1,344 @@
+#include "status/diagnosis.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <string>
+
+#include "support/status_snapshots.hpp"
+
+namespace {
+
+using namespace m2b;
+using namespace std::chrono_literals;
+using test::add_letter;
+using test::let_broker_fail;
+using test::let_store_fail;
+using test::let_wait;
+using test::well;
+
+TEST_SUITE("diagnosis") {
+  /// As if nothing comes and goes.
+  const Trends kStill{.now = {.over = 10s}, .longer = {.over = 120s}};
+
+  Diagnosis diagnosis(const StatusSnapshot& snapshot, const Trends& trends = kStill) {
+    return diagnose(snapshot, trends);
+  }
+  std::string sentence(const StatusSnapshot& snapshot, const Trends& trends = kStill) {
+    return diagnosis(snapshot, trends).sentence;
+  }
+  /// The warning of that id; an empty one if there is none.
+  Warning warning(const Diagnosis& diagnosis, const std::string& id) {
+    const auto found = std::ranges::find(diagnosis.warnings, id, &Warning::id);
+    CAPTURE(id);
+    REQUIRE(found != diagnosis.warnings.end());
+    CHECK_FALSE(found->title.empty());
+    CHECK_FALSE(found->cause.empty());
+    CHECK_FALSE(found->remedy.empty());
+    return *found;
+  }
+  bool contains(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+  }
+  PutResult failure(PutOutcome outcome, int status, std::string code, std::string detail = "") {
+    return {outcome, status, std::move(code), std::move(detail)};
+  }
+  const PutResult kNoConnection{PutOutcome::retry_later, 0, "could_not_connect",
+                                "Connection refused"};
+
+  TEST_CASE("all is well") {
+    StatusSnapshot snapshot = well();
+    CHECK(diagnosis(snapshot).state == Health::well);
+    CHECK(diagnosis(snapshot).warnings.empty());
+    CHECK(sentence(snapshot) == "All is well: every picture that came is in the bucket.");
+    Trends flowing = kStill;
+    flowing.now.in = 4;
+    CHECK(sentence(snapshot, flowing) == "All is well: pictures come and go at once.");
+    snapshot.queue.totals = {};
+    CHECK(sentence(snapshot) == "All is well: no picture has come yet.");
+    snapshot.store.state = StoreState::unknown;
+    CHECK(sentence(snapshot) == "Ready for pictures; the store has not been asked yet.");
+  }
+
+  TEST_CASE("a backlog that leaves is well, and ends some time") {
+    StatusSnapshot snapshot = well();
+    let_wait(snapshot, 4200);
+    Trends draining = kStill;
+    draining.longer.backlog = -10;
+    CHECK(diagnosis(snapshot, draining).state == Health::well);
+    CHECK(sentence(snapshot, draining) ==
+          "Pictures get through; 4,200 pictures (1.9 GB) are leaving the queue, which is empty in "
+          "7 min.");
+    CHECK(diagnosis(snapshot, draining).empty_in == 420s);
+  }
+
+  TEST_CASE("store down: since when, what is safe, and until when") {
+    StatusSnapshot snapshot = well();
+    let_wait(snapshot, 4211);
+    let_store_fail(snapshot, kNoConnection);
+    Trends filling = kStill;
+    filling.longer.used_bytes = 1e9 / (190 * 60);
+    const Diagnosis found = diagnosis(snapshot, filling);
+    CHECK(found.state == Health::trouble);
+    CHECK(found.store == Health::trouble);
+    CHECK(found.upload == Health::trouble);
+    CHECK(found.broker == Health::well);
+    CHECK(found.sentence ==
+          "Store unreachable for 12 min; 4,211 pictures (1.9 GB) are safe in the queue; at the "
+          "present rate the queue is full in 3 h 10 min.");
+    const Warning told = warning(found, "store_unreachable");
+    CHECK(contains(told.cause, "Nothing answers at minio.lan:9000"));
+    CHECK(contains(told.cause, "could_not_connect: Connection refused"));
+    CHECK(contains(told.remedy, "MINIO_URL"));
+  }
+
+  TEST_CASE("nothing is foretold from a moment, nor what is years away") {
+    StatusSnapshot snapshot = well();
+    let_wait(snapshot, 10);
+    let_store_fail(snapshot, kNoConnection);
+    Trends filling{.now = {}, .longer = {.over = 5s, .used_bytes = 1e6}};
+    CHECK_FALSE(diagnosis(snapshot, filling).full_in);
+    filling.longer = {.over = 60s, .used_bytes = 1};
+    CHECK_FALSE(diagnosis(snapshot, filling).full_in);
+  }
+
+  TEST_CASE("a wrong key is told apart: which of the two, and where to set it") {
+    StatusSnapshot snapshot = well();
+    let_store_fail(snapshot, failure(PutOutcome::hold, 403, "InvalidAccessKeyId"));
+    CHECK(sentence(snapshot).starts_with("Store refuses our key for 12 min; nothing waits"));
+    Warning told = warning(diagnosis(snapshot), "store_refuses_key");
+    CHECK(contains(told.cause, "does not know the access key"));
+    CHECK(contains(told.remedy, "MINIO_ACCESS_KEY"));
+    let_store_fail(snapshot, failure(PutOutcome::hold, 403, "SignatureDoesNotMatch"));
+    told = warning(diagnosis(snapshot), "store_refuses_key");
+    CHECK(contains(told.cause, "the secret key is not the one"));
+    CHECK(contains(told.remedy, "MINIO_SECRET_KEY"));
+    let_store_fail(snapshot, failure(PutOutcome::hold, 403, "AccessDenied"));
+    CHECK(contains(warning(diagnosis(snapshot), "store_refuses_key").remedy, "bucket pictures"));
+  }
+
+  TEST_CASE("whatever the store says has a cause and a remedy") {
+    const std::pair<PutResult, std::string> cases[]{
+        {failure(PutOutcome::retry_later, 507, "XMinioStorageFull"), "store_full"},
+        {failure(PutOutcome::hold, 400, "QuotaExceeded"), "store_full"},
+        {failure(PutOutcome::retry_later, 503, "SlowDownWrite"), "store_busy"},
+        {failure(PutOutcome::retry_later, 502, "http_502", "<h1>Bad Gateway</h1>"), "store_busy"},
+        {failure(PutOutcome::hold, 0, "tls_certificate", "certificate has expired"), "store_tls"},
+        {failure(PutOutcome::retry_later, 0, "tls_handshake"), "store_tls"},
+        {failure(PutOutcome::retry_later, 0, "dns"), "store_unreachable"},
+        {failure(PutOutcome::hold, 404, "NoSuchBucket"), "store_no_bucket"},
+        {failure(PutOutcome::hold, 302, "http_302"), "store_refuses"},
+        {failure(PutOutcome::hold, 0, "not_http"), "store_refuses"},
+        {failure(PutOutcome::retry_later, 0, "something_new"), "store_unreachable"},
+        {failure(PutOutcome::doubtful, 400, "http_400"), "store_unreachable"},
+    };
+    for (const auto& [result, id] : cases) {
+      CAPTURE(result.code);
+      StatusSnapshot snapshot = well();
+      let_store_fail(snapshot, result);
+      CHECK(contains(warning(diagnosis(snapshot), id).cause, result.code));
+      CHECK(contains(sentence(snapshot), " for 12 min"));
+    }
+  }
+
+  TEST_CASE("broker down") {
+    StatusSnapshot snapshot = well();
+    let_broker_fail(snapshot, {.meaning = "no answer from the broker"});
+    const Diagnosis found = diagnosis(snapshot);
+    CHECK(found.state == Health::trouble);
+    CHECK(found.broker == Health::trouble);
+    CHECK(found.store == Health::well);
+    CHECK(found.sentence == "Broker unreachable for 3 min; nothing waits in the queue.");
+    CHECK(contains(warning(found, "broker_unreachable").cause, "broker.lan:1883"));
+    let_wait(snapshot, 1);
+    CHECK(sentence(snapshot) ==
+          "Broker unreachable for 3 min; 1 picture (450 kB) is safe in the queue.");
+  }
+
+  TEST_CASE("a refused login and refused topics are told apart") {
+    StatusSnapshot snapshot = well();
+    let_broker_fail(snapshot, {.kind = BrokerTrouble::Kind::refused,
+                               .meaning = "bad username or password",
+                               .needs_a_person = true});
+    CHECK(contains(warning(diagnosis(snapshot), "broker_refuses_login").remedy, "MQTT_PASSWORD"));
+    CHECK(sentence(snapshot).starts_with("Broker refuses our login for 3 min"));
+    let_broker_fail(snapshot, {.kind = BrokerTrouble::Kind::not_subscribed,
+                               .meaning = "ia/#: not authorised",
+                               .needs_a_person = true});
+    snapshot.broker.connected = true;
+    CHECK(contains(warning(diagnosis(snapshot), "broker_refuses_subscription").remedy, "TOPIC"));
+    let_broker_fail(snapshot, {.kind = BrokerTrouble::Kind::lost,
+                               .meaning = "session taken over: another client uses our client id",
+                               .needs_a_person = true});
+    CHECK(contains(warning(diagnosis(snapshot), "broker_ended").remedy, "MQTT_CLIENT_ID"));
+  }
+
+  TEST_CASE("both ends down") {
+    StatusSnapshot snapshot = well();
+    let_broker_fail(snapshot, {.meaning = "no answer from the broker"});
+    let_store_fail(snapshot, kNoConnection, 45s);
+    CHECK(sentence(snapshot).starts_with(
+        "Broker unreachable for 3 min and store unreachable for 45 s; nothing waits"));
+    CHECK(diagnosis(snapshot).warnings.size() == 2);
+  }
+
+  TEST_CASE("the first moments are no alarm") {
+    StatusSnapshot snapshot = well();
+    snapshot.broker.connected = false;
+    snapshot.up_for = 2s;
+    CHECK(diagnosis(snapshot).state == Health::attention);
+    CHECK(sentence(snapshot).starts_with("Starting: connecting to the broker"));
+    snapshot.up_for = 20s;
+    CHECK(diagnosis(snapshot).state == Health::trouble);
+  }
+
+  TEST_CASE("full disk: which limit, and that the broker keeps the rest") {
+    StatusSnapshot snapshot = well();
+    let_wait(snapshot, 100);
+    snapshot.queue.closed_since = snapshot.at - 2min;
+    snapshot.queue.intake = Intake::at_cap;
+    CHECK(sentence(snapshot) ==
+          "Queue full for 2 min: new pictures wait at the broker; 100 pictures (45 MB) are safe in "
+          "the queue.");
+    CHECK(contains(warning(diagnosis(snapshot), "queue_full").cause, "SPOOL_MAX_BYTES"));
+    snapshot.queue.intake = Intake::at_floor;
+    CHECK(contains(warning(diagnosis(snapshot), "disk_full").cause, "SPOOL_MIN_FREE_BYTES"));
+    snapshot.queue.intake = Intake::disk_full;
+    CHECK(contains(warning(diagnosis(snapshot), "disk_full").cause, "no room at all"));
+    snapshot.queue.intake = Intake::disk_error;
+    CHECK(contains(warning(diagnosis(snapshot), "disk_error").remedy, "dmesg"));
+    CHECK(diagnosis(snapshot).queue == Health::trouble);
+    let_store_fail(snapshot, kNoConnection);
+    snapshot.queue.intake = Intake::at_cap;
+    CHECK(sentence(snapshot).starts_with(
+        "Store unreachable for 12 min; queue full for 2 min: new pictures wait at the broker; "));
+  }
+
+  TEST_CASE("a queue that is nearly full, and one that cannot be read") {
+    StatusSnapshot snapshot = well();
+    let_wait(snapshot, 100);
+    snapshot.queue.room = SpoolRoom{95'000'000, 5'000'000, Intake::at_cap};
+    CHECK(contains(warning(diagnosis(snapshot), "queue_fills").cause, "95 MB of 100 MB"));
+    CHECK(diagnosis(snapshot).state == Health::attention);
+    snapshot.queue.room.reset();
+    CHECK(diagnosis(snapshot).state == Health::trouble);
+    CHECK(contains(warning(diagnosis(snapshot), "disk_error").cause, "/spool"));
+  }
+
+  TEST_CASE("clock wrong: refused, or corrected from the store's") {
+    StatusSnapshot snapshot = well();
+    let_store_fail(snapshot, failure(PutOutcome::retry_later, 403, "RequestTimeTooSkewed"));
+    CHECK(contains(warning(diagnosis(snapshot), "clock_wrong").remedy, "NTP"));
+    snapshot = well();
+    snapshot.store.clock_offset = 3h;
+    Warning told = warning(diagnosis(snapshot), "clock_wrong");
+    CHECK(told.title == "Our clock is 3 h slow");
+    CHECK(told.severity == Health::attention);
+    CHECK(contains(sentence(snapshot), "; but our clock is 3 h slow."));
+    snapshot.store.clock_offset = -20min;
+    CHECK(warning(diagnosis(snapshot), "clock_wrong").title == "Our clock is 20 min fast");
+    snapshot.store.clock_offset = 30s;
+    CHECK(diagnosis(snapshot).state == Health::well);
+  }
+
+  TEST_CASE("bad messages: how many, why, and from where") {
+    StatusSnapshot snapshot = well();
+    const auto letter = [](DeadLetterReason reason, const char* detail) {
+      return LetterInfo{
+          {.id = SpoolId{1}, .readable = true, .topic = "ia/cam7"}, {reason, detail}, WallTime{}};
+    };
+    add_letter(snapshot, letter(DeadLetterReason::bad_base64, "character 7"));
+    add_letter(snapshot, letter(DeadLetterReason::not_json, "at byte 0"));
+    add_letter(snapshot, letter(DeadLetterReason::not_json, "at byte 12"));
+    const Diagnosis found = diagnosis(snapshot);
+    CHECK(found.state == Health::attention);
+    CHECK(found.decode == Health::attention);
+    const Warning told = warning(found, "dead_letters");
+    CHECK(told.title == "3 messages could not become pictures");
+    CHECK(told.cause ==
+          "By reason: not_json 2, bad_base64 1. The latest: at byte 12 (topic ia/cam7).");
+    CHECK(contains(found.sentence, "; but 3 messages could not become pictures."));
+  }
+
+  TEST_CASE("slow line: the backlog grows although the store takes pictures") {
+    StatusSnapshot snapshot = well();
+    let_wait(snapshot, 200);
+    snapshot.queue.oldest_age = 90s;
+    Trends growing{.now = {},
+                   .longer = {.over = 60s,
+                              .in = 5,
+                              .out = 2,
+                              .out_bytes = 20'000,
+                              .backlog = 3,
+                              .used_bytes = 50'000}};
+    const Diagnosis found = diagnosis(snapshot, growing);
+    CHECK(found.state == Health::attention);
+    CHECK(found.upload == Health::attention);
+    CHECK(contains(found.sentence,
+                   "Pictures come faster than they leave; 200 pictures (90 MB) are "
+                   "safe in the queue; at the present rate the queue is full in 5 h"));
+    Warning told = warning(found, "slow_line");
+    CHECK(contains(told.cause, "5.0 pictures a second come, 2.0 leave (20 kB a second)"));
+    CHECK(contains(told.remedy, "faster line to minio.lan:9000"));
+    snapshot.names.bandwidth_limit = 20'000;
+    CHECK(contains(warning(diagnosis(snapshot, growing), "slow_line").remedy,
+                   "Raise UPLOAD_BANDWIDTH_LIMIT, which is 20 kB a second"));
+    snapshot.queue.oldest_age = 5s;  // a burst
+    CHECK(diagnosis(snapshot, growing).state == Health::well);
+  }
+
+  TEST_CASE("what may have been lost is told for a day") {
+    StatusSnapshot snapshot = well();
+    snapshot.broker.session_lost_at = snapshot.at - 5h;
+    CHECK(contains(warning(diagnosis(snapshot), "session_lost").title, "5 h ago"));
+    snapshot.broker.session_lost_at = snapshot.at - 25h;
+    CHECK(diagnosis(snapshot).state == Health::well);
+    snapshot.letters.dropped = {12, snapshot.at - 1h};
+    CHECK(warning(diagnosis(snapshot), "dead_letters_dropped").title ==
+          "12 dead letters were dropped");
+    snapshot.letters.dropped.last = snapshot.at - 25h;
+    CHECK(diagnosis(snapshot).state == Health::well);
+  }
+
+  TEST_CASE("files set aside are told until they are gone") {
+    StatusSnapshot snapshot = well();
+    snapshot.queue.files_set_aside = 1;
+    CHECK(contains(warning(diagnosis(snapshot), "files_set_aside").cause, "Nothing is known"));
+    snapshot.queue.totals.set_aside = 3;
+    CHECK(contains(warning(diagnosis(snapshot), "files_set_aside").cause, "3 messages are only"));
+  }
+
+  TEST_CASE("a connection that keeps breaking") {
+    Trends trends = kStill;
+    trends.connections_lost = 5;
+    CHECK(warning(diagnosis(well(), trends), "broker_unsteady").severity == Health::attention);
+    trends.connections_lost = 4;
+    CHECK(diagnosis(well(), trends).state == Health::well);
+  }
+
+  TEST_CASE("the worst comes first") {
+    StatusSnapshot snapshot = well();
+    snapshot.queue.files_set_aside = 1;
+    snapshot.store.clock_offset = 1h;
+    let_store_fail(snapshot, kNoConnection);
+    const Diagnosis found = diagnosis(snapshot);
+    CHECK(found.state == Health::trouble);
+    CHECK(found.warnings.front().id == "store_unreachable");
+    CHECK(found.warnings.size() == 3);
+  }
+
+  TEST_CASE("a trend is as long as what it is about") {
+    StatusSnapshot snapshot = well();
+    CHECK(span_of_trend(snapshot) == 120s);
+    let_store_fail(snapshot, kNoConnection, 3s);
+    CHECK(span_of_trend(snapshot) == 20s);
+    let_store_fail(snapshot, kNoConnection, 90s);
+    CHECK(span_of_trend(snapshot) == 90s);
+    let_store_fail(snapshot, kNoConnection, 9000s);
+    CHECK(span_of_trend(snapshot) == 600s);
+    let_broker_fail(snapshot, {}, 60s);  // the later of the two
+    CHECK(span_of_trend(snapshot) == 60s);
+  }
+}
+
+}  // namespace

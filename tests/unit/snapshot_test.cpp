@@ -1,0 +1,96 @@
+#include "status/snapshot.hpp"
+
+#include <doctest/doctest.h>
+
+#include <memory>
+
+#include "support/eventually.hpp"
+#include "support/fake_object_store.hpp"
+#include "support/messages.hpp"
+#include "support/temp_dir.hpp"
+
+namespace {
+
+using namespace m2b;
+using namespace std::chrono_literals;
+using test::eventually;
+
+TEST_SUITE("snapshot") {
+  struct Fixture {
+    test::TempDir dir;
+    test::FakeBucket bucket;
+    MqttOptions mqtt_options;
+    PipelineOptions pipeline_options;
+    Spool spool{{.directory = dir.path(), .max_bytes = 10 << 20, .min_free_bytes = 0}};
+    LastPictures pictures{0ms};
+    ClockOffset clock_offset;
+    Pipeline pipeline{pipeline_options, spool,
+                      [this] { return std::make_unique<test::FakeObjectStore>(bucket); }};
+    Receiver receiver{mqtt_options, spool};
+    StatusSources sources{.spool = spool,
+                          .receiver = receiver,
+                          .pipeline = pipeline,
+                          .clock_offset = &clock_offset,
+                          .pictures = &pictures,
+                          .names = {.bucket = "pictures"}};
+
+    StatusSnapshot snapshot() {
+      return take_snapshot(sources, std::chrono::steady_clock::now() - 90s);
+    }
+  };
+
+  TEST_CASE_FIXTURE(Fixture, "it tells of what waits, and of the room for it") {
+    test::append_durably(spool, "ia/x", std::string(100'000, 'x'));
+    const StatusSnapshot now = snapshot();
+    CHECK(now.up_for == 90s);
+    CHECK(now.names.bucket == "pictures");
+    CHECK(now.queue.totals.waiting() == 1);
+    CHECK(now.queue.intake == Intake::open);
+    CHECK_FALSE(now.queue.closed_since);
+    REQUIRE(now.queue.room);
+    CHECK(now.queue.room->used >= 100'000);
+    CHECK(now.queue.room->left < 10 << 20);
+    CHECK(now.queue.room->bound == Intake::at_cap);
+    CHECK_FALSE(now.broker.connected);
+    CHECK(now.store.state == StoreState::unknown);
+    CHECK(now.sample().waiting == 1);
+    CHECK(now.sample().used_bytes == now.queue.room->used);
+    CHECK(take_sample(sources).used_bytes == now.queue.room->used);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "it tells of pictures that were stored, and of dead letters") {
+    pipeline.set_stored_listener([this](const Object& object) { pictures.offer(object); });
+    clock_offset.set(3600s);
+    test::append_durably(spool, "ia/x", test::image_json("a", "/9j/4AAQ"));  // a JPEG's beginning
+    test::append_durably(spool, "ia/y", "bad");
+    pipeline.start();
+    CHECK(eventually([&] { return spool.totals().waiting() == 0; }));
+    pipeline.stop(1s);
+    const StatusSnapshot now = snapshot();
+    CHECK(now.store.state == StoreState::reachable);
+    CHECK(now.store.clock_offset == 3600s);
+    CHECK(now.store.uploaded_bytes == 6);
+    REQUIRE(now.pictures.size() == 1);
+    CHECK(now.pictures.front().key == "a.jpg");
+    CHECK(now.pictures.front().topic == "ia/x");
+    CHECK(now.letters.kept == 1);
+    REQUIRE(now.letters.latest.size() == 1);
+    CHECK(now.letters.latest.front().record.topic == "ia/y");
+    REQUIRE(now.letters.buried.size() == 1);
+    CHECK(now.letters.buried.front().first == DeadLetterReason::not_json);
+    CHECK(now.sample().stored == 1);
+    CHECK(now.sample().stored_bytes == 6);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "it tells why the store takes nothing") {
+    bucket.set_answer([](const Object&) { return test::FakeBucket::away(); });
+    test::append_durably(spool, "ia/x", test::image_json("a", "QUJD"));
+    pipeline.start();
+    CHECK(eventually([&] { return snapshot().store.trouble.has_value(); }));
+    CHECK(snapshot().store.trouble->last_failure.code == "SlowDown");
+    CHECK(snapshot().store.state == StoreState::away);
+    pipeline.stop(0ms);
+  }
+}
+
+}  // namespace

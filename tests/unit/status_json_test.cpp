@@ -1,0 +1,133 @@
+#include "status/status_json.hpp"
+
+#include <doctest/doctest.h>
+
+#include <set>
+#include <string>
+
+#include "support/status_snapshots.hpp"
+
+namespace {
+
+using namespace m2b;
+using namespace std::chrono_literals;
+using documents::Json;
+
+TEST_SUITE("status_json") {
+  const StatusOptions kOpen{.enabled = true, .host = "127.0.0.1", .port = 9797};
+
+  StatusView view_of(StatusSnapshot snapshot) {
+    StatusView view;
+    view.diagnosis = diagnose(snapshot, {});
+    view.snapshot = std::move(snapshot);
+    return view;
+  }
+  std::set<std::string> names_of(const Json& json) {
+    std::set<std::string> names;
+    for (const auto& [name, value] : json.items()) {
+      names.insert(name);
+    }
+    return names;
+  }
+
+  TEST_CASE("the names are those of docs/status.md") {
+    const Json json = status_json(view_of(test::well()), Access(kOpen));
+    CHECK(names_of(json) == std::set<std::string>{"version", "time_ms", "up_seconds", "state",
+                                                  "sentence", "warnings", "stages", "rates",
+                                                  "forecast", "broker", "queue", "store",
+                                                  "dead_letters", "pictures", "history", "access"});
+    CHECK(names_of(json["broker"]) ==
+          std::set<std::string>{"address", "topics", "connected", "subscribed", "trouble",
+                                "received", "acknowledged", "connects", "connect_failures",
+                                "connections_lost", "sessions_lost"});
+    CHECK(names_of(json["queue"]) ==
+          std::set<std::string>{"folder", "accounts", "intake", "closed_for_seconds",
+                                "oldest_age_seconds", "used_bytes", "left_bytes", "bound",
+                                "files_set_aside"});
+    CHECK(names_of(json["store"]) == std::set<std::string>{"address", "bucket", "state", "trouble",
+                                                           "uploads", "uploaded_bytes", "retries",
+                                                           "slots", "clock_offset_seconds"});
+    CHECK(json["state"] == "well");
+    CHECK(json["broker"]["trouble"].is_null());
+    CHECK(json["forecast"]["full_in_seconds"].is_null());
+    CHECK(json["queue"]["accounts"]["stored"] == 100);
+    CHECK(json["access"]["content"] == "open");
+    CHECK(json["access"]["actions"] == false);
+  }
+
+  TEST_CASE("trouble is there with its cause and how long it lasts") {
+    StatusSnapshot snapshot = test::well();
+    test::let_store_fail(snapshot, {PutOutcome::hold, 403, "AccessDenied", "Access Denied."});
+    test::let_broker_fail(snapshot, {.meaning = "no answer from the broker"});
+    snapshot.queue.intake = Intake::at_cap;
+    snapshot.queue.closed_since = snapshot.at - 5s;
+    const Json json = status_json(view_of(snapshot), Access(kOpen));
+    CHECK(json["state"] == "trouble");
+    CHECK(json["stages"]["store"] == "trouble");
+    CHECK(json["store"]["state"] == "held");
+    CHECK(json["store"]["trouble"] == Json{{"code", "AccessDenied"},
+                                           {"http_status", 403},
+                                           {"detail", "Access Denied."},
+                                           {"for_seconds", 720}});
+    CHECK(json["broker"]["trouble"]["for_seconds"] == 180);
+    CHECK(json["queue"]["closed_for_seconds"] == 5);
+    CHECK(json["queue"]["intake"] == "at_cap");
+    CHECK(json["queue"]["bound"] == "at_floor");
+    CHECK(json["warnings"].size() == 3);
+    CHECK(names_of(json["warnings"][0]) ==
+          std::set<std::string>{"id", "severity", "title", "cause", "remedy"});
+  }
+
+  TEST_CASE("who may see content is told") {
+    const auto content = [](const StatusOptions& options) {
+      return status_json(view_of(test::well()), Access(options))["access"]["content"];
+    };
+    StatusOptions options{.enabled = true, .host = "0.0.0.0", .port = 9797};
+    CHECK(content(options) == "closed");
+    options.token = Secret("a-token-of-some-length");
+    CHECK(content(options) == "token");
+  }
+
+  TEST_CASE("what is no UTF-8 is written all the same") {
+    StatusSnapshot snapshot = test::well();
+    test::add_letter(snapshot, {{.id = SpoolId{7}, .readable = true, .topic = "a\xff"},
+                                {DeadLetterReason::bad_key, "\xc3("},
+                                WallTime{}});
+    const std::string text = documents::line_of(status_json(view_of(snapshot), Access(kOpen)));
+    CHECK(Json::parse(text)["dead_letters"]["latest"][0]["id"] == 7);
+  }
+
+  Json letter(const std::string& payload, std::size_t all) {
+    return letter_json({{.id = SpoolId{3}, .readable = true, .topic = "t", .payload_bytes = all},
+                        {DeadLetterReason::not_json, "x"},
+                        WallTime{}},
+                       payload);
+  }
+  Json letter(const std::string& payload) { return letter(payload, payload.size()); }
+
+  TEST_CASE("a payload is shown as text where it is text") {
+    const Json text = letter(
+        "{\"gr\xc3\xb6\xc3\x9f"
+        "e\": 1}\n\t");
+    CHECK(text["id"] == 3);
+    CHECK(text["reason"] == "not_json");
+    CHECK(text["text"] ==
+          "{\"gr\xc3\xb6\xc3\x9f"
+          "e\": 1}\n\t");
+    CHECK_FALSE(text.contains("hex"));
+    CHECK(letter("")["text"] == "");
+    CHECK(letter("ab\xc3", 1000).contains("text"));  // cut within a character
+    CHECK(letter("ab", 1000)["shown_bytes"] == 2);
+    CHECK(letter("ab", 1000)["payload_bytes"] == 1000);
+  }
+
+  TEST_CASE("and in hexadecimal digits where it is not") {
+    CHECK(letter("\xff\xd8\x01")["hex"] == "ffd801");
+    CHECK(letter("ab\xc3")["hex"] == "6162c3");
+    CHECK(letter(std::string("a\0b", 3))["hex"] == "610062");
+    CHECK(letter("\x1b[31m").contains("hex"));
+    CHECK(letter(std::string(5000, '\x01'))["shown_bytes"] == 1024);
+  }
+}
+
+}  // namespace
