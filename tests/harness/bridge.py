@@ -85,13 +85,14 @@ class Bridge(Service):
 
     # Status.
 
-    def request(self, path, method="GET"):
+    def request(self, path, method="GET", headers=None, body=None, binary=False):
         """(status, headers, body), or None where nothing answers."""
         connection = http.client.HTTPConnection("127.0.0.1", self.status_port, timeout=5)
         try:
-            connection.request(method, path)
+            connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
-            return answer.status, answer.headers, answer.read().decode()
+            read = answer.read()
+            return answer.status, answer.headers, read if binary else read.decode()
         except (OSError, http.client.HTTPException):
             return None
         finally:
@@ -100,6 +101,18 @@ class Bridge(Service):
     def status_of(self, path):
         answer = self.request(path)
         return answer[0] if answer else None
+
+    def status(self):
+        """The document of /status."""
+        answer = self.request("/status")
+        assert answer is not None and answer[0] == 200, (answer, self.tail())
+        return json.loads(answer[2])
+
+    def act(self, deed, ids, token, **headers):
+        """Replays or drops dead letters as the status page does: the status of the answer."""
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"} | headers
+        body = json.dumps({"ids": ids})
+        return self.request(f"/dead-letters/{deed}", "POST", headers, body)[0]
 
     def metrics(self):
         answer = self.request("/metrics")

@@ -1,4 +1,4 @@
-"""/livez, /readyz and /metrics."""
+"""/livez, /readyz and /metrics, and that no client of theirs disturbs anybody."""
 
 import contextlib
 import signal
@@ -159,7 +159,7 @@ def test_ready_means_that_messages_are_taken_with_or_without_a_store(new_stack):
     stack.assert_exactly_stored(within=30)
 
 
-@pytest.mark.parametrize("path", ["/", "/nothing", "/livez/more", "/metricsx", "/%2e%2e/etc"])
+@pytest.mark.parametrize("path", ["/nothing", "/livez/more", "/metricsx", "/%2e%2e/etc"])
 def test_an_unknown_path_is_not_found(new_stack, path):
     bridge = new_stack().bridge.start()
     assert bridge.status_of(path) == 404
@@ -223,10 +223,93 @@ def test_slow_clients_do_not_hold_the_stop(new_stack):
         assert time.monotonic() - start < 3
 
 
-def test_as_many_slow_clients_as_workers_do_not_make_it_unhealthy(new_stack):
-    bridge = new_stack().bridge.start()
-    with dribbling_clients(bridge, 8):
+class Flood:
+    """Clients that ask for the largest answers as fast as they can, and read none of them."""
+
+    def __init__(self, bridge, count):
+        self._port = bridge.status_port
+        self._ended = threading.Event()
+        self._threads = [threading.Thread(target=self._ask) for _ in range(count)]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._ended.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self):
+        open_ones = []
+        while not self._ended.wait(0.01):
+            with contextlib.suppress(OSError):
+                client = socket.create_connection(("127.0.0.1", self._port), timeout=2)
+                client.send(b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                open_ones.append(client)
+            if len(open_ones) > 20:
+                open_ones.pop(0).close()
+        for client in open_ones:
+            client.close()
+
+
+def longest_answer(bridge, path, times=10):
+    """Seconds; each answer must be there."""
+    longest = 0.0
+    for _ in range(times):
+        start = time.monotonic()
+        assert bridge.status_of(path) == 200
+        longest = max(longest, time.monotonic() - start)
+    return longest
+
+
+def test_slow_clients_disturb_neither_health_nor_pictures(new_stack):
+    stack = new_stack().start()
+    bridge = stack.bridge
+    quiet = bridge.open_handles()
+    with dribbling_clients(bridge, 400):
         assert bridge.run("--health").returncode == 0
+        assert longest_answer(bridge, "/livez") < 1, "a prober of that patience would end the daemon"
+        assert longest_answer(bridge, "/metrics") < 2
+        stack.publisher.send(*pictures(300))
+        stack.assert_exactly_stored()
+        assert bridge.open_handles() < quiet + 200, "connections are limited"
+    assert bridge.log_text().count("ERROR") == 0
+
+
+def test_a_flood_of_requests_slows_neither_health_nor_pictures(new_stack):
+    stack = new_stack().start()
+    bridge = stack.bridge
+    stack.publisher.send(*pictures(20))
+    stack.assert_exactly_stored()
+    memory = bridge.private_bytes()
+    with Flood(bridge, 4):
+        stack.publisher.send(*pictures(300))
+        stack.assert_exactly_stored()
+        assert longest_answer(bridge, "/livez") < 2
+    assert bridge.private_bytes() < memory + 64 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000,
+        b"POST /dead-letters/drop HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n{",
+        b"POST /dead-letters/drop HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffff\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+        b"\r\n\r\n" * 1000,
+    ],
+    ids=["endless-head", "large-body", "chunked", "tls", "nothing"],
+)
+def test_a_request_out_of_bounds_is_ended(new_stack, request_bytes):
+    bridge = new_stack().bridge.start()
+    with socket.create_connection(("127.0.0.1", bridge.status_port), timeout=5) as client:
+        with contextlib.suppress(OSError):
+            client.sendall(request_bytes)
+            while client.recv(4096):
+                pass
+    assert bridge.status_of("/livez") == 200
 
 
 def test_the_status_address_may_be_taken_and_the_flow_goes_on(new_stack):
