@@ -60,9 +60,8 @@ void Reception::admit(Fd socket) {
 }
 
 void Reception::wake() const {
-  const std::uint64_t one = 1;
   // Fails only where it has been told more often than it can count, and so is awake.
-  static_cast<void>(::write(news_.get(), &one, sizeof one));
+  static_cast<void>(::eventfd_write(news_.get(), 1));
 }
 
 void Reception::run(const std::stop_token& stop) {
@@ -100,8 +99,8 @@ void Reception::wait() {
     return;
   }
   if (polled.front().revents != 0) {
-    std::uint64_t count = 0;
-    static_cast<void>(::read(news_.get(), &count, sizeof count));
+    eventfd_t count = 0;
+    static_cast<void>(::eventfd_read(news_.get(), &count));
   }
   for (std::size_t i = 1; i < polled.size(); ++i) {
     if (polled[i].revents != 0) {

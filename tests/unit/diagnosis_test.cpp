@@ -132,7 +132,9 @@ TEST_SUITE("diagnosis") {
         {failure(PutOutcome::retry_later, 0, "something_new"), "store_unreachable"},
         {failure(PutOutcome::doubtful, 400, "http_400"), "store_unreachable"},
     };
-    for (const auto& [result, id] : cases) {
+    for (const auto& each : cases) {
+      const PutResult& result = each.first;
+      const std::string& id = each.second;
       CAPTURE(result.code);
       StatusSnapshot snapshot = well();
       let_store_fail(snapshot, result);

@@ -7,16 +7,15 @@
 #include <atomic>
 #include <chrono>
 #include <future>
+#include <memory>
 #include <string>
+#include <thread>
 #include <vector>
-
-#include "support/eventually.hpp"
 
 namespace {
 
 using namespace m2b;
 using namespace std::chrono_literals;
-using test::eventually;
 using Clock = std::chrono::steady_clock;
 
 const std::string kRequest = "GET /x HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -89,7 +88,7 @@ TEST_SUITE("reception") {
   TEST_CASE("those who do not read do not keep the workers") {
     const std::string large(std::size_t{8} << 20, 'x');
     Reception reception({.workers = 1, .max_connections = 20, .max_answer_bytes = 100 << 20},
-                        [&](const std::string&) { return large; });
+                        [&](const std::string&) { return std::string(large); });
     std::vector<Client> deaf;
     for (int i = 0; i < 5; ++i) {
       deaf.emplace_back(reception).say(kRequest);
@@ -101,7 +100,7 @@ TEST_SUITE("reception") {
   TEST_CASE("answers that nobody reads take limited memory") {
     const std::string large(std::size_t{8} << 20, 'x');
     Reception reception({.max_answer_bytes = std::size_t{10} << 20},
-                        [&](const std::string&) { return large; });
+                        [&](const std::string&) { return std::string(large); });
     Client first(reception);
     first.say(kRequest);
     char byte = 0;
