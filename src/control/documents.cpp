@@ -1,7 +1,5 @@
 #include "control/documents.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
@@ -24,17 +22,6 @@ DeadLetterReason reason_of(std::string_view name) {
   const auto* const found = std::ranges::find(
       kDeadLetterReasons, name, [](DeadLetterReason reason) { return to_string(reason); });
   return found != kDeadLetterReasons.end() ? *found : DeadLetterReason{};
-}
-
-/// The character as JSON escapes it: beyond U+FFFF as a surrogate pair (RFC 8259, section 7).
-std::string escaped(std::string_view character) {
-  const auto code = static_cast<std::uint32_t>(utf8_code_point(character));
-  constexpr std::uint32_t kFirstOfPairs = 0x10000;
-  if (code < kFirstOfPairs) {
-    return fmt::format("\\u{:04x}", code);
-  }
-  const std::uint32_t rest = code - kFirstOfPairs;
-  return fmt::format("\\u{:04x}\\u{:04x}", 0xD800 + (rest >> 10U), 0xDC00 + (rest & 0x3FFU));
 }
 
 }  // namespace
@@ -138,7 +125,7 @@ std::string line_of(const Json& json) {
   for (std::string_view rest = text; !rest.empty();) {
     const std::size_t unfit = unfit_length(rest);
     if (unfit != 0) {
-      line += escaped(rest.substr(0, unfit));
+      line += json_escape(rest.substr(0, unfit));
     }
     const std::size_t fit = unfit == 0 ? utf8_character_length(rest) : 0;
     line += rest.substr(0, fit);

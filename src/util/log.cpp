@@ -76,20 +76,19 @@ void append_text(std::string& line, std::string_view text) {
   line += plain ? shown : '"' + shown + '"';
 }
 
-/// A string of JSON (RFC 8259): characters as they are, controls escaped, and U+FFFD for each byte
-/// that is part of none.
+/// A string of JSON (RFC 8259): characters as they are, what is unfit to be seen escaped, and
+/// U+FFFD for each byte that is part of none.
 void append_json_text(std::string& line, std::string_view text) {
   constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
   line += '"';
   while (!text.empty()) {
     const std::size_t length = utf8_character_length(text);
-    const auto byte = static_cast<unsigned char>(text.front());
     if (length == 0) {
       line += kReplacement;
-    } else if (byte < 0x20 || byte == 0x7F) {
-      fmt::format_to(std::back_inserter(line), "\\u{:04x}", byte);
+    } else if (unfit_length(text) > 0) {
+      line += json_escape(text.substr(0, length));
     } else {
-      if (byte == '"' || byte == '\\') {
+      if (text.front() == '"' || text.front() == '\\') {
         line += '\\';
       }
       line += text.substr(0, length);

@@ -34,6 +34,16 @@ std::size_t unfit_length(std::string_view text) noexcept {
   return is_unfit(utf8_code_point(text.substr(0, length))) ? length : 0;
 }
 
+std::string json_escape(std::string_view character) {
+  const auto code = static_cast<std::uint32_t>(utf8_code_point(character));
+  constexpr std::uint32_t kFirstOfPairs = 0x10000;
+  if (code < kFirstOfPairs) {
+    return fmt::format("\\u{:04x}", code);
+  }
+  const std::uint32_t rest = code - kFirstOfPairs;
+  return fmt::format("\\u{:04x}\\u{:04x}", 0xD800 + (rest >> 10U), 0xDC00 + (rest & 0x3FFU));
+}
+
 std::string visible(std::string_view text, std::string_view escaped) {
   std::string out;
   out.reserve(text.size());

@@ -52,6 +52,9 @@ TEST_SUITE("log") {
     CHECK(format_json(Level::info, "a", "s", {{"k", nasty}}) ==
           R"("level":"INFO","area":"a","message":"s","k":"\"\\\u000a\u0000\u007f)"
           "\xC3\xBC\xEF\xBF\xBD\xEF\xBF\xBD\"");
+    // What a terminal takes for a command, or turns the text around, in a form that it does not.
+    CHECK(format_json(Level::info, "a", "s", {{"k", "\u009b\u202e"}}) ==
+          "\"level\":\"INFO\",\"area\":\"a\",\"message\":\"s\",\"k\":\"\\u009b\\u202e\"");
   }
 
   TEST_CASE("levels below the chosen one are not written") {

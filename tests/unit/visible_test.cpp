@@ -44,6 +44,12 @@ TEST_SUITE("visible") {
     CHECK(visible("a\"b", "") == "a\"b");
   }
 
+  TEST_CASE("JSON has its own way to escape a character") {
+    CHECK(m2b::json_escape("\n") == "\\u000a");
+    CHECK(m2b::json_escape("\u009b") == "\\u009b");
+    CHECK(m2b::json_escape("\U000E0041") == "\\udb40\\udc41");
+  }
+
   TEST_CASE("what is unfit is measured by whole characters") {
     CHECK(unfit_length("") == 0);
     CHECK(unfit_length("a") == 0);

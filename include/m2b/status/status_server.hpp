@@ -36,7 +36,8 @@ struct StatusSources {
 };
 
 /// The HTTP listener: `/livez` (the process serves), `/readyz` (subscribed, the broker proven
-/// alive, and the spool takes messages), `/metrics` (Prometheus text), the page at `/`, and what it shows as JSON at
+/// alive, and the spool takes messages), `/metrics` (Prometheus text), the page at `/`, and what it
+/// shows as JSON at
 /// `/status` (docs/status.md). An address that cannot be had is an error in the log and is tried
 /// again: pictures matter more than the status.
 class StatusServer {

@@ -16,6 +16,10 @@ namespace m2b {
 /// - a byte that is no UTF-8, which an old terminal may take for C1: one at a time.
 [[nodiscard]] std::size_t unfit_length(std::string_view text) noexcept;
 
+/// One character of UTF-8 as JSON escapes it: `\u009b`, beyond U+FFFF as a surrogate pair (RFC
+/// 8259, section 7).
+[[nodiscard]] std::string json_escape(std::string_view character);
+
 /// The text with each unfit byte as `\x9b`, and a backslash before each of the characters in
 /// `escaped`; everything else stays.
 [[nodiscard]] std::string visible(std::string_view text, std::string_view escaped = {});
