@@ -116,7 +116,9 @@ void Reception::take_arrivals() {
     arrived.swap(arrived_);
   }
   for (Fd& socket : arrived) {
-    make_room();
+    if (!make_room()) {
+      continue;  // closes it
+    }
     const Number number = next_number_++;
     connections_.emplace(number, Connection{.socket = std::move(socket),
                                             .deadline = Clock::now() + limits_.connection_time});
@@ -145,19 +147,22 @@ void Reception::take_answers() {
   cut_large_answers();
 }
 
-/// Those first that have not even asked: who asks at once must always come through.
-void Reception::make_room() {
+/// Those first that have not even asked: who asks at once must always come through. False when all
+/// wait for us: more would only wait longer.
+bool Reception::make_room() {
   using State = Connection::State;
+  if (connections_.size() < limits_.max_connections) {
+    return true;
+  }
   for (const State state : {State::receiving, State::sending}) {
-    if (connections_.size() < limits_.max_connections) {
-      return;
-    }
     const auto oldest = std::ranges::find_if(
         connections_, [state](const auto& entry) { return entry.second.state == state; });
     if (oldest != connections_.end()) {
       connections_.erase(oldest);
+      return true;
     }
   }
+  return false;
 }
 
 void Reception::cut_large_answers() {

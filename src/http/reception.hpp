@@ -24,7 +24,8 @@ struct HttpLimits {
   /// the answer is made.
   std::chrono::milliseconds connection_time{10'000};
   std::size_t max_request_bytes = 8192;
-  /// One more takes the place of the oldest that waits for its client.
+  /// One more takes the place of the oldest that waits for its client, and is turned away where all
+  /// wait for their answers.
   std::size_t max_connections = 128;
   /// Of answers that wait for their clients; beyond it the oldest is cut.
   std::size_t max_answer_bytes = std::size_t{16} << 20;
@@ -69,7 +70,7 @@ class Reception {
   void wait();
   void take_arrivals();
   void take_answers();
-  void make_room();
+  [[nodiscard]] bool make_room();
   void cut_large_answers();
   void cut_overdue();
   void go_on(Number number);

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <future>
 #include <memory>
+#include <semaphore>
 #include <string>
 #include <thread>
 #include <vector>
@@ -95,6 +96,27 @@ TEST_SUITE("reception") {
     }
     CHECK(Client(reception).say(kRequest).hear() == large);
     CHECK(deaf.back().hear() == large);
+  }
+
+  TEST_CASE("who comes while all others are being answered is turned away") {
+    std::promise<void> release;
+    const std::shared_future<void> released = release.get_future().share();
+    std::counting_semaphore<2> started(0);
+    Reception reception({.workers = 2, .max_connections = 2}, [&](const std::string&) {
+      started.release();
+      released.wait();
+      return std::string("late");
+    });
+    Client first(reception);
+    Client second(reception);
+    first.say(kRequest);
+    second.say(kRequest);
+    started.acquire();
+    started.acquire();
+    CHECK(Client(reception).say(kRequest).hear().empty());
+    release.set_value();
+    CHECK(first.hear() == "late");
+    CHECK(second.hear() == "late");
   }
 
   TEST_CASE("answers that nobody reads take limited memory") {
