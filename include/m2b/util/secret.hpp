@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include <string>
-#include <utility>
 
 namespace m2b {
 
@@ -13,9 +12,9 @@ namespace m2b {
 class Secret {
  public:
   Secret() = default;
-  explicit Secret(std::string value) : value_(std::move(value)) { wipe(value); }
+  explicit Secret(std::string value) { take(value); }
   Secret(const Secret&) = default;
-  Secret(Secret&& other) noexcept : value_(std::move(other.value_)) { wipe(other.value_); }
+  Secret(Secret&& other) noexcept { take(other.value_); }
   Secret& operator=(const Secret& other) {
     if (this != &other) {
       wipe(value_);
@@ -26,8 +25,7 @@ class Secret {
   Secret& operator=(Secret&& other) noexcept {
     if (this != &other) {
       wipe(value_);
-      value_ = std::move(other.value_);
-      wipe(other.value_);
+      take(other.value_);
     }
     return *this;
   }
@@ -46,6 +44,12 @@ class Secret {
   }
 
  private:
+  /// Into an empty secret. A short text stays behind in the one that it is taken from.
+  void take(std::string& text) noexcept {
+    value_.swap(text);
+    wipe(text);
+  }
+
   std::string value_;
 };
 
