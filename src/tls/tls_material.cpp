@@ -57,8 +57,7 @@ int give_password(char* buffer, int size, int /*for_writing*/, void* secret) {
 std::optional<TlsFault> load_authorities(const TlsOptions& options, openssl::Store& store) {
   store.reset(X509_STORE_new());
   if (options.ca_file.empty()) {
-    X509_STORE_set_default_paths(store.get());
-    return std::nullopt;
+    return std::nullopt;  // the system's, which equip() adds
   }
   auto opened = open(options.ca_file);
   if (auto* const fault = std::get_if<std::string>(&opened)) {
@@ -182,6 +181,10 @@ bool TlsMaterial::equip(ssl_ctx_st* context) {
         if (loaded_ != nullptr) {
           log::info("tls", "certificates have changed; new connections use them",
                     {{"settings", options_.settings}});
+        }
+        if (options_.ca_file.empty()) {
+          // Here alone: it reads a hundred certificates and more.
+          X509_STORE_set_default_paths(std::get<Loaded>(fresh).authorities.get());
         }
         loaded_ = std::make_shared<const Loaded>(std::get<Loaded>(std::move(fresh)));
       }
