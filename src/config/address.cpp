@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "m2b/util/ascii.hpp"
+
 namespace m2b::config {
 namespace {
 

@@ -9,6 +9,7 @@
 #include "config/bucket_name.hpp"
 #include "config/text.hpp"
 #include "m2b/object/object_key.hpp"
+#include "m2b/util/ascii.hpp"
 
 namespace m2b::config {
 namespace {

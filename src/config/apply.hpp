@@ -9,6 +9,7 @@
 
 #include "config/values.hpp"
 #include "m2b/config/config.hpp"
+#include "m2b/util/ascii.hpp"
 
 /// How a setting's text gets into the Config: the pieces that the table in settings.cpp names.
 namespace m2b::config {

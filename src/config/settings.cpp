@@ -11,6 +11,7 @@
 #include "config/topic_filters.hpp"
 #include "config/values.hpp"
 #include "m2b/config/config.hpp"
+#include "m2b/util/ascii.hpp"
 
 namespace m2b {
 namespace {
@@ -466,7 +467,7 @@ std::span<const Setting> settings() {
 }
 
 std::string flag_of(std::string_view setting_name) {
-  std::string flag = "--" + config::ascii_lower(setting_name);
+  std::string flag = "--" + ascii_lower(setting_name);
   std::ranges::replace(flag, '_', '-');
   return flag;
 }

@@ -6,6 +6,8 @@
 #include <span>
 #include <system_error>
 
+#include "m2b/util/ascii.hpp"
+
 namespace m2b::config {
 namespace {
 
@@ -45,16 +47,6 @@ std::optional<std::uint64_t> parse_with_unit(std::string_view text, std::span<co
 }
 
 }  // namespace
-
-std::string ascii_lower(std::string_view text) {
-  std::string lower(text);
-  for (char& byte : lower) {
-    if (byte >= 'A' && byte <= 'Z') {
-      byte = static_cast<char>(byte - 'A' + 'a');
-    }
-  }
-  return lower;
-}
 
 std::optional<bool> parse_bool(std::string_view text) {
   const std::string lower = ascii_lower(text);

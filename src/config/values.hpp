@@ -39,7 +39,4 @@ using Parsed = std::variant<T, Fault>;
 [[nodiscard]] std::optional<std::uint64_t> parse_size(std::string_view text, std::uint64_t min,
                                                       std::uint64_t max);
 
-/// ASCII lower case; other bytes are kept.
-[[nodiscard]] std::string ascii_lower(std::string_view text);
-
 }  // namespace m2b::config

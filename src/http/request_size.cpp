@@ -1,10 +1,11 @@
 #include "http/request_size.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
 #include <optional>
 #include <system_error>
+
+#include "m2b/util/ascii.hpp"
 
 namespace m2b {
 namespace {
@@ -12,20 +13,6 @@ namespace {
 constexpr std::string_view kEndOfHead = "\r\n\r\n";
 constexpr std::string_view kEndOfLine = "\r\n";
 constexpr std::size_t kMostBody = std::size_t{1} << 40;  // that the sum of both cannot overflow
-
-bool is_same_name(std::string_view name, std::string_view lower) {
-  return std::ranges::equal(name, lower, [](char one, char other) {
-    return std::tolower(static_cast<unsigned char>(one)) == other;
-  });
-}
-
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kBlanks = " \t";
-  const std::size_t first = text.find_first_not_of(kBlanks);
-  return first == std::string_view::npos
-             ? std::string_view()
-             : text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
-}
 
 std::optional<std::size_t> number_of(std::string_view text) {
   std::size_t value = 0;
@@ -52,10 +39,10 @@ RequestLength length_of_request(std::string_view received) {
       continue;
     }
     const std::string_view name = trimmed(line.substr(0, colon));
-    if (is_same_name(name, "transfer-encoding")) {
+    if (is_ascii_word(name, "transfer-encoding")) {
       return LengthRefused{};
     }
-    if (is_same_name(name, "content-length")) {
+    if (is_ascii_word(name, "content-length")) {
       const auto value = number_of(trimmed(line.substr(colon + 1)));
       if (!value || (body && body != value)) {
         return LengthRefused{};

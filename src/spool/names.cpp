@@ -41,4 +41,20 @@ const char* to_string(Intake intake) noexcept {
   return "unknown";
 }
 
+const char* label_of(Intake intake) noexcept {
+  switch (intake) {
+    case Intake::open:
+      return "open";
+    case Intake::at_cap:
+      return "at_cap";
+    case Intake::at_floor:
+      return "at_floor";
+    case Intake::disk_full:
+      return "disk_full";
+    case Intake::disk_error:
+      return "disk_error";
+  }
+  return "unknown";
+}
+
 }  // namespace m2b

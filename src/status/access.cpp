@@ -4,8 +4,9 @@
 #include <netinet/in.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cstddef>
+
+#include "m2b/util/ascii.hpp"
 
 namespace m2b {
 namespace {
@@ -15,13 +16,6 @@ constexpr int kForbidden = 403;
 constexpr int kNotFound = 404;
 constexpr int kMisdirected = 421;
 constexpr int kUnsupportedMediaType = 415;
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  std::ranges::transform(result, result.begin(),
-                         [](unsigned char byte) { return static_cast<char>(std::tolower(byte)); });
-  return result;
-}
 
 /// In lower case. `127.example.net` is a name that may be anywhere, and 127.0.0.2 is an address.
 bool is_loopback_name(const std::string& host) {
@@ -46,19 +40,21 @@ bool comes_from_elsewhere(const Caller& caller) {
       caller.fetch_site != "none") {
     return true;
   }
-  const std::string origin = lower(caller.origin);
-  const std::string host = lower(caller.host);
+  const std::string origin = ascii_lower(caller.origin);
+  const std::string host = ascii_lower(caller.host);
   return !origin.empty() && origin != "http://" + host && origin != "https://" + host;
 }
 
 bool is_json(std::string_view content_type) {
-  const std::string type = lower(content_type.substr(0, content_type.find(';')));
+  const std::string type = ascii_lower(content_type.substr(0, content_type.find(';')));
   return type == "application/json";
 }
 
 }  // namespace
 
-bool is_loopback(const StatusOptions& options) { return is_loopback_name(lower(options.host)); }
+bool is_loopback(const StatusOptions& options) {
+  return is_loopback_name(ascii_lower(options.host));
+}
 
 bool shows_pictures(const StatusOptions& options) {
   return options.enabled && (options.thumbnails == Thumbnails::on ||
@@ -82,7 +78,7 @@ bool Access::knows_token(const Caller& caller) const noexcept {
 }
 
 std::optional<Denial> Access::denial_of_page(const Caller& caller) const {
-  if (is_loopback_ && !is_loopback_name(lower(without_port(caller.host)))) {
+  if (is_loopback_ && !is_loopback_name(ascii_lower(without_port(caller.host)))) {
     return Denial{kMisdirected,
                   "ask for 127.0.0.1, localhost or [::1]: that is where this listens"};
   }

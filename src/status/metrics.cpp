@@ -89,24 +89,7 @@ class Families {
   std::vector<MetricFamily> families_;
 };
 
-/// As a label, which is no sentence.
-const char* name_of(Intake intake) noexcept {
-  switch (intake) {
-    case Intake::open:
-      return "open";
-    case Intake::at_cap:
-      return "at_cap";
-    case Intake::at_floor:
-      return "at_floor";
-    case Intake::disk_full:
-      return "disk_full";
-    case Intake::disk_error:
-      return "disk_error";
-  }
-  return "unknown";
-}
-
-const char* name_of(StoreState state) noexcept { return to_string(state); }
+const char* label_of(StoreState state) noexcept { return to_string(state); }
 
 /// One sample for each state, 1 for the one that holds.
 template <class State, std::size_t count>
@@ -114,7 +97,7 @@ void add_states(Families& families, const char* name, const char* help,
                 const std::array<State, count>& states, State now) {
   families.family(name, help, MetricType::Gauge);
   for (const State state : states) {
-    families.add(state == now ? 1.0 : 0.0, {{"state", name_of(state)}});
+    families.add(state == now ? 1.0 : 0.0, {{"state", label_of(state)}});
   }
 }
 

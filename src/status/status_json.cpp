@@ -32,23 +32,6 @@ Json rounded(const std::vector<double>& numbers) {
 
 Json or_null(const std::optional<seconds>& span) { return span ? Json(span->count()) : Json(); }
 
-/// For programs; to_string() is for people.
-std::string_view name_of(Intake intake) {
-  switch (intake) {
-    case Intake::open:
-      return "open";
-    case Intake::at_cap:
-      return "at_cap";
-    case Intake::at_floor:
-      return "at_floor";
-    case Intake::disk_full:
-      return "disk_full";
-    case Intake::disk_error:
-      return "disk_error";
-  }
-  return "disk_error";
-}
-
 std::int64_t milliseconds(WallTime time) { return time.time_since_epoch().count(); }
 
 class Writer {
@@ -136,7 +119,7 @@ class Writer {
     const StatusSnapshot::Queue& queue = now_.queue;
     Json json{{"folder", now_.names.spool},
               {"accounts", documents::of(queue.totals)},
-              {"intake", name_of(queue.intake)},
+              {"intake", label_of(queue.intake)},
               {"closed_for_seconds", nullptr},
               {"oldest_age_seconds", queue.oldest_age.count()},
               {"used_bytes", nullptr},
@@ -149,7 +132,7 @@ class Writer {
     if (queue.room) {
       json["used_bytes"] = queue.room->used;
       json["left_bytes"] = queue.room->left;
-      json["bound"] = name_of(queue.room->bound);
+      json["bound"] = label_of(queue.room->bound);
     }
     return json;
   }

@@ -23,6 +23,7 @@
 
 #include "control/documents.hpp"
 #include "http/http_server.hpp"
+#include "m2b/util/host.hpp"
 #include "m2b/util/log.hpp"
 #include "m2b/util/repetition.hpp"
 #include "m2b/util/thread.hpp"
@@ -59,11 +60,6 @@ constexpr const char* kJson = "application/json";
 constexpr const char* kContentPolicy =
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-/// httplib wants IPv6 addresses without brackets.
-std::string bare_host(const std::string& host) {
-  return host.starts_with('[') ? host.substr(1, host.size() - 2) : host;
-}
 
 /// Why no message can be taken at the moment; empty when one can.
 std::string why_not_ready(const StatusSources& sources) {

@@ -4,6 +4,8 @@
 #include <charconv>
 #include <system_error>
 
+#include "m2b/util/ascii.hpp"
+
 namespace m2b {
 namespace {
 
@@ -16,30 +18,6 @@ std::optional<Number> parse_number(std::string_view text) {
   const auto [rest, error] = std::from_chars(text.data(), end, number);
   if (error != std::errc() || rest != end) return std::nullopt;
   return number;
-}
-
-char lower_case(char character) {
-  return character >= 'A' && character <= 'Z' ? static_cast<char>(character - 'A' + 'a')
-                                              : character;
-}
-
-std::string in_lower_case(std::string_view text) {
-  std::string lower(text);
-  std::transform(lower.begin(), lower.end(), lower.begin(), lower_case);
-  return lower;
-}
-
-/// `right` is in lower case.
-bool same_word(std::string_view left, std::string_view right) {
-  return std::equal(left.begin(), left.end(), right.begin(), right.end(),
-                    [](char a, char b) { return lower_case(a) == b; });
-}
-
-std::string_view trim(std::string_view text) {
-  constexpr std::string_view kBlanks = " \t";
-  const std::size_t begin = std::min(text.find_first_not_of(kBlanks), text.size());
-  text.remove_prefix(begin);
-  return text.substr(0, text.find_last_not_of(kBlanks) + 1);
 }
 
 /// Takes the next line off the text.
@@ -74,23 +52,23 @@ std::string_view unquote(std::string_view etag) {
 
 /// False where the header makes the answer unfit.
 bool take_header(HeadAnswer& answer, std::string_view name, std::string_view value) {
-  if (same_word(name, "content-length")) {
+  if (is_ascii_word(name, "content-length")) {
     if (answer.content_length) return false;
     answer.content_length = parse_number<std::uint64_t>(value);
     return answer.content_length.has_value();
   }
-  if (same_word(name, "etag")) {
+  if (is_ascii_word(name, "etag")) {
     if (!answer.etag.empty()) return false;
     answer.etag = unquote(value);
     return true;
   }
-  if (same_word(name, "content-type")) answer.content_type = value;
+  if (is_ascii_word(name, "content-type")) answer.content_type = value;
   constexpr std::string_view kMetadata = "x-amz-meta-";
-  if (same_word(name.substr(0, kMetadata.size()), kMetadata)) {
-    answer.metadata.emplace_back(in_lower_case(name.substr(kMetadata.size())), value);
+  if (is_ascii_word(name.substr(0, kMetadata.size()), kMetadata)) {
+    answer.metadata.emplace_back(ascii_lower(name.substr(kMetadata.size())), value);
   }
-  if (same_word(name, "connection")) answer.last = answer.last || same_word(value, "close");
-  if (same_word(name, "x-minio-error-code")) answer.code = value;
+  if (is_ascii_word(name, "connection")) answer.last = answer.last || is_ascii_word(value, "close");
+  if (is_ascii_word(name, "x-minio-error-code")) answer.code = value;
   return true;
 }
 
@@ -109,7 +87,7 @@ std::optional<HeadAnswer> parse_head_answer(std::string_view head) {
                            line.find_first_of(" \t") > colon &&
                            line.find_first_of("\r\n") == std::string_view::npos;
     if (!is_header) return std::nullopt;
-    if (!take_header(answer, line.substr(0, colon), trim(line.substr(colon + 1)))) {
+    if (!take_header(answer, line.substr(0, colon), trimmed(line.substr(colon + 1)))) {
       return std::nullopt;
     }
   }

@@ -8,6 +8,8 @@
 #include <fmt/format.h>
 #include <openssl/evp.h>
 
+#include "m2b/util/ascii.hpp"
+
 namespace m2b {
 namespace {
 
@@ -47,19 +49,11 @@ std::string fold(std::string_view value) {
   return folded;
 }
 
-std::string lower_case(std::string_view text) {
-  std::string lower(text);
-  for (char& character : lower) {
-    if (character >= 'A' && character <= 'Z') character = static_cast<char>(character - 'A' + 'a');
-  }
-  return lower;
-}
-
 /// Sorted by name; values of the same name joined by commas in their order.
 std::map<std::string, std::string> canonical_headers(const std::vector<HttpHeader>& headers) {
   std::map<std::string, std::string> canonical;
   for (const auto& [name, value] : headers) {
-    const auto [entry, is_new] = canonical.try_emplace(lower_case(name), fold(value));
+    const auto [entry, is_new] = canonical.try_emplace(ascii_lower(name), fold(value));
     if (!is_new) entry->second.append(",").append(fold(value));
   }
   return canonical;

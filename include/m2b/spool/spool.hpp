@@ -52,6 +52,9 @@ enum class Intake {
 
 [[nodiscard]] const char* to_string(Intake intake) noexcept;
 
+/// The same for programs, as a label that stays: `at_cap`.
+[[nodiscard]] const char* label_of(Intake intake) noexcept;
+
 /// The accounts of the spool since it was made; they survive restarts, because they are written in
 /// the same transactions as what they count.
 /// received = stored + dead_lettered + set_aside + dropped + waiting().
