@@ -10,9 +10,9 @@
 #include <string>
 
 #include "m2b/tls/tls_material.hpp"
+#include "m2b/util/fd.hpp"
 #include "support/certificates.hpp"
 #include "support/loopback.hpp"
-#include "support/scripted_http_server.hpp"
 #include "support/temp_dir.hpp"
 #include "support/tls_server.hpp"
 
@@ -140,10 +140,16 @@ TEST_SUITE("connect_probe") {
   }
 
   TEST_CASE_FIXTURE(Fixture, "a port that speaks no TLS is named") {
-    test::ScriptedHttpServer server;
-    server.answer_raw_and_close("HTTP/1.1 400 Bad Request\r\n\r\n");
-    const auto fault = probe(server.port());
+    const test::LoopbackListener listener;
+    const auto answer = std::async(std::launch::async, [&listener] {
+      const Fd client(::accept4(listener.socket.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      const std::string text = "HTTP/1.1 400 Bad Request\r\n\r\n";
+      return ::send(client.get(), text.data(), text.size(), MSG_NOSIGNAL);
+    });
+    const auto fault = probe(listener.port);
     REQUIRE(fault);
+    CHECK(fault->needs_a_person);
+    CHECK(contains(fault->text, "speaks no TLS"));
     CHECK(contains(fault->text, "is it the port for TLS?"));
   }
 
