@@ -1,11 +1,8 @@
 """Servers that play a broker or store of a kind that cannot be installed here."""
 
-import socket
-import threading
-
 from harness import mqtt
-from harness.ports import free_port
-from harness.wire import TO_CLIENT, TO_SERVER, MqttWire, shut
+from harness.acceptor import Acceptor, shut
+from harness.wire import TO_CLIENT, TO_SERVER, MqttWire
 
 
 class OldBrokerProxy(MqttWire):
@@ -34,29 +31,19 @@ class OldBrokerProxy(MqttWire):
         return True
 
 
-class SilentServer:
+class SilentServer(Acceptor):
     """Accepts connections, reads, and never says a word."""
 
     def __init__(self):
-        self.port = free_port()
         self.connections = 0
-        self._listener = socket.create_server(("127.0.0.1", self.port))
         self._open = []
-        threading.Thread(target=self._accept, name="silent", daemon=True).start()
+        super().__init__("silent")
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        shut(self._listener)
+    def __exit__(self, *exception):
+        super().__exit__(*exception)
         for connection in self._open:
             shut(connection)
 
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            self._open.append(client)
+    def admit(self, client):
+        self.connections += 1
+        self._open.append(client)

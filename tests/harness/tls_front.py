@@ -4,35 +4,21 @@ import socket
 import ssl
 import threading
 
-from harness.ports import free_port
-from harness.wire import shut
+from harness.acceptor import Acceptor, shut
 
 _CHUNK = 1 << 16
 
 
-class TlsFront:
+class TlsFront(Acceptor):
     """Passes what comes over TLS to a port of the loopback, and back."""
 
     def __init__(self, server_port, context):
-        self.port = free_port()
         self.context = context  # of the connections to come
         self._server_port = server_port
-        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=64)
-        threading.Thread(target=self._accept, name="tls-front", daemon=True).start()
+        super().__init__("tls-front")
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        shut(self._listener)
-
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+    def admit(self, client):
+        threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, raw):
         try:

@@ -7,31 +7,26 @@ import time
 from collections import Counter
 
 from harness import mqtt
-from harness.ports import free_port
+from harness.acceptor import Acceptor, shut
 
 TO_CLIENT, TO_SERVER = "to client", "to server"
 _CHUNK = 1 << 16
 
 
-class Wire:
+class Wire(Acceptor):
     """Passes bytes in both directions."""
 
     def __init__(self, server_port):
-        self.port = free_port()
         self.accepted = 0  # connections
         self.bytes_per_second = None  # towards the client; None: as fast as it goes
         self._server_port = server_port
         self._open_gates = {TO_CLIENT: threading.Event(), TO_SERVER: threading.Event()}
         self.resume()
         self._links = set()
-        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=64)
-        threading.Thread(target=self._accept, name="wire", daemon=True).start()
+        super().__init__("wire")
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        shut(self._listener)
+    def __exit__(self, *exception):
+        super().__exit__(*exception)
         self.resume()
         self.cut()
 
@@ -61,23 +56,18 @@ class Wire:
         """Forwards what arrived."""
         link.send(direction, data)
 
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            self.accepted += 1
-            try:
-                server = socket.create_connection(("127.0.0.1", self._server_port), timeout=5)
-                server.settimeout(None)
-            except OSError:
-                shut(client)
-                continue
-            link = _Link(self, client, server)
-            self._links.add(link)
-            for direction in (TO_CLIENT, TO_SERVER):
-                threading.Thread(target=self._pump, args=(link, direction), daemon=True).start()
+    def admit(self, client):
+        self.accepted += 1
+        try:
+            server = socket.create_connection(("127.0.0.1", self._server_port), timeout=5)
+            server.settimeout(None)
+        except OSError:
+            shut(client)
+            return
+        link = _Link(self, client, server)
+        self._links.add(link)
+        for direction in (TO_CLIENT, TO_SERVER):
+            threading.Thread(target=self._pump, args=(link, direction), daemon=True).start()
 
     def _pump(self, link, direction):
         while data := link.receive(direction):
@@ -214,11 +204,3 @@ class Witness:
 
 def _digest(payload):
     return hashlib.blake2b(payload, digest_size=16).digest()
-
-
-def shut(connection):
-    try:
-        connection.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass
-    connection.close()
