@@ -127,12 +127,11 @@ class Handshake {
 
   /// Nothing when it succeeds.
   [[nodiscard]] std::optional<ConnectFault> run(Waiting& waiting) {
-    if (const auto fault = check_tls_files(options_)) {
-      return lasting(fmt::format("\"{}\" {}", file_of(options_, fault->part), fault->text));
-    }
-    TlsMaterial material(options_);
-    if (context_ == nullptr || !material.equip(context_.get())) {
+    if (context_ == nullptr) {
       return lasting("TLS cannot be set up: " + openssl::take_error());
+    }
+    if (std::string fault = equip_once(options_, context_.get()); !fault.empty()) {
+      return lasting(std::move(fault));
     }
     session_.reset(SSL_new(context_.get()));
     if (session_ == nullptr || !prepare()) {

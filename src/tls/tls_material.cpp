@@ -28,6 +28,9 @@ struct TlsMaterial::Loaded {
   openssl::Key key;
 
   [[nodiscard]] static std::variant<Loaded, TlsFault> from(const TlsOptions& options);
+  /// Reads a hundred certificates and more, so not where files are only looked at.
+  void trust_the_system_if_told_nothing(const TlsOptions& options);
+  [[nodiscard]] bool equip(SSL_CTX* context, TlsVersion least) const;
 };
 
 namespace {
@@ -57,7 +60,7 @@ int give_password(char* buffer, int size, int /*for_writing*/, void* secret) {
 std::optional<TlsFault> load_authorities(const TlsOptions& options, openssl::Store& store) {
   store.reset(X509_STORE_new());
   if (options.ca_file.empty()) {
-    return std::nullopt;  // the system's, which equip() adds
+    return std::nullopt;
   }
   auto opened = open(options.ca_file);
   if (auto* const fault = std::get_if<std::string>(&opened)) {
@@ -158,6 +161,25 @@ std::variant<TlsMaterial::Loaded, TlsFault> TlsMaterial::Loaded::from(const TlsO
   return loaded;
 }
 
+void TlsMaterial::Loaded::trust_the_system_if_told_nothing(const TlsOptions& options) {
+  if (options.ca_file.empty()) {
+    X509_STORE_set_default_paths(authorities.get());
+  }
+}
+
+bool TlsMaterial::Loaded::equip(SSL_CTX* context, TlsVersion least) const {
+  SSL_CTX_set1_cert_store(context, authorities.get());
+  bool equipped = SSL_CTX_set_min_proto_version(context, openssl_version(least)) == 1;
+  if (certificate != nullptr) {
+    equipped = equipped && SSL_CTX_use_certificate(context, certificate.get()) == 1;
+    for (const openssl::Certificate& each : chain) {
+      equipped = equipped && SSL_CTX_add1_chain_cert(context, each.get()) == 1;
+    }
+    equipped = equipped && SSL_CTX_use_PrivateKey(context, key.get()) == 1;
+  }
+  return equipped;
+}
+
 TlsMaterial::TlsMaterial(const TlsOptions& options) : options_(options) {}
 
 TlsMaterial::~TlsMaterial() = default;
@@ -182,29 +204,13 @@ bool TlsMaterial::equip(ssl_ctx_st* context) {
           log::info("tls", "certificates have changed; new connections use them",
                     {{"settings", options_.settings}});
         }
-        if (options_.ca_file.empty()) {
-          // Here alone: it reads a hundred certificates and more.
-          X509_STORE_set_default_paths(std::get<Loaded>(fresh).authorities.get());
-        }
+        std::get<Loaded>(fresh).trust_the_system_if_told_nothing(options_);
         loaded_ = std::make_shared<const Loaded>(std::get<Loaded>(std::move(fresh)));
       }
     }
     loaded = loaded_;
   }
-  if (loaded == nullptr) {
-    return false;
-  }
-  SSL_CTX_set1_cert_store(context, loaded->authorities.get());
-  bool equipped =
-      SSL_CTX_set_min_proto_version(context, openssl_version(options_.min_version)) == 1;
-  if (loaded->certificate != nullptr) {
-    equipped = equipped && SSL_CTX_use_certificate(context, loaded->certificate.get()) == 1;
-    for (const openssl::Certificate& each : loaded->chain) {
-      equipped = equipped && SSL_CTX_add1_chain_cert(context, each.get()) == 1;
-    }
-    equipped = equipped && SSL_CTX_use_PrivateKey(context, loaded->key.get()) == 1;
-  }
-  return equipped;
+  return loaded != nullptr && loaded->equip(context, options_.min_version);
 }
 
 const std::string& file_of(const TlsOptions& options, TlsFault::Part part) {
@@ -223,6 +229,18 @@ std::optional<TlsFault> check_tls_files(const TlsOptions& options) {
   auto loaded = TlsMaterial::Loaded::from(options);
   auto* const fault = std::get_if<TlsFault>(&loaded);
   return fault != nullptr ? std::optional<TlsFault>(std::move(*fault)) : std::nullopt;
+}
+
+std::string equip_once(const TlsOptions& options, ssl_ctx_st* context) {
+  auto read = TlsMaterial::Loaded::from(options);
+  if (const auto* const fault = std::get_if<TlsFault>(&read)) {
+    return fmt::format("\"{}\" {}", file_of(options, fault->part), fault->text);
+  }
+  auto& loaded = std::get<TlsMaterial::Loaded>(read);
+  loaded.trust_the_system_if_told_nothing(options);
+  return loaded.equip(context, options.min_version)
+             ? ""
+             : "TLS cannot be set up: " + openssl::take_error();
 }
 
 void require_tls_version(TlsVersion least) {

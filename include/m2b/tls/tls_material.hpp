@@ -27,6 +27,10 @@ struct TlsFault {
 /// Whether the files can be read and belong together; nothing when they can.
 [[nodiscard]] std::optional<TlsFault> check_tls_files(const TlsOptions& options);
 
+/// What TlsMaterial::equip() does, for one context and from the files as they are now. Empty when
+/// it is done, otherwise why not, with the file's name.
+[[nodiscard]] std::string equip_once(const TlsOptions& options, ssl_ctx_st* context);
+
 /// From here on no connection of this process speaks an older version: what a library does not let
 /// us say for itself. Once, before the first connection. Throws std::runtime_error.
 void require_tls_version(TlsVersion least);
@@ -47,6 +51,7 @@ class TlsMaterial {
   [[nodiscard]] bool equip(ssl_ctx_st* context);
 
   friend std::optional<TlsFault> check_tls_files(const TlsOptions& options);
+  friend std::string equip_once(const TlsOptions& options, ssl_ctx_st* context);
 
  private:
   struct Loaded;
