@@ -56,9 +56,9 @@ class StoredMessage {
     message_.topic = "bench/picture";
     message_.payload = payload;
     message_.received_at = wall_now();
-    const HeaderBytes header = encode_header(kId, message_);
-    bytes_.assign(header.begin(), header.end());
-    bytes_.append(message_.topic).append(payload);
+    const EncodedRecord record = encode_record(kId, message_, nullptr);
+    bytes_.assign(record.header.begin(), record.header.end());
+    bytes_.append(record.topic).append(record.payload);
     header_ = decode_header(bytes_).value();
   }
 
@@ -68,8 +68,8 @@ class StoredMessage {
   [[nodiscard]] Record record() const {
     auto buffer = std::make_unique<char[]>(bytes_.size() + Record::kPaddingBytes);
     std::ranges::copy(bytes_, buffer.get());
-    const MessageView view = view_message(header_, {buffer.get(), bytes_.size()});
-    return {kId, std::move(buffer), view};
+    const OpenedMessage opened = open_record(header_, {buffer.get(), bytes_.size()}, {});
+    return {kId, std::move(buffer), std::get<MessageView>(opened)};
   }
 
  private:
@@ -77,6 +77,11 @@ class StoredMessage {
   RecordHeader header_;
   std::string bytes_;
 };
+
+std::string encrypted_record(const MessageView& message, const KeyRing& keys) {
+  const EncodedRecord record = encode_record(kId, message, keys.encrypting());
+  return std::string(record.header.begin(), record.header.end()) + record.encrypted;
+}
 
 std::vector<HttpHeader> sign(RequestSigner& signer, std::string_view payload_sha256) {
   SigningRequest request;
@@ -97,6 +102,8 @@ StagesResult run_stages(double seconds, std::size_t picture_bytes, const std::st
   const std::string sha256 = sha256_hex(decoded);
   Decoder decoder(std::size_t{32} << 20);
   RequestSigner signer({"access", "secret", "us-east-1"});
+  const KeyRing keys = std::get<KeyRing>(KeyRing::parse(std::string(43, 'A') + "="));
+  const std::string encrypted = encrypted_record(stored.message(), keys);
   std::string copy(stored.bytes(), '\0');
 
   struct Stage {
@@ -104,7 +111,7 @@ StagesResult run_stages(double seconds, std::size_t picture_bytes, const std::st
     std::size_t bytes;
     Work work;
   };
-  const std::array<Stage, 6> stages{{
+  const std::array<Stage, 8> stages{{
       {"copy", stored.bytes(),
        [&] {
          std::memcpy(copy.data(), stored.message().payload.data(), stored.message().payload.size());
@@ -112,7 +119,15 @@ StagesResult run_stages(double seconds, std::size_t picture_bytes, const std::st
          benchmark::ClobberMemory();
        }},
       {"seal", stored.bytes(),
-       [&] { benchmark::DoNotOptimize(encode_header(kId, stored.message())); }},
+       [&] { benchmark::DoNotOptimize(encode_record(kId, stored.message(), nullptr)); }},
+      {"encrypt", stored.bytes(),
+       [&] { benchmark::DoNotOptimize(encode_record(kId, stored.message(), keys.encrypting())); }},
+      {"decrypt", encrypted.size(),
+       [&] {
+         std::string bytes = encrypted;
+         const OpenedMessage opened = open_message(bytes, keys);
+         expect(std::holds_alternative<MessageView>(opened), "decrypt");
+       }},
       {"check", stored.bytes(), [&] { expect(stored.is_intact(), "check"); }},
       {"decode", stored.bytes(),
        [&] {

@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <map>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -125,6 +127,9 @@ class Parser {
     command->callback([this, action] { request_.action = action; });
     command->add_flag("--json", request_.json, "JSON, one document a line");
     command->add_option("--spool-dir", directory_, "The spool's folder (default: SPOOL_DIR)");
+    command->add_option("--spool-key-file", key_file_,
+                        "File with the keys of an encrypted spool (default: SPOOL_KEY_FILE, or "
+                        "SPOOL_KEY)");
     return command;
   }
   CLI::Option* add_ids(CLI::App* command) {
@@ -154,6 +159,15 @@ class Parser {
         !directory_.empty() ? directory_ : environment("SPOOL_DIR").value_or("");
     request_.directory =
         directory.empty() ? SpoolOptions{}.directory : std::filesystem::path(directory);
+    std::map<std::string, std::string> flags;
+    if (!key_file_.empty()) {
+      flags["SPOOL_KEY_FILE"] = key_file_;
+    }
+    auto keys = load_spool_keys(environment, flags);
+    if (auto* const mistakes = std::get_if<std::vector<ConfigError>>(&keys)) {
+      return std::move(mistakes->front());
+    }
+    request_.keys = std::get<KeyRing>(std::move(keys));
     request_.target = target_;
     for (const std::uint64_t id : ids_) {
       request_.selection.ids.push_back(SpoolId{id});
@@ -197,6 +211,7 @@ class Parser {
   CLI::App app_;
   ToolRequest request_;
   std::string directory_;
+  std::string key_file_;
   std::string target_;
   std::vector<std::uint64_t> ids_;
   std::vector<std::string> reasons_;

@@ -45,6 +45,15 @@ Outcome apply_access_key(Config& config, std::string_view text) {
   return std::nullopt;
 }
 
+Outcome apply_spool_key(Config& config, std::string_view text) {
+  auto parsed = KeyRing::parse(text);
+  if (auto* const fault = std::get_if<std::string>(&parsed)) {
+    return std::move(*fault);
+  }
+  config.spool.keys = std::get<KeyRing>(std::move(parsed));
+  return std::nullopt;
+}
+
 Outcome apply_secret_key(Config& config, std::string_view text) {
   if (!is_secret_key(text)) {
     return "";

@@ -65,6 +65,7 @@ std::optional<Value> parse_word(std::string_view text,
 [[nodiscard]] Outcome apply_region(Config& config, std::string_view text);
 [[nodiscard]] Outcome apply_bandwidth_limit(Config& config, std::string_view text);
 [[nodiscard]] Outcome apply_retry_max_delay(Config& config, std::string_view text);
+[[nodiscard]] Outcome apply_spool_key(Config& config, std::string_view text);
 [[nodiscard]] Outcome apply_status_address(Config& config, std::string_view text);
 [[nodiscard]] Outcome apply_status_token(Config& config, std::string_view text);
 [[nodiscard]] Outcome apply_status_thumbnails(Config& config, std::string_view text);

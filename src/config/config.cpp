@@ -305,4 +305,13 @@ std::variant<StatusOptions, std::vector<ConfigError>> load_status_options(
   return std::get<Config>(loaded).status;
 }
 
+std::variant<KeyRing, std::vector<ConfigError>> load_spool_keys(
+    const Environment& environment, const std::map<std::string, std::string>& flags) {
+  auto loaded = Loader(environment, flags).load_only("SPOOL_KEY");
+  if (auto* const errors = std::get_if<std::vector<ConfigError>>(&loaded)) {
+    return std::move(*errors);
+  }
+  return std::get<Config>(std::move(loaded)).spool.keys;
+}
+
 }  // namespace m2b

@@ -285,6 +285,17 @@ std::vector<Setting> pipeline_settings() {
            [](Config& c, Text t) {
              return store(config::parse_size(t, 0, kNoLimit), c.spool.min_free_bytes);
            }},
+      {.name = "SPOOL_KEY",
+       .default_note = "none: in the clear",
+       .allowed =
+           "keys of 32 bytes in base64, one a line (`openssl rand -base64 32`); `plain` in the "
+           "first line: encrypt nothing new; `lost` and a key's id: it will not come back",
+       .help = "Encrypts what waits on disk, and the dead letters (AES-256-GCM): the first key "
+               "encrypts, all decrypt. Without its key a message waits, and all that came after "
+               "it; one "
+               "whose key is lost becomes a dead letter.",
+       .secret = true,
+       .apply = config::apply_spool_key},
       {.name = "DEAD_LETTER_MAX_BYTES",
        .default_note = "1GiB, at most 10% of the disk",
        .allowed = "a size such as 1048576, 512MiB or 20GB; 0: no limit",

@@ -29,6 +29,9 @@ DeadLetterReason reason_of(std::string_view name) {
 Json of(const RecordInfo& record) {
   Json json{{"id", to_number(record.id)}, {"readable", record.readable}, {"bytes", record.bytes}};
   if (record.readable) {
+    if (record.key) {
+      json["key"] = to_string(*record.key);
+    }
     json["topic"] = record.topic;
     json["payload_bytes"] = record.payload_bytes;
     json["received_at_ms"] = milliseconds(record.received_at);
@@ -78,6 +81,10 @@ RecordInfo record_of(const Json& json) {
                     .readable = json.at("readable").get<bool>(),
                     .bytes = json.at("bytes").get<std::size_t>()};
   if (record.readable) {
+    if (const auto key = json.find("key"); key != json.end()) {
+      record.key =
+          KeyId{static_cast<std::uint32_t>(std::stoul(key->get<std::string>(), nullptr, 16))};
+    }
     record.topic = json.at("topic").get<std::string>();
     record.payload_bytes = json.at("payload_bytes").get<std::size_t>();
     record.received_at = wall_time(json.at("received_at_ms"));

@@ -61,6 +61,13 @@ std::optional<DecodeWorker::Result> DecodeWorker::decode(const DecodeJob& job,
                       Rejection{DeadLetterReason::damaged,
                                 "the bytes in the spool do not match the record's checksum"}};
       }
+      if (const auto* const missing = std::get_if<KeyMissing>(&read)) {
+        if (spool_.keys().is_lost(missing->key)) {
+          return Result{"unknown", Rejection{DeadLetterReason::key_lost,
+                                             "encrypted with key " + to_string(missing->key)}};
+        }
+        tell_of_missing_key(job, missing->key);
+      }
     } catch (const std::bad_alloc&) {
       // One huge message on a small machine must not end the process: it would do so for ever.
       if (const auto held_back = failures_.admit("memory")) {
@@ -76,6 +83,18 @@ std::optional<DecodeWorker::Result> DecodeWorker::decode(const DecodeJob& job,
   } while (sleep_for(kPause, stop));
   pulse_.rest();
   return std::nullopt;
+}
+
+/// It waits until a start with that key. Among the dead letters, too many would push each other
+/// out.
+void DecodeWorker::tell_of_missing_key(const DecodeJob& job, KeyId key) {
+  flow_.stats().missing_key = key;
+  if (const auto held_back = failures_.admit("key")) {
+    log::error("pipeline",
+               "a message is encrypted with a key that is not among those of SPOOL_KEY: it waits, "
+               "and all that came after it; add the key, or call it lost there, and start again",
+               {{"id", to_number(job.id)}, {"key", to_string(key)}, {"repeated", *held_back}});
+  }
 }
 
 void DecodeWorker::hand_on(const DecodeJob& job, Result result) {

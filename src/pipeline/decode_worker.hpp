@@ -45,6 +45,7 @@ class DecodeWorker {
   };
 
   [[nodiscard]] std::optional<Result> decode(const DecodeJob& job, const std::stop_token& stop);
+  void tell_of_missing_key(const DecodeJob& job, KeyId key);
   void hand_on(const DecodeJob& job, Result result);
 
   const Spool& spool_;

@@ -107,6 +107,17 @@ bool LetterSender::send(const LetterInfo& letter, ObjectStore& store, const Uplo
 
 /// Nothing when its bytes cannot be had now.
 std::optional<Object> LetterSender::object_of(const LetterInfo& letter) {
+  if (letter.record.key && spool_.keys().find(*letter.record.key) == nullptr) {
+    if (const auto held_back = failures_.admit("key")) {
+      log::error("pipeline",
+                 "a dead letter is encrypted with a key that is not among those of SPOOL_KEY; it "
+                 "stays in the spool",
+                 {{"id", to_number(letter.record.id)},
+                  {"key", to_string(*letter.record.key)},
+                  {"repeated", *held_back}});
+    }
+    return std::nullopt;
+  }
   try {
     RawResult read = spool_.read_letter(letter.record.id, 0, Spool::kWholeRecord);
     auto* const raw = std::get_if<std::string>(&read);
@@ -117,8 +128,11 @@ std::optional<Object> LetterSender::object_of(const LetterInfo& letter) {
     auto key = ObjectKey::from_parts(
         prefix_,
         fmt::format("{:020}-{:016x}.json", to_number(letter.record.id), checksum_of(*raw)));
-    if (const auto message = message_of(*raw)) {
-      raw->erase(0, raw->size() - message->payload.size());
+    const OpenedMessage opened = open_message(*raw, spool_.keys());
+    if (const auto* const message = std::get_if<MessageView>(&opened)) {
+      const auto begin = static_cast<std::size_t>(message->payload.data() - raw->data());
+      raw->erase(begin + message->payload.size());
+      raw->erase(0, begin);
     }
     Metadata metadata =
         make_letter_metadata({.reason = to_string(letter.rejection.reason),

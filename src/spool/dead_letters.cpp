@@ -1,6 +1,7 @@
 #include "spool/dead_letters.hpp"
 
 #include <cstring>
+#include <utility>
 
 #include "m2b/util/fail_point.hpp"
 #include "spool/little_endian.hpp"
@@ -12,16 +13,42 @@ namespace {
 constexpr const char* kRecords = "records";
 constexpr const char* kReasons = "reasons";
 
-// A reason: version, reason, time, then the detail as text.
-constexpr std::uint8_t kReasonVersion = 1;
-constexpr std::size_t kReasonHeaderBytes = 10;
+// A reason: version, reason, time, then the detail as text or, behind the id of the key, encrypted.
+constexpr std::uint8_t kPlainVersion = 1;
+constexpr std::uint8_t kEncryptedVersion = 2;
+constexpr std::size_t kPlainHeaderBytes = 10;
+constexpr std::size_t kMostBeforePayload =
+    RecordHeader::kBytes + cipher::kSaltBytes + RecordHeader::kMaxTopicBytes;
+constexpr std::size_t kEncryptedHeaderBytes = kPlainHeaderBytes + sizeof(KeyId);
 
-std::string encode_reason(const Rejection& rejection, WallTime added_at) {
-  std::string bytes(kReasonHeaderBytes, '\0');
-  store_le(&bytes[0], kReasonVersion);
+std::string encode_reason(const Rejection& rejection, WallTime added_at, const EncryptionKey* key) {
+  std::string bytes(key != nullptr ? kEncryptedHeaderBytes : kPlainHeaderBytes, '\0');
+  store_le(&bytes[0], key != nullptr ? kEncryptedVersion : kPlainVersion);
   store_le(&bytes[1], static_cast<std::uint8_t>(rejection.reason));
   store_le(&bytes[2], static_cast<std::uint64_t>(added_at.time_since_epoch().count()));
-  return bytes + rejection.detail;
+  if (key == nullptr) {
+    return bytes + rejection.detail;
+  }
+  store_le(&bytes[kPlainHeaderBytes], static_cast<std::uint32_t>(key->id()));
+  return bytes + cipher::encrypt(*key, bytes, {rejection.detail});
+}
+
+/// Empty where its key is not at hand, or where it is damaged.
+std::string detail_of(std::string_view reason, const KeyRing& keys) {
+  if (load_le<std::uint8_t>(reason.data()) != kEncryptedVersion) {
+    return std::string(reason.substr(kPlainHeaderBytes));
+  }
+  if (reason.size() < kEncryptedHeaderBytes + cipher::kOverheadBytes) {
+    return "";
+  }
+  const EncryptionKey* const key =
+      keys.find(KeyId{load_le<std::uint32_t>(&reason[kPlainHeaderBytes])});
+  std::string encrypted(reason.substr(kEncryptedHeaderBytes));
+  if (key == nullptr ||
+      !cipher::decrypt(*key, reason.substr(0, kEncryptedHeaderBytes), encrypted)) {
+    return "";
+  }
+  return encrypted.substr(cipher::kSaltBytes, encrypted.size() - cipher::kOverheadBytes);
 }
 
 /// MDB_INTEGERKEY: a native integer, so that letters are listed in order of arrival.
@@ -38,10 +65,11 @@ class Key {
 
 }  // namespace
 
-DeadLetters::DeadLetters(std::filesystem::path directory, std::uint64_t map_bytes)
+DeadLetters::DeadLetters(std::filesystem::path directory, std::uint64_t map_bytes, KeyRing keys)
     : env_({.folder = std::move(directory),
             .map_bytes = map_bytes,
-            .databases = {{kRecords, MDB_INTEGERKEY}, {kReasons, MDB_INTEGERKEY}}}) {
+            .databases = {{kRecords, MDB_INTEGERKEY}, {kReasons, MDB_INTEGERKEY}}}),
+      keys_(std::move(keys)) {
   fail_point("start.dead_letters_opened");
 }
 
@@ -54,7 +82,7 @@ void DeadLetters::add(const std::vector<DeadLetter>& letters) {
   for (const DeadLetter& letter : letters) {
     env->records.replace(env.txn(), letter.id, letter.raw);
     lmdb::put(env.txn(), env->reasons, Key(letter.id).bytes(),
-              encode_reason(letter.rejection, wall_now()));
+              encode_reason(letter.rejection, wall_now(), keys_.encrypting()));
   }
   std::move(env).commit();
 }
@@ -114,7 +142,7 @@ std::vector<LetterInfo> DeadLetters::walk(MDB_val key, MDB_cursor_op first_step,
   while (code == MDB_SUCCESS && letters.size() < max) {
     if (const auto id = id_of(lmdb::to_view(key))) {
       const std::string_view first = env->records.first_piece(env.txn(), *id).value_or("");
-      letters.push_back(describe_letter(*id, lmdb::to_view(value), first));
+      letters.push_back(describe_letter(*id, lmdb::to_view(value), first, keys_));
       letters.back().record.bytes = env->records.bytes_of(env.txn(), *id);
     }
     code = mdb_cursor_get(cursor.get(), &key, &value, next_step);
@@ -131,12 +159,20 @@ std::optional<std::string> DeadLetters::read_raw(SpoolId id, std::size_t offset,
   return env->records.read_range(env.txn(), id, offset, max_bytes);
 }
 
-LetterInfo describe_letter(SpoolId id, std::string_view reason, std::string_view beginning) {
-  LetterInfo letter{describe_record(id, beginning), {DeadLetterReason::damaged, ""}, {}};
-  if (reason.size() >= kReasonHeaderBytes) {
+std::optional<std::variant<std::string, KeyMissing>> DeadLetters::payload_beginning(
+    SpoolId id, std::size_t max_bytes) const {
+  const auto beginning = read_raw(id, 0, max_bytes + kMostBeforePayload);
+  return beginning ? std::optional(m2b::payload_beginning(*beginning, max_bytes, keys_))
+                   : std::nullopt;
+}
+
+LetterInfo describe_letter(SpoolId id, std::string_view reason, std::string_view beginning,
+                           const KeyRing& keys) {
+  LetterInfo letter{describe_record(id, beginning, keys), {DeadLetterReason::damaged, ""}, {}};
+  if (reason.size() >= kPlainHeaderBytes) {
     const auto buried_at = static_cast<std::int64_t>(load_le<std::uint64_t>(&reason[2]));
     letter.rejection = {static_cast<DeadLetterReason>(load_le<std::uint8_t>(&reason[1])),
-                        std::string(reason.substr(kReasonHeaderBytes))};
+                        detail_of(reason, keys)};
     letter.buried_at = WallTime(std::chrono::milliseconds(buried_at));
   }
   return letter;

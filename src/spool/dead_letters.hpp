@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "m2b/spool/dead_letter.hpp"
@@ -29,7 +30,7 @@ struct DeadLetter {
 /// are what fragments a spool. Reading from any thread; one writer at a time. Throws lmdb::Error.
 class DeadLetters {
  public:
-  DeadLetters(std::filesystem::path directory, std::uint64_t map_bytes);
+  DeadLetters(std::filesystem::path directory, std::uint64_t map_bytes, KeyRing keys);
 
   /// Writes them in one durable transaction. The same id again replaces the letter: a crash may
   /// come between this and the record's removal from the spool.
@@ -54,6 +55,10 @@ class DeadLetters {
       SpoolId id, std::size_t offset = 0,
       std::size_t max_bytes = RecordHeader::kMaxRecordBytes) const;
 
+  /// As payload_beginning(); nothing: there is no such letter.
+  [[nodiscard]] std::optional<std::variant<std::string, KeyMissing>> payload_beginning(
+      SpoolId id, std::size_t max_bytes) const;
+
   /// What stands under a key of database `reasons`; nothing when it is no such key.
   [[nodiscard]] static std::optional<SpoolId> id_of(std::string_view key) noexcept;
 
@@ -72,10 +77,11 @@ class DeadLetters {
     MDB_dbi reasons;
   };
   MendedEnv<Databases> env_;
+  const KeyRing keys_;
 };
 
 /// What the value of database `reasons` and the beginning of the record tell of a letter.
 [[nodiscard]] LetterInfo describe_letter(SpoolId id, std::string_view reason,
-                                         std::string_view beginning);
+                                         std::string_view beginning, const KeyRing& keys);
 
 }  // namespace m2b

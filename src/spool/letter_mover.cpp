@@ -117,18 +117,26 @@ std::size_t LetterMover::replay(const Ids& ids, std::size_t first, LettersMoved&
   std::size_t next = first;
   for (; next < ids.size() && back.size() < kMaxIds && bytes < kMaxReplayBytes; ++next) {
     const SpoolId id = ids[next];
-    const auto raw = dead_letters_.read_raw(id);
+    auto raw = dead_letters_.read_raw(id);
     if (!raw || batch.contains(id)) {
       continue;
     }
-    if (!is_intact(id, *raw)) {
+    const auto header = decode_header(*raw);
+    if (!header || !checksum_matches(id, *header, *raw)) {
       moved.damaged.push_back(id);
       continue;
     }
-    const SpoolId given = batch.put_back(*message_of(*raw));
+    if (header->key && records_.keys().find(*header->key) == nullptr) {
+      // In the queue it would hold up all that come after it.
+      moved.failure = fmt::format(
+          "dead letter {} is encrypted with key {}, which is not among those of SPOOL_KEY",
+          to_number(id), to_string(*header->key));
+      continue;
+    }
+    bytes += raw->size();
+    const SpoolId given = batch.put_back(*std::move(raw));
     first_id = back.empty() ? given : first_id;
     back.push_back(id);
-    bytes += raw->size();
   }
   const std::size_t count = back.size();
   if (count > 0) {

@@ -21,6 +21,8 @@ std::string_view to_string(DeadLetterReason reason) noexcept {
       return "damaged";
     case DeadLetterReason::rejected_by_store:
       return "rejected_by_store";
+    case DeadLetterReason::key_lost:
+      return "key_lost";
   }
   return "unknown";
 }

@@ -2,8 +2,11 @@
 
 #include <xxhash.h>
 
+#include <algorithm>
 #include <cassert>
+#include <initializer_list>
 #include <memory>
+#include <utility>
 
 #include "spool/little_endian.hpp"
 
@@ -16,6 +19,7 @@ constexpr std::size_t kFlagsAt = 1;
 constexpr std::size_t kQosAt = 2;
 constexpr std::size_t kTopicBytesAt = 4;
 constexpr std::size_t kPayloadBytesAt = 8;
+constexpr std::size_t kKeyAt = 12;
 constexpr std::size_t kReceivedAt = 16;
 constexpr std::size_t kChecksumAt = 24;
 
@@ -26,44 +30,97 @@ struct HashStateDeleter {
   void operator()(XXH3_state_t* state) const noexcept { XXH3_freeState(state); }
 };
 
-/// Over the id too, so that a record under another record's key is noticed.
-std::uint64_t checksum(SpoolId id, std::string_view header, std::string_view topic,
-                       std::string_view payload) {
+/// Over the id too, so that a record under another record's key is noticed. And over what is on
+/// disk, so that damage is found, and told from a missing key, without any key.
+std::uint64_t checksum(SpoolId id, std::string_view header,
+                       std::initializer_list<std::string_view> rest) {
   const std::unique_ptr<XXH3_state_t, HashStateDeleter> state(XXH3_createState());
   if (!state) {
     throw std::bad_alloc();
   }
   XXH3_64bits_reset_withSeed(state.get(), to_number(id));
   XXH3_64bits_update(state.get(), header.data(), kChecksumAt);
-  XXH3_64bits_update(state.get(), topic.data(), topic.size());
-  XXH3_64bits_update(state.get(), payload.data(), payload.size());
+  for (const std::string_view part : rest) {
+    XXH3_64bits_update(state.get(), part.data(), part.size());
+  }
   return XXH3_64bits_digest(state.get());
+}
+
+/// What belongs to an encrypted text, and the cipher protects as well: the header without the
+/// checksum, which changes with the id.
+std::string_view bound_to_text(std::string_view record) { return record.substr(0, kChecksumAt); }
+
+/// In the clear, or decrypted already.
+MessageView view_message(const RecordHeader& header, std::string_view record) {
+  const std::string_view text =
+      record.substr(RecordHeader::kBytes + (header.key ? cipher::kSaltBytes : 0));
+  return {.topic = text.substr(0, header.topic_bytes),
+          .payload = text.substr(header.topic_bytes, header.payload_bytes),
+          .received_at = header.received_at,
+          .qos = header.qos,
+          .retained = header.retained,
+          .duplicate = header.duplicate};
+}
+
+/// Up to so much of topic and payload as the beginning of a record holds.
+std::variant<std::string, KeyMissing> text_beginning(const RecordHeader& header,
+                                                     std::string_view beginning,
+                                                     std::size_t max_bytes, const KeyRing& keys) {
+  const std::string_view rest = beginning.substr(RecordHeader::kBytes);
+  if (!header.key) {
+    return std::string(rest.substr(0, max_bytes));
+  }
+  const EncryptionKey* const key = keys.find(*header.key);
+  if (key == nullptr) {
+    return KeyMissing{*header.key};
+  }
+  return cipher::decrypt_beginning(
+      *key, rest, std::min<std::size_t>(max_bytes, header.topic_bytes + header.payload_bytes));
 }
 
 }  // namespace
 
-HeaderBytes encode_header(SpoolId id, const MessageView& message) {
+EncodedRecord encode_record(SpoolId id, const MessageView& message, const EncryptionKey* key) {
   assert(message.topic.size() <= RecordHeader::kMaxTopicBytes);
   assert(message.payload.size() <= RecordHeader::kMaxPayloadBytes);
-  HeaderBytes bytes{};
+  EncodedRecord record;
+  HeaderBytes& header = record.header;
+  const std::string_view header_view(header.data(), header.size());
   std::uint8_t flags = 0;
   flags |= message.retained ? kRetainedFlag : 0;
   flags |= message.duplicate ? kDuplicateFlag : 0;
-  store_le(&bytes[kVersionAt], RecordHeader::kVersion);
-  store_le(&bytes[kFlagsAt], flags);
-  store_le(&bytes[kQosAt], message.qos);
-  store_le(&bytes[kTopicBytesAt], static_cast<std::uint16_t>(message.topic.size()));
-  store_le(&bytes[kPayloadBytesAt], static_cast<std::uint32_t>(message.payload.size()));
-  store_le(&bytes[kReceivedAt],
+  store_le(&header[kVersionAt],
+           key != nullptr ? RecordHeader::kEncryptedVersion : RecordHeader::kPlainVersion);
+  store_le(&header[kFlagsAt], flags);
+  store_le(&header[kQosAt], message.qos);
+  store_le(&header[kTopicBytesAt], static_cast<std::uint16_t>(message.topic.size()));
+  store_le(&header[kPayloadBytesAt], static_cast<std::uint32_t>(message.payload.size()));
+  store_le(&header[kReceivedAt],
            static_cast<std::uint64_t>(message.received_at.time_since_epoch().count()));
-  store_le(&bytes[kChecksumAt],
-           checksum(id, {bytes.data(), bytes.size()}, message.topic, message.payload));
-  return bytes;
+  if (key != nullptr) {
+    store_le(&header[kKeyAt], static_cast<std::uint32_t>(key->id()));
+    record.encrypted =
+        cipher::encrypt(*key, bound_to_text(header_view), {message.topic, message.payload});
+  } else {
+    record.topic = message.topic;
+    record.payload = message.payload;
+  }
+  store_le(&header[kChecksumAt],
+           checksum(id, header_view, {record.encrypted, record.topic, record.payload}));
+  return record;
+}
+
+void change_id(SpoolId id, std::string& record) {
+  const std::string_view rest = std::string_view(record).substr(RecordHeader::kBytes);
+  store_le(&record[kChecksumAt], checksum(id, record, {rest}));
 }
 
 std::optional<RecordHeader> decode_header(std::string_view bytes) {
-  if (bytes.size() < RecordHeader::kBytes ||
-      load_le<std::uint8_t>(&bytes[kVersionAt]) != RecordHeader::kVersion) {
+  if (bytes.size() < RecordHeader::kBytes) {
+    return std::nullopt;
+  }
+  const auto version = load_le<std::uint8_t>(&bytes[kVersionAt]);
+  if (version != RecordHeader::kPlainVersion && version != RecordHeader::kEncryptedVersion) {
     return std::nullopt;
   }
   RecordHeader header;
@@ -75,6 +132,9 @@ std::optional<RecordHeader> decode_header(std::string_view bytes) {
   header.payload_bytes = load_le<std::uint32_t>(&bytes[kPayloadBytesAt]);
   header.received_at = WallTime(std::chrono::milliseconds(
       static_cast<std::int64_t>(load_le<std::uint64_t>(&bytes[kReceivedAt]))));
+  if (version == RecordHeader::kEncryptedVersion) {
+    header.key = KeyId{load_le<std::uint32_t>(&bytes[kKeyAt])};
+  }
   header.checksum = load_le<std::uint64_t>(&bytes[kChecksumAt]);
   if (header.payload_bytes > RecordHeader::kMaxPayloadBytes) {
     return std::nullopt;
@@ -83,11 +143,8 @@ std::optional<RecordHeader> decode_header(std::string_view bytes) {
 }
 
 bool checksum_matches(SpoolId id, const RecordHeader& header, std::string_view record) {
-  if (record.size() != header.record_bytes()) {
-    return false;
-  }
-  const MessageView message = view_message(header, record);
-  return checksum(id, record, message.topic, message.payload) == header.checksum;
+  return record.size() == header.record_bytes() &&
+         checksum(id, record, {record.substr(RecordHeader::kBytes)}) == header.checksum;
 }
 
 std::uint64_t checksum_of(std::string_view raw) {
@@ -100,18 +157,37 @@ bool is_intact(SpoolId id, std::string_view raw) {
   return header && checksum_matches(id, *header, raw);
 }
 
-std::optional<MessageView> message_of(std::string_view raw) {
-  const auto header = decode_header(raw);
-  return header && header->record_bytes() == raw.size() ? std::optional(view_message(*header, raw))
-                                                        : std::nullopt;
+OpenedMessage open_record(const RecordHeader& header, std::span<char> record, const KeyRing& keys) {
+  assert(record.size() == header.record_bytes());
+  const std::string_view bytes(record.data(), record.size());
+  if (header.key) {
+    const EncryptionKey* const key = keys.find(*header.key);
+    if (key == nullptr) {
+      return KeyMissing{*header.key};
+    }
+    if (!cipher::decrypt(*key, bound_to_text(bytes), record.subspan(RecordHeader::kBytes))) {
+      return DamagedRecord{};
+    }
+  }
+  return view_message(header, bytes);
 }
 
-RecordInfo describe_record(SpoolId id, std::string_view beginning) {
+OpenedMessage open_message(std::string& raw, const KeyRing& keys) {
+  const auto header = decode_header(raw);
+  return header && header->record_bytes() == raw.size() ? open_record(*header, raw, keys)
+                                                        : DamagedRecord{};
+}
+
+RecordInfo describe_record(SpoolId id, std::string_view beginning, const KeyRing& keys) {
   RecordInfo info{.id = id};
   if (const auto header = decode_header(beginning)) {
     info.readable = true;
     info.bytes = header->record_bytes();
-    info.topic = beginning.substr(RecordHeader::kBytes, header->topic_bytes);
+    info.key = header->key;
+    auto topic = text_beginning(*header, beginning, header->topic_bytes, keys);
+    if (auto* const text = std::get_if<std::string>(&topic)) {
+      info.topic = std::move(*text);
+    }
     info.payload_bytes = header->payload_bytes;
     info.received_at = header->received_at;
     info.qos = header->qos;
@@ -121,14 +197,18 @@ RecordInfo describe_record(SpoolId id, std::string_view beginning) {
   return info;
 }
 
-MessageView view_message(const RecordHeader& header, std::string_view record) {
-  assert(record.size() == header.record_bytes());
-  return {.topic = record.substr(RecordHeader::kBytes, header.topic_bytes),
-          .payload = record.substr(RecordHeader::kBytes + header.topic_bytes),
-          .received_at = header.received_at,
-          .qos = header.qos,
-          .retained = header.retained,
-          .duplicate = header.duplicate};
+std::variant<std::string, KeyMissing> payload_beginning(std::string_view beginning,
+                                                        std::size_t max_bytes,
+                                                        const KeyRing& keys) {
+  const auto header = decode_header(beginning);
+  if (!header) {
+    return std::string(beginning.substr(0, max_bytes));
+  }
+  auto text = text_beginning(*header, beginning, header->topic_bytes + max_bytes, keys);
+  if (auto* const topic_and_payload = std::get_if<std::string>(&text)) {
+    topic_and_payload->erase(0, header->topic_bytes);
+  }
+  return text;
 }
 
 }  // namespace m2b

@@ -4,6 +4,8 @@
 #include <array>
 #include <chrono>
 #include <limits>
+#include <span>
+#include <utility>
 
 #include "m2b/util/fail_point.hpp"
 #include "m2b/util/log.hpp"
@@ -211,11 +213,12 @@ void walk_all_records(const lmdb::File& file, const TakeRecord& take) {
   }
 }
 
-RecordEnv::RecordEnv(std::filesystem::path directory, std::uint64_t map_bytes)
+RecordEnv::RecordEnv(std::filesystem::path directory, std::uint64_t map_bytes, KeyRing keys)
     : env_({.folder = std::move(directory),
             .map_bytes = map_bytes,
             .databases = {{kRecords, MDB_INTEGERKEY}, {kAccounts, 0}, {kNotes, 0}},
-            .settle = settle}) {
+            .settle = settle}),
+      keys_(std::move(keys)) {
   fail_point("start.records_opened");
 }
 
@@ -239,7 +242,9 @@ RecordEnv::Databases::Databases(const lmdb::Txn& txn, const std::filesystem::pat
 }
 
 RecordEnv::Batch::Batch(RecordEnv& env)
-    : env_(env.env_.write()), accounts_(load_accounts(env_.txn(), env_->accounts)) {}
+    : env_(env.env_.write()),
+      key_(env.keys_.encrypting()),
+      accounts_(load_accounts(env_.txn(), env_->accounts)) {}
 
 SpoolId RecordEnv::Batch::append(const MessageView& message) {
   accounts_.totals.received += 1;
@@ -247,12 +252,26 @@ SpoolId RecordEnv::Batch::append(const MessageView& message) {
 }
 
 SpoolId RecordEnv::Batch::write(const MessageView& message) {
-  const SpoolId id{accounts_.last_id + 1};
-  const HeaderBytes header = encode_header(id, message);
-  const std::string_view header_view(header.data(), header.size());
-  env_->records.append(env_.txn(), id, {header_view, message.topic, message.payload});
+  const EncodedRecord record = encode_record(next_id(), message, key_);
+  const std::string_view header(record.header.data(), record.header.size());
+  return add({header, record.encrypted, record.topic, record.payload});
+}
+
+SpoolId RecordEnv::Batch::write_again(std::string record) {
+  if (decode_header(record)->key) {
+    change_id(next_id(), record);
+    return add({record});
+  }
+  return write(std::get<MessageView>(open_message(record, KeyRing())));
+}
+
+SpoolId RecordEnv::Batch::add(std::initializer_list<std::string_view> parts) {
+  const SpoolId id = next_id();
+  env_->records.append(env_.txn(), id, parts);
   accounts_.last_id += 1;
-  accounts_.totals.waiting_bytes += header.size() + message.topic.size() + message.payload.size();
+  for (const std::string_view part : parts) {
+    accounts_.totals.waiting_bytes += part.size();
+  }
   return id;
 }
 
@@ -266,14 +285,14 @@ void RecordEnv::Batch::erase(SpoolId id, bool dead_lettered) {
   totals.waiting_bytes -= std::min<std::uint64_t>(*bytes, totals.waiting_bytes);
 }
 
-SpoolId RecordEnv::Batch::put_back(const MessageView& letter) {
-  const SpoolId id = write(letter);
+SpoolId RecordEnv::Batch::put_back(std::string letter) {
+  const SpoolId id = write_again(std::move(letter));
   take_letters(1);
   return id;
 }
 
-void RecordEnv::Batch::take_back(const MessageView& message) {
-  write(message);
+void RecordEnv::Batch::take_back(std::string record) {
+  write_again(std::move(record));
   SpoolTotals& totals = accounts_.totals;
   if (totals.set_aside > 0) {
     totals.set_aside -= 1;
@@ -346,7 +365,7 @@ std::vector<SpoolEntry> RecordEnv::list(SpoolId after, std::size_t max) const {
   return entries;
 }
 
-std::variant<Record, NoRecord, DamagedRecord> RecordEnv::read(SpoolId id) const {
+std::variant<Record, NoRecord, DamagedRecord, KeyMissing> RecordEnv::read(SpoolId id) const {
   const auto env = env_.read();
   const auto first = env->records.first_piece(env.txn(), id);
   const auto header = first ? decode_header(*first) : std::nullopt;
@@ -357,12 +376,19 @@ std::variant<Record, NoRecord, DamagedRecord> RecordEnv::read(SpoolId id) const 
     }
     return DamagedRecord{};
   }
+  if (header->key && keys_.find(*header->key) == nullptr) {
+    return KeyMissing{*header->key};
+  }
   auto value = env->records.read(env.txn(), id, header->record_bytes() + 1, Record::kPaddingBytes);
-  const std::string_view bytes(value->buffer.get(), value->bytes);
-  if (!checksum_matches(id, *header, bytes)) {
+  const std::span<char> bytes(value->buffer.get(), value->bytes);
+  if (!checksum_matches(id, *header, {bytes.data(), bytes.size()})) {
     return DamagedRecord{};
   }
-  return Record(id, std::move(value->buffer), view_message(*header, bytes));
+  const OpenedMessage opened = open_record(*header, bytes, keys_);
+  if (const auto* const message = std::get_if<MessageView>(&opened)) {
+    return Record(id, std::move(value->buffer), *message);
+  }
+  return DamagedRecord{};
 }
 
 std::optional<std::string> RecordEnv::read_raw(SpoolId id, std::size_t offset,
@@ -376,7 +402,8 @@ std::vector<RecordInfo> RecordEnv::describe(SpoolId after, std::size_t max) cons
   std::vector<RecordInfo> infos;
   auto id = env->records.lower_bound(env.txn(), next(after));
   while (id && infos.size() < max) {
-    infos.push_back(describe_record(*id, env->records.first_piece(env.txn(), *id).value_or("")));
+    infos.push_back(
+        describe_record(*id, env->records.first_piece(env.txn(), *id).value_or(""), keys_));
     infos.back().bytes = env->records.bytes_of(env.txn(), *id);
     id = env->records.lower_bound(env.txn(), next(*id));
   }

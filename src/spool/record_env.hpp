@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -46,7 +47,7 @@ class RecordEnv {
   };
 
  public:
-  RecordEnv(std::filesystem::path directory, std::uint64_t map_bytes);
+  RecordEnv(std::filesystem::path directory, std::uint64_t map_bytes, KeyRing keys);
 
   /// One write transaction; nothing happens unless it is committed.
   class Batch {
@@ -56,10 +57,11 @@ class RecordEnv {
     SpoolId append(const MessageView& message);
     /// Removes a record that was stored or dead-lettered; one that is gone already is not counted.
     void erase(SpoolId id, bool dead_lettered);
-    /// Gives a dead letter's message the next id; it waits again.
-    SpoolId put_back(const MessageView& letter);
+    /// Gives a dead letter the next id; it waits again. Of either, the intact bytes of the record:
+    /// an encrypted one stays as it is, for which no key is needed.
+    SpoolId put_back(std::string letter);
     /// A message that was set aside waits again, under the next id.
-    void take_back(const MessageView& message);
+    void take_back(std::string record);
     [[nodiscard]] bool contains(SpoolId id) const;
     /// Dead letters that go for good, or because the store has them.
     void drop_letters(std::uint64_t count);
@@ -72,15 +74,19 @@ class RecordEnv {
     SpoolTotals commit() &&;
 
    private:
+    [[nodiscard]] SpoolId next_id() const noexcept { return SpoolId{accounts_.last_id + 1}; }
     SpoolId write(const MessageView& message);
+    SpoolId write_again(std::string record);
+    SpoolId add(std::initializer_list<std::string_view> parts);
     void take_letters(std::uint64_t count);
 
     MendedEnv<Databases>::Access env_;
+    const EncryptionKey* const key_;
     Accounts accounts_;
   };
 
   [[nodiscard]] std::vector<SpoolEntry> list(SpoolId after, std::size_t max) const;
-  [[nodiscard]] std::variant<Record, NoRecord, DamagedRecord> read(SpoolId id) const;
+  [[nodiscard]] std::variant<Record, NoRecord, DamagedRecord, KeyMissing> read(SpoolId id) const;
   /// The bytes as they are, whatever they are, or a part of them.
   [[nodiscard]] std::optional<std::string> read_raw(
       SpoolId id, std::size_t offset = 0,
@@ -102,6 +108,8 @@ class RecordEnv {
   };
   [[nodiscard]] Usage usage() const;
 
+  [[nodiscard]] const KeyRing& keys() const noexcept { return keys_; }
+
   /// As those of MendedEnv.
   [[nodiscard]] bool is_open() const { return env_.is_open(); }
   void reopen() { env_.reopen(); }
@@ -110,6 +118,7 @@ class RecordEnv {
 
  private:
   MendedEnv<Databases> env_;
+  const KeyRing keys_;
 };
 
 }  // namespace m2b

@@ -59,7 +59,7 @@ void take_back(RecordEnv& records, const fs::path& folder, std::uint64_t after,
     if (to_number(id) <= after) {
       return;
     }
-    const auto raw = load();
+    auto raw = load();
     if (!raw || !is_intact(id, *raw)) {
       report.unreadable += 1;
       return;
@@ -67,10 +67,10 @@ void take_back(RecordEnv& records, const fs::path& folder, std::uint64_t after,
     if (!batch) {
       batch.emplace(records);
     }
-    batch->take_back(*message_of(*raw));
+    bytes_in_batch += raw->size();
+    batch->take_back(*std::move(raw));
     last = id;
     in_batch += 1;
-    bytes_in_batch += raw->size();
     if (bytes_in_batch >= kBatchBytes) {
       commit();
     }
@@ -79,14 +79,14 @@ void take_back(RecordEnv& records, const fs::path& folder, std::uint64_t after,
   mark_taken_back(folder);
 }
 
-RepairReport repair(const fs::path& path) {
+RepairReport repair(const fs::path& path, const KeyRing& keys) {
   const SpoolDirectory directory(path);
   const std::set<fs::path> before = folders_set_aside(path);
   const std::uint64_t map_bytes = map_bytes_for(0, directory.space().total_bytes);
   RepairReport report;
-  RecordEnv records(directory.subdirectory("records"), map_bytes);
+  RecordEnv records(directory.subdirectory("records"), map_bytes, keys);
   records.reopen();  // looks at the values' own pages as well
-  DeadLetters letters(directory.subdirectory("dead-letters"), map_bytes);
+  DeadLetters letters(directory.subdirectory("dead-letters"), map_bytes, keys);
   letters.reopen();
   for (const fs::path& folder : folders_set_aside(path)) {
     if (!before.contains(folder)) {
@@ -105,14 +105,14 @@ RepairReport repair(const fs::path& path) {
 
 }  // namespace
 
-RepairReport repair_spool(const fs::path& directory) {
+RepairReport repair_spool(const fs::path& directory, const KeyRing& keys) {
   std::error_code error;
   if (!fs::exists(directory / "records", error)) {
     throw SpoolError("there is no spool in " + directory.string() +
                      ": give the folder that SPOOL_DIR of the bridge names");
   }
   try {
-    return repair(directory);
+    return repair(directory, keys);
   } catch (const lmdb::Error& failure) {
     throw SpoolError("cannot repair the spool in " + directory.string() + ": " + failure.what());
   }

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <mutex>
+#include <string_view>
 #include <utility>
 
 #include "m2b/util/log.hpp"
@@ -14,6 +15,9 @@
 
 namespace m2b {
 namespace {
+
+/// The key that encrypts what is written; empty: none does.
+constexpr std::string_view kEncryptedNote = "encrypted";
 
 CapacityLimits limits_of(const SpoolOptions& options, std::uint64_t file_system_bytes) {
   return {options.max_bytes,
@@ -47,11 +51,13 @@ class Spool::Impl {
       : directory_(options.directory),
         limits_(limits_of(options, directory_.space().total_bytes)),
         map_bytes_(map_bytes_for(limits_.max_bytes, directory_.space().total_bytes)),
-        records_(directory_.subdirectory("records"), map_bytes_),
+        records_(directory_.subdirectory("records"), map_bytes_, options.keys),
         dead_letters_(directory_.subdirectory("dead-letters"),
-                      map_bytes_for(0, directory_.space().total_bytes)),  // the cap is not theirs
+                      map_bytes_for(0, directory_.space().total_bytes),  // the cap is not theirs
+                      options.keys),
         writer_(directory_, limits_, letter_limits_of(options, directory_.space().total_bytes),
                 records_, dead_letters_) {
+    keep_encrypted(options.directory);
     SpoolDirectory::sync(directory_.subdirectory("records"));
     SpoolDirectory::sync(directory_.subdirectory("dead-letters"));
     const SpoolTotals totals = writer_.totals();
@@ -61,6 +67,7 @@ class Spool::Impl {
                {"waiting_bytes", totals.waiting_bytes},
                {"dead_letters", writer_.dead_letters_kept()},
                {"set_aside", totals.set_aside},
+               {"encrypts_with", encrypting_key()},
                {"max_bytes", limits_.max_bytes},
                {"min_free_bytes", limits_.min_free_bytes}});
   }
@@ -99,6 +106,25 @@ class Spool::Impl {
   }
 
  private:
+  [[nodiscard]] std::string encrypting_key() const {
+    const EncryptionKey* const key = records_.keys().encrypting();
+    return key != nullptr ? to_string(key->id()) : "";
+  }
+
+  /// Whoever encrypts a spool and then, by mistake, starts without the keys must hear of it.
+  void keep_encrypted(const std::filesystem::path& directory) {
+    const std::string last = records_.note(kEncryptedNote).value_or("");
+    if (!last.empty() && !records_.keys().is_given()) {
+      throw SpoolError("the spool in " + directory.string() + " is encrypted, with key " + last +
+                       ", and SPOOL_KEY is not set. Set SPOOL_KEY or SPOOL_KEY_FILE; to go on in "
+                       "the clear, with the line `plain` before the keys");
+    }
+    if (encrypting_key() != last) {
+      // On a full disk it is written later, with what waits for room.
+      static_cast<void>(writer_.write_note(std::string(kEncryptedNote), encrypting_key()));
+    }
+  }
+
   SpoolDirectory directory_;
   CapacityLimits limits_;
   std::uint64_t map_bytes_;
@@ -180,6 +206,22 @@ RawResult Spool::read_letter(SpoolId id, std::size_t offset, std::size_t max_byt
   return raw_result(
       impl_->read([&](Impl& impl) { return impl.dead_letters().read_raw(id, offset, max_bytes); }));
 }
+
+PayloadRead Spool::read_letter_payload(SpoolId id, std::size_t max_bytes) const {
+  auto found =
+      impl_->read([&](Impl& impl) { return impl.dead_letters().payload_beginning(id, max_bytes); });
+  if (!found) {
+    return ReadFailed{};
+  }
+  if (!*found) {
+    return NoRecord{};
+  }
+  return std::visit(
+      [](auto&& result) { return PayloadRead(std::forward<decltype(result)>(result)); },
+      **std::move(found));
+}
+
+const KeyRing& Spool::keys() const noexcept { return impl_->records().keys(); }
 
 std::future<LettersMoved> Spool::move_letters(LetterMove move, std::vector<SpoolId> ids) {
   return impl_->writer().move_letters(move, std::move(ids));

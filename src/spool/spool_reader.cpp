@@ -35,8 +35,9 @@ std::optional<File> open_file(const fs::path& path) {
 
 class SpoolReader::Impl {
  public:
-  explicit Impl(const fs::path& directory)
-      : lock_(SpoolDirectory::lock_for_reading(directory)),
+  Impl(const fs::path& directory, KeyRing keys)
+      : keys_(std::move(keys)),
+        lock_(SpoolDirectory::lock_for_reading(directory)),
         records_(open_file(directory / "records" / "data.mdb")),
         letters_(open_file(directory / "dead-letters" / "data.mdb")) {
     if (!records_ && !letters_) {
@@ -56,7 +57,7 @@ class SpoolReader::Impl {
     }
     walk_all_records(*records_, [&](SpoolId id, std::string_view beginning, std::size_t bytes,
                                     const Load& load) {
-      RecordInfo record = describe_record(id, beginning);
+      RecordInfo record = describe_record(id, beginning, keys_);
       record.bytes = bytes;
       visit(record, load);
     });
@@ -77,12 +78,12 @@ class SpoolReader::Impl {
     walk_records(*letters_, [&](SpoolId id, std::string_view beginning, std::size_t bytes,
                                 const Load& load) {
       const auto reason = reasons.extract(id);
-      LetterInfo letter = describe_letter(id, reason ? reason.mapped() : "", beginning);
+      LetterInfo letter = describe_letter(id, reason ? reason.mapped() : "", beginning, keys_);
       letter.record.bytes = bytes;
       visit(letter, load);
     });
     for (const auto& [id, reason] : reasons) {  // their bytes are not there
-      visit(describe_letter(id, reason, ""), [] { return std::nullopt; });
+      visit(describe_letter(id, reason, "", keys_), [] { return std::nullopt; });
     }
   }
 
@@ -103,12 +104,14 @@ class SpoolReader::Impl {
     }
   }
 
+  const KeyRing keys_;
   Fd lock_;
   std::optional<File> records_;
   std::optional<File> letters_;
 };
 
-SpoolReader::SpoolReader(const fs::path& directory) : impl_(std::make_unique<Impl>(directory)) {}
+SpoolReader::SpoolReader(const fs::path& directory, KeyRing keys)
+    : impl_(std::make_unique<Impl>(directory, std::move(keys))) {}
 
 SpoolReader::~SpoolReader() = default;
 

@@ -31,7 +31,7 @@ constexpr BackoffPolicy kDiskBackoff{.base = std::chrono::milliseconds(100),
 /// A message's share of the file: whole pages, the last piece's rest included.
 std::uint64_t bytes_on_disk(const MessageView& message) {
   constexpr std::uint64_t kPage = 4096;
-  constexpr std::uint64_t kHeaders = 64;
+  constexpr std::uint64_t kHeaders = 96;  // of the record, its encryption and the page
   return (message.topic.size() + message.payload.size() + kHeaders + kPage - 1) / kPage * kPage;
 }
 

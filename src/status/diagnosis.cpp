@@ -39,6 +39,7 @@ class Diagnostician {
     look_at_broker();
     look_at_store();
     look_at_queue();
+    look_at_keys();
     look_at_flow();
     look_at_clock();
     look_at_letters();
@@ -169,6 +170,22 @@ class Diagnostician {
     }
   }
 
+  void look_at_keys() {
+    if (!now_.queue.missing_key) {
+      return;
+    }
+    const std::string key = to_string(*now_.queue.missing_key);
+    key_clause_ = "A key of the queue is missing";
+    warn(Health::trouble, result_.decode,
+         {"key_missing", key_clause_,
+          fmt::format("The oldest pictures are encrypted with key {}, which is not among those of "
+                      "SPOOL_KEY. They wait, and all that came after them.",
+                      key),
+          "Add that key to SPOOL_KEY or SPOOL_KEY_FILE, behind the first one, and start again. If "
+          "it is lost for good, add the line “lost " +
+              key + "” instead: they become dead letters."});
+  }
+
   [[nodiscard]] bool is_slow() const {
     return now_.store.state == StoreState::reachable && waiting() >= kLateMessages &&
            now_.queue.oldest_age >= kLateAge && trends_.longer.over.count() >= kTrendSeconds &&
@@ -286,6 +303,9 @@ class Diagnostician {
       clauses.push_back((clauses.empty() ? queue_clause_ : with_small_letter(queue_clause_)) +
                         ": new pictures wait at the broker");
     }
+    if (!key_clause_.empty()) {
+      clauses.push_back(clauses.empty() ? key_clause_ : with_small_letter(key_clause_));
+    }
     if (clauses.empty() && !slow_clause_.empty()) {
       clauses.push_back(slow_clause_);
     }
@@ -340,6 +360,7 @@ class Diagnostician {
   std::string broker_clause_;
   std::string store_clause_;
   std::string queue_clause_;
+  std::string key_clause_;
   std::string slow_clause_;
 };
 

@@ -218,6 +218,9 @@ void add_pipeline(Families& families, const Pipeline& pipeline) {
   for (const DeadLetterReason reason : kDeadLetterReasons) {
     families.add(stats.dead_letters(reason), {{"reason", std::string(to_string(reason))}});
   }
+  families.gauge("spool_key_missing",
+                 "1 while a message waits for a key that is not among those of SPOOL_KEY.",
+                 stats.missing_key.load() ? 1 : 0);
   families.gauge("upload_slots", "Uploads that may run at a time.",
                  static_cast<double>(pipeline.upload_slots()));
   families.gauge("last_upload_timestamp_seconds",

@@ -89,6 +89,7 @@ StatusSnapshot take_snapshot(const StatusSources& sources,
   snapshot.names = sources.names;
   snapshot.broker = broker_of(sources.receiver.stats());
   snapshot.queue = queue_of(sources.spool, snapshot.wall_time);
+  snapshot.queue.missing_key = sources.pipeline.stats().missing_key;
   snapshot.letters = letters_of(sources.spool, sources.pipeline.stats());
   snapshot.store = store_of(sources);
   if (sources.pictures != nullptr) {

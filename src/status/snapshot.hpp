@@ -50,6 +50,7 @@ struct StatusSnapshot {
     std::optional<SpoolRoom> room = {};  // nothing when the disk did not answer
     std::chrono::seconds oldest_age{0};  // by the wall clock; 0 when nothing waits
     std::uint64_t files_set_aside = 0;
+    std::optional<KeyId> missing_key = {};  // of a message that waits for it
   };
   Queue queue;
 

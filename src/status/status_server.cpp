@@ -278,14 +278,21 @@ class StatusServer::Impl {
     if (!number || found->empty() || to_number(found->front().record.id) != *number) {
       return refuse(response, 404, "no such dead letter");
     }
-    const RecordInfo& record = found->front().record;
-    const std::size_t begin = record.readable ? record.bytes - record.payload_bytes : 0;
-    const RawResult read = sources_.spool.read_letter(record.id, begin, kMaxPayloadBytes);
+    const PayloadRead read =
+        sources_.spool.read_letter_payload(found->front().record.id, kMaxPayloadBytes);
+    if (const auto* const missing = std::get_if<KeyMissing>(&read)) {
+      return refuse(response, 409, missing_key_text(missing->key));
+    }
     const auto* const payload = std::get_if<std::string>(&read);
     if (payload == nullptr) {
       return refuse(response, 503, "this dead letter cannot be read at the moment");
     }
     answer(response, letter_json(found->front(), *payload));
+  }
+
+  static std::string missing_key_text(KeyId key) {
+    return fmt::format("it is encrypted with key {}, which is not among those of SPOOL_KEY",
+                       to_string(key));
   }
 
   void serve_picture(const Request& request, Response& response) {

@@ -47,8 +47,10 @@ class RunningSpool final : public SpoolAccess {
 
 class RestingSpool final : public SpoolAccess {
  public:
-  explicit RestingSpool(std::filesystem::path directory)
-      : directory_(std::move(directory)), reader_(std::in_place, directory_) {}
+  RestingSpool(std::filesystem::path directory, KeyRing keys)
+      : directory_(std::move(directory)),
+        keys_(std::move(keys)),
+        reader_(std::in_place, directory_, keys_) {}
 
   SpoolState state() override { return {.totals = reader_->totals()}; }
   void each_record(const VisitRecord& visit) override { reader_->each_record(visit); }
@@ -59,10 +61,13 @@ class RestingSpool final : public SpoolAccess {
     reader_.reset();  // its lock would be in the way
     LettersMoved moved;
     {
-      Spool spool({.directory = directory_, .min_free_bytes = 0, .dead_letter_max_bytes = 0});
+      Spool spool({.directory = directory_,
+                   .min_free_bytes = 0,
+                   .dead_letter_max_bytes = 0,
+                   .keys = keys_});
       moved = spool.move_letters(move, ids).get();
     }
-    reader_.emplace(directory_);
+    reader_.emplace(directory_, keys_);
     return moved;
   }
 
@@ -70,14 +75,16 @@ class RestingSpool final : public SpoolAccess {
 
  private:
   const std::filesystem::path directory_;
+  const KeyRing keys_;
   std::optional<SpoolReader> reader_;
 };
 
 }  // namespace
 
-std::unique_ptr<SpoolAccess> open_spool(const std::filesystem::path& directory) {
+std::unique_ptr<SpoolAccess> open_spool(const std::filesystem::path& directory,
+                                        const KeyRing& keys) {
   try {
-    return std::make_unique<RestingSpool>(directory);
+    return std::make_unique<RestingSpool>(directory, keys);
   } catch (const SpoolInUse& in_use) {
     auto running = std::make_unique<RunningSpool>(directory);
     try {

@@ -37,6 +37,8 @@ class SpoolAccess {
 };
 
 /// By way of the daemon if one uses the spool, otherwise by its files.
-[[nodiscard]] std::unique_ptr<SpoolAccess> open_spool(const std::filesystem::path& directory);
+/// The keys are for what the daemon cannot tell: bytes come from it as they stand.
+[[nodiscard]] std::unique_ptr<SpoolAccess> open_spool(const std::filesystem::path& directory,
+                                                      const KeyRing& keys);
 
 }  // namespace m2b

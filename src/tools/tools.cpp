@@ -62,7 +62,7 @@ class Tool {
     if (request_.action == Action::spool_repair) {
       return repair();
     }
-    spool_ = open_spool(request_.directory);
+    spool_ = open_spool(request_.directory, request_.keys);
     switch (request_.action) {
       case Action::spool_stat:
         return stat();
@@ -103,6 +103,23 @@ class Tool {
   void print(const Json& json) { output_.out << documents::line_of(json) << '\n'; }
   void print_fact(const char* name, const std::string& value) {
     output_.out << fmt::format("{:<16} {}\n", name, value);
+  }
+
+  /// The message in a record's bytes; nothing, and told why, where there is none to be had.
+  std::optional<MessageView> open(SpoolId id, std::optional<std::string>& raw) {
+    const OpenedMessage opened =
+        raw ? open_message(*raw, request_.keys) : OpenedMessage(DamagedRecord{});
+    if (const auto* const message = std::get_if<MessageView>(&opened)) {
+      return *message;
+    }
+    const auto* const missing = std::get_if<KeyMissing>(&opened);
+    output_.err << fmt::format(
+        "mqtt-to-blob: message {} {}\n", to_number(id),
+        missing == nullptr
+            ? "cannot be read"
+            : fmt::format("is encrypted with key {}: give it by SPOOL_KEY or SPOOL_KEY_FILE",
+                          to_string(missing->key)));
+    return std::nullopt;
   }
 
   int told_missing() {
@@ -194,11 +211,9 @@ class Tool {
   template <class Info>
   bool show(const Info& info, const SpoolAccess::Load& load) {
     if (request_.payload) {
-      const auto raw = load();
-      const auto message = raw ? message_of(*raw) : std::nullopt;
+      auto raw = load();
+      const auto message = open(record_of(info).id, raw);
       if (!message) {
-        output_.err << fmt::format("mqtt-to-blob: message {} cannot be read\n",
-                                   to_number(record_of(info).id));
         return false;
       }
       output_.out << message->payload;
@@ -212,6 +227,15 @@ class Tool {
     return true;
   }
 
+  static std::string topic_of(const RecordInfo& record) {
+    if (!record.readable) {
+      return "(unreadable)";
+    }
+    return record.key && record.topic.empty()
+               ? fmt::format("(encrypted with key {})", to_string(*record.key))
+               : visible(record.topic);
+  }
+
   void print_head(const RecordInfo&) {
     output_.out << fmt::format("{:>10}  {:<20}  {:>10}  {:>3}  {}\n", "id", "received", "payload",
                                "qos", "topic");
@@ -219,8 +243,7 @@ class Tool {
   void print_row(const RecordInfo& record) {
     output_.out << fmt::format("{:>10}  {:<20}  {:>10}  {:>3}  {}\n", to_number(record.id),
                                text::time(record.received_at), text::size(record.payload_bytes),
-                               record.qos,
-                               record.readable ? visible(record.topic) : "(unreadable)");
+                               record.qos, topic_of(record));
   }
   void print_head(const LetterInfo&) {
     output_.out << fmt::format("{:>10}  {:<20}  {:>10}  {:<17}  {}\n", "id", "buried", "payload",
@@ -240,7 +263,10 @@ class Tool {
       print_fact("header", "unreadable");
       return;
     }
-    print_fact("topic", visible(record.topic));
+    if (record.key) {
+      print_fact("encrypted with", "key " + to_string(*record.key));
+    }
+    print_fact("topic", topic_of(record));
     print_fact("payload", fmt::format("{} bytes", record.payload_bytes));
     print_fact("received", text::time(record.received_at));
     print_fact("qos", std::to_string(record.qos));
@@ -256,6 +282,8 @@ class Tool {
 
   // verify
 
+  using Encrypted = std::map<KeyId, std::uint64_t>;  // messages and dead letters
+
   int verify() {
     std::vector<std::string> faults = spool_->file_faults();
     const SpoolState state = spool_->state();
@@ -266,14 +294,28 @@ class Tool {
     Progress progress(output_, "verified", totals.waiting() + totals.dead_lettered);
     std::uint64_t records = 0;
     std::uint64_t letters = 0;
+    Encrypted encrypted;
     const auto check = [&](const char* kind, const RecordInfo& record,
                            const SpoolAccess::Load& load) {
       progress.step();
-      const auto raw = load();
+      auto raw = load();
       const bool is_gone = !raw && !state.intake.empty();  // delivered while we looked
-      if (!is_gone && !(raw && is_intact(record.id, *raw))) {
-        faults.push_back(fmt::format("{} {}: {}", kind, to_number(record.id),
-                                     raw ? "its checksum is wrong" : "its bytes cannot be read"));
+      if (is_gone) {
+        return;
+      }
+      if (record.key) {
+        ++encrypted[*record.key];
+      }
+      const char* fault = nullptr;
+      if (!raw) {
+        fault = "its bytes cannot be read";
+      } else if (!is_intact(record.id, *raw)) {
+        fault = "its checksum is wrong";
+      } else if (std::holds_alternative<DamagedRecord>(open_message(*raw, request_.keys))) {
+        fault = "it is not what was encrypted with its key";
+      }
+      if (fault != nullptr) {
+        faults.push_back(fmt::format("{} {}: {}", kind, to_number(record.id), fault));
       }
     };
     spool_->each_record([&](const RecordInfo& record, const SpoolAccess::Load& load) {
@@ -290,14 +332,26 @@ class Tool {
       faults.push_back(
           fmt::format("{} messages wait, but the accounts say {}", records, totals.waiting()));
     }
-    return tell_faults(faults, records, letters);
+    return tell_faults(faults, records, letters, encrypted);
   }
 
   int tell_faults(const std::vector<std::string>& faults, std::uint64_t records,
-                  std::uint64_t letters) {
+                  std::uint64_t letters, const Encrypted& encrypted) {
     if (request_.json) {
-      print(Json{{"messages", records}, {"dead_letters", letters}, {"faults", faults}});
+      Json keys = Json::object();
+      for (const auto& [key, count] : encrypted) {
+        keys[to_string(key)] = count;
+      }
+      print(Json{{"messages", records},
+                 {"dead_letters", letters},
+                 {"encrypted", keys},
+                 {"faults", faults}});
     } else {
+      for (const auto& [key, count] : encrypted) {
+        output_.out << fmt::format(
+            "{} are encrypted with key {}{}\n", count, to_string(key),
+            request_.keys.find(key) != nullptr ? "" : ", which is not given: by checksum alone");
+      }
       for (const std::string& fault : faults) {
         output_.out << visible(fault) << '\n';
       }
@@ -316,16 +370,15 @@ class Tool {
     std::uint64_t unreadable = 0;
     each([&](const auto& info, const SpoolAccess::Load& load) {
       progress.step();
-      const auto raw = load();
-      const auto message = raw ? message_of(*raw) : std::nullopt;
+      auto raw = load();
+      const bool intact = raw && is_intact(record_of(info).id, *raw);
+      const auto message = open(record_of(info).id, raw);
       if (!message) {
         ++unreadable;
-        output_.err << fmt::format("mqtt-to-blob: message {} cannot be read\n",
-                                   to_number(record_of(info).id));
         return;
       }
       Json about = documents::of(info);
-      about["intact"] = is_intact(record_of(info).id, *raw);
+      about["intact"] = intact;
       exporter.add(record_of(info).id, message->payload, std::move(about));
       ++count;
     });
@@ -379,7 +432,7 @@ class Tool {
   // repair
 
   int repair() {
-    const RepairReport report = repair_spool(request_.directory);
+    const RepairReport report = repair_spool(request_.directory, request_.keys);
     if (request_.json) {
       print(Json{{"set_aside", report.set_aside},
                  {"taken_back", report.taken_back},

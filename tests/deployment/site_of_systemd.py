@@ -63,6 +63,10 @@ class Site:
         self._settings_file = self.etc / "mqtt-to-blob.conf"
         self.set(**settings, STATUS_ADDRESS=f"127.0.0.1:{self.bridge.status_port}")
 
+    def give_spool_key(self):
+        """Takes the `#` from the unit's lines of the spool's key."""
+        self._unit["SPOOL_KEY_FILE"] = self.etc / "spool-key"
+
     def settings(self):
         lines = self._settings_file.read_text().splitlines()
         return dict(line.split("=", 1) for line in lines if not line.startswith("#"))

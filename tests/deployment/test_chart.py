@@ -22,7 +22,7 @@ groups:
 EVERYTHING = values(
     {"LOGGING_LEVEL": "DEBUG", "MINIO_URL": "[fd00::9]:9443"},
     credentials={"existingSecret": "keys-of-site",
-                 "keys": {"accessKey": "a", "secretKey": "b", "mqttPassword": "c"}},
+                 "keys": {"accessKey": "a", "secretKey": "b", "mqttPassword": "c", "spoolKey": "d"}},
     image={"repository": "registry.example/mqtt-to-blob", "tag": "1.2.3"},
     imagePullSecrets=[{"name": "registry"}],
     persistence={"storageClassName": "fast", "size": "200Gi", "annotations": {"a": "b"},
@@ -110,7 +110,7 @@ def test_the_parts_know_each_other(request, which):
         assert set(files.values()) == objects["Secret"]["stringData"].keys()
     else:
         assert volumes["credentials"]["secret"]["secretName"] == "keys-of-site"
-        assert set(files.values()) == {"a", "b", "c"}
+        assert set(files.values()) == {"a", "b", "c", "d"}
         monitor = objects["ServiceMonitor"]["spec"]
         assert monitor["selector"]["matchLabels"].items() <= (
             objects["Service"]["metadata"]["labels"].items()
@@ -215,6 +215,7 @@ def test_the_schema_knows_the_settings_of_the_program():
     )
     set_by_the_chart = {
         "SPOOL_DIR", "MINIO_ACCESS_KEY_FILE", "MINIO_SECRET_KEY_FILE", "MQTT_PASSWORD_FILE",
+        "SPOOL_KEY_FILE",
     }  # fmt: skip
     schema = json.loads((CHART / "values.schema.json").read_text())
     allowed = schema["properties"]["settings"]["propertyNames"]["enum"]

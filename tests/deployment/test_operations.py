@@ -1,6 +1,8 @@
 """docs/operations.md: each of its blocks is run, and does what the text around it says."""
 
+import base64
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -192,6 +194,42 @@ def test_a_new_key_is_taken_and_the_log_tells_of_the_old_one(ground):
     (site.work / "new-secret-key").write_text(ground.store.secret_key)
     site.run("keys")
     ground.judge.assert_exactly_stored()
+
+
+def test_a_spool_is_encrypted_gets_other_keys_and_none(ground):
+    site = ground.started(**store_away())
+    site.give_spool_key()
+    site.run("encrypt")
+    assert (site.etc / "spool-key").stat().st_mode & 0o777 == 0o600
+    ground.send(*pictures(5))
+    site.bridge.wait_until_acknowledged(5)
+    said = site.run("new-spool-key")
+    assert re.search(r"^5 are encrypted with key [0-9a-f]{8}$", said, re.M), said
+    ground.send(*pictures(5))
+    site.bridge.wait_until_acknowledged(5)
+    site.run("no-spool-key")
+    ground.send(*pictures(5))
+    store_back(ground, site)
+    ground.judge.assert_exactly_stored()
+
+
+def test_a_lost_key_costs_what_it_encrypted_and_no_more(ground):
+    site = ground.started(**store_away())
+    site.give_spool_key()
+    site.run("encrypt")
+    lost = Publisher(ground.broker, None)
+    lost.send(*pictures(5))
+    site.bridge.wait_until_acknowledged(5)
+    lost.close()
+    (site.etc / "spool-key").write_text(base64.b64encode(os.urandom(32)).decode() + "\n")
+    store_back(ground, site)
+    ground.send(*pictures(5))
+    site.bridge.wait_until_acknowledged(5)
+    wait_until(lambda: site.bridge.metric("spool_key_missing") == 1, 10, "the key is missed")
+    assert waiting(site) == 10
+    site.run("lost-spool-key")
+    ground.judge.assert_exactly_stored()
+    assert site.bridge.dead_letters() == {"key_lost": 5}
 
 
 def test_the_broker_moves(ground):

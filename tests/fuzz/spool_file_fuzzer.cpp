@@ -114,7 +114,7 @@ class Patient {
 void read_all(const Patient& patient, const File& file) {
   const TakeRecord take = [&](SpoolId id, std::string_view beginning, std::size_t,
                               const LoadRecord& load) {
-    static_cast<void>(describe_record(id, beginning));
+    static_cast<void>(describe_record(id, beginning, {}));
     const auto raw = load();
     require(!raw || !is_intact(id, *raw) || patient.wrote(id, *raw),
             "what reads as intact was written so");

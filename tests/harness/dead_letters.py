@@ -1,9 +1,12 @@
 """The dead letters as they stand on disk, read by other code than ours (docs/spool-format.md)."""
 
+import hashlib
+import hmac
 import struct
 from dataclasses import dataclass
 
 import lmdb
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 # The names of DeadLetterReason, by its numbers.
 _REASONS = {
@@ -15,9 +18,14 @@ _REASONS = {
     6: "too_large",
     7: "damaged",
     8: "rejected_by_store",
+    9: "key_lost",
 }
 _PIECE_BITS = 16
-_HEADER = struct.Struct("<BBBxH2xI4xQQ")
+_HEADER = struct.Struct("<BBBxH2xIIQQ")
+_PLAIN, _ENCRYPTED = 1, 2
+_BOUND_BYTES = 24  # of a record's header; the checksum is outside of the encryption
+_REASON_BYTES = 14  # before an encrypted detail
+_SALT_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -25,10 +33,13 @@ class DeadLetter:
     id: int
     reason: str
     payload: bytes
+    topic: str = ""
+    detail: str = ""
+    key: str = ""  # of the encryption; "" where there is none
 
 
-def read_dead_letters(spool_dir):
-    """All of them, in order of their ids. Nobody may be writing."""
+def read_dead_letters(spool_dir, master_key=None):
+    """All of them, in order of their ids; those that are encrypted need the key. Nobody may be writing."""
     path = str(spool_dir / "dead-letters")
     with lmdb.open(path, readonly=True, lock=False, max_dbs=4) as env:
         records = env.open_db(b"records", integerkey=True, create=False)
@@ -39,13 +50,33 @@ def read_dead_letters(spool_dir):
                 number = struct.unpack("=Q", key)[0] >> _PIECE_BITS
                 pieces.setdefault(number, []).append(piece)
             return [
-                DeadLetter(number, _REASONS[value[1]], _payload_of(b"".join(pieces[number])))
+                _letter_of(number, value, b"".join(pieces[number]), master_key)
                 for key, value in txn.cursor(db=reasons)
                 for number in struct.unpack("=Q", key)
             ]
 
 
-def _payload_of(record):
-    _, _, _, topic_bytes, payload_bytes, _, _ = _HEADER.unpack_from(record)
-    start = _HEADER.size + topic_bytes
-    return record[start : start + payload_bytes]
+def _letter_of(number, reason, record, master_key):
+    version, _, _, topic_bytes, payload_bytes, key, _, _ = _HEADER.unpack_from(record)
+    text = record[_HEADER.size :]
+    detail = reason[10:]
+    if version == _ENCRYPTED:
+        text = _decrypted(master_key, record[:_BOUND_BYTES], text)
+    if reason[0] == _ENCRYPTED:
+        detail = _decrypted(master_key, reason[:_REASON_BYTES], reason[_REASON_BYTES:])
+    return DeadLetter(
+        id=number,
+        reason=_REASONS[reason[1]],
+        payload=text[topic_bytes : topic_bytes + payload_bytes],
+        topic=text[:topic_bytes].decode(errors="replace"),
+        detail=detail.decode(errors="replace"),
+        key="" if version == _PLAIN else f"{key:08x}",
+    )
+
+
+def _decrypted(master_key, bound, encrypted):
+    """docs/spool-format.md, "Encryption"."""
+    salt, sealed = encrypted[:_SALT_BYTES], encrypted[_SALT_BYTES:]
+    info = b"mqtt-to-blob text" + salt + b"\x01"
+    own_key = hmac.new(master_key, info, hashlib.sha256).digest()
+    return AESGCM(own_key).decrypt(bytes(12), sealed, bound)

@@ -1,5 +1,6 @@
 """deploy/prometheus: each alarm fires and clears, against a real Prometheus and a real daemon."""
 
+import base64
 import glob
 import re
 
@@ -129,6 +130,20 @@ def test_the_alarms_of_store_and_spool(watched):
     stack.assert_exactly_stored(within=30)
     stack.publisher.send(picture())  # or NoPictures would come
     prometheus.wait_until_clear()
+
+
+def test_the_alarm_of_a_missing_key(watched):
+    keys = [base64.b64encode(bytes([number] * 32)).decode() for number in range(2)]
+    stack, prometheus = watched(SPOOL_KEY=keys[0])
+    stack.store.stop()
+    stack.publisher.send(picture())
+    stack.bridge.wait_until_acknowledged(1)
+    restart(stack.bridge, SPOOL_KEY=keys[1])
+    prometheus.wait_until_firing("KeyMissing")
+    stack.store.start()
+    restart(stack.bridge, SPOOL_KEY="\n".join(keys))
+    prometheus.wait_until_clear("KeyMissing")
+    stack.assert_exactly_stored()
 
 
 def test_no_alarm_is_left_out():

@@ -93,7 +93,7 @@ def test_ls_and_show_tell_of_each_message(waiting):
 
 def test_verify_reads_everything(waiting):
     assert waiting.tools.one("spool", "verify") == {
-        "messages": 5, "dead_letters": 3, "faults": []
+        "messages": 5, "dead_letters": 3, "encrypted": {}, "faults": []
     }  # fmt: skip
 
 

@@ -21,6 +21,12 @@ namespace m2b::test {
          R"(","image_height":1,"image_width":2,"image_channels":3}})";
 }
 
+/// Of a record in the clear, as it stands in the spool.
+[[nodiscard]] inline std::string payload_of(std::string raw) {
+  const OpenedMessage opened = open_message(raw, {});
+  return std::string(std::get<MessageView>(opened).payload);
+}
+
 /// Appends and waits until the message is on disk.
 inline void append_durably(Spool& spool, std::string_view topic, std::string_view payload) {
   if (spool.append(message(topic, payload)).get() != Durability::durable) {

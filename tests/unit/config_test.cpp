@@ -26,6 +26,7 @@
 #include "config/topic_filters.hpp"
 #include "config/values.hpp"
 #include "support/certificates.hpp"
+#include "support/keys.hpp"
 #include "support/temp_dir.hpp"
 
 namespace m2b {
@@ -129,6 +130,9 @@ Texts fields_of(const Config& config) {
       {"mqtt.backoff.cap", text(config.mqtt.backoff.cap.count())},
       {"spool.directory", config.spool.directory.string()},
       {"spool.max_bytes", text(config.spool.max_bytes)},
+      {"spool.key", config.spool.keys.encrypting() == nullptr
+                        ? "none"
+                        : to_string(config.spool.keys.encrypting()->id())},
       {"spool.min_free_bytes",
        config.spool.min_free_bytes ? text(*config.spool.min_free_bytes) : "unset"},
       {"spool.dead_letter_max_bytes",
@@ -266,6 +270,7 @@ const std::vector<SettingCase>& setting_cases() {
       {"SPOOL_DIR", "/spool", {{"spool.directory", "/spool"}}},
       {"SPOOL_MAX_BYTES", "20GB", {{"spool.max_bytes", "20000000000"}}},
       {"SPOOL_MIN_FREE_BYTES", "0", {{"spool.min_free_bytes", "0"}}},
+      {"SPOOL_KEY", m2b::test::kOneKey, {{"spool.key", "9f1af927"}}},
       {"DEAD_LETTER_MAX_BYTES", "1GB", {{"spool.dead_letter_max_bytes", "1000000000"}}},
       {"DEAD_LETTER_MAX_AGE", "30d", {{"spool.dead_letter_max_age", "2592000"}}},
       {"DEAD_LETTER_PREFIX", "bad/", {{"pipeline.dead_letter_prefix", "bad/"}}},
@@ -595,7 +600,7 @@ TEST_SUITE("config") {
   }
 
   TEST_CASE("every secret can come from a file, and nothing else can") {
-    const TempFile file("held-as-any-secret-may-be");
+    const TempFile file(m2b::test::kOneKey);  // which could be any of them
     for (const auto& setting : settings()) {
       const std::string name(setting.name);
       CAPTURE(name);

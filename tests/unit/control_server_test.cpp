@@ -84,7 +84,7 @@ TEST_SUITE("control_server") {
     const auto raw = client.read_record(SpoolId{2});
     REQUIRE(raw);
     CHECK(is_intact(SpoolId{2}, *raw));
-    CHECK(message_of(*raw)->payload == large);
+    CHECK(test::payload_of(*raw) == large);
     CHECK_FALSE(client.read_record(SpoolId{77}));
   }
 
@@ -99,7 +99,7 @@ TEST_SUITE("control_server") {
     REQUIRE(letters.size() == 2);
     CHECK(letters[0].rejection.reason == DeadLetterReason::bad_key);
     CHECK(letters[0].rejection.detail.starts_with("detail "));
-    CHECK(message_of(client.read_letter(SpoolId{2}).value())->payload == "two");
+    CHECK(test::payload_of(client.read_letter(SpoolId{2}).value()) == "two");
     CHECK(client.move_letters(LetterMove::replay, {SpoolId{2}}).moved == 1);
     CHECK(client.move_letters(LetterMove::drop, {SpoolId{1}, SpoolId{3}}).moved == 2);
     CHECK(client.letters(SpoolId{0}).empty());

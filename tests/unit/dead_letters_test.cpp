@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 
+#include "support/keys.hpp"
 #include "support/temp_dir.hpp"
 
 namespace {
@@ -14,7 +15,7 @@ TEST_SUITE("dead_letters") {
 
   struct Fixture {
     test::TempDir dir;
-    DeadLetters letters{dir.path(), std::uint64_t{1} << 30};
+    DeadLetters letters{dir.path(), std::uint64_t{1} << 30, {}};
   };
 
   TEST_CASE_FIXTURE(Fixture, "a letter is kept with reason, detail and raw bytes") {
@@ -29,6 +30,22 @@ TEST_SUITE("dead_letters") {
     CHECK(kept[0].buried_at <= wall_now());
     CHECK(letters.read_raw(SpoolId{5}) == raw);
     CHECK_FALSE(letters.read_raw(SpoolId{6}));
+  }
+
+  TEST_CASE("an encrypted detail that is damaged is empty, and the rest is told") {
+    const KeyRing keys = test::key_ring(test::kOneKey);
+    std::string reason(
+        "\x02\x05"
+        "12345678"
+        "\x27\xf9\x1a\x9f",
+        14);
+    reason += cipher::encrypt(*keys.encrypting(), reason, {"leading '/'"});
+    CHECK(describe_letter(SpoolId{5}, reason, "", keys).rejection.detail == "leading '/'");
+    reason[1] = '\x04';
+    const LetterInfo letter = describe_letter(SpoolId{5}, reason, "", keys);
+    CHECK(letter.rejection.detail.empty());
+    CHECK(letter.rejection.reason == DeadLetterReason::bad_base64);
+    CHECK(describe_letter(SpoolId{5}, reason.substr(0, 20), "", keys).rejection.detail.empty());
   }
 
   TEST_CASE_FIXTURE(Fixture,

@@ -46,6 +46,15 @@ TEST_SUITE("diagnosis") {
   const PutResult kNoConnection{PutOutcome::retry_later, 0, "could_not_connect",
                                 "Connection refused"};
 
+  TEST_CASE("a key that is missing is named, with what it holds up") {
+    StatusSnapshot snapshot = well();
+    let_wait(snapshot, 12);
+    snapshot.queue.missing_key = KeyId{0x9f1af927};
+    CHECK(diagnosis(snapshot).state == Health::trouble);
+    CHECK(sentence(snapshot).starts_with("A key of the queue is missing; 12 pictures"));
+    CHECK(contains(warning(diagnosis(snapshot), "key_missing").cause, "9f1af927"));
+  }
+
   TEST_CASE("all is well") {
     StatusSnapshot snapshot = well();
     CHECK(diagnosis(snapshot).state == Health::well);

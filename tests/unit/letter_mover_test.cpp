@@ -38,8 +38,8 @@ TEST_SUITE("letter_mover") {
     test::TempDir dir;
     std::filesystem::path records_path = made("records");
     std::filesystem::path letters_path = made("dead-letters");
-    RecordEnv records{records_path, kMapBytes};
-    DeadLetters letters{letters_path, kMapBytes};
+    RecordEnv records{records_path, kMapBytes, {}};
+    DeadLetters letters{letters_path, kMapBytes, {}};
 
     std::filesystem::path made(const char* name) const {
       std::filesystem::create_directory(dir.path() / name);

@@ -14,6 +14,7 @@
 
 #include "support/eventually.hpp"
 #include "support/fake_object_store.hpp"
+#include "support/keys.hpp"
 #include "support/messages.hpp"
 #include "support/temp_dir.hpp"
 
@@ -543,6 +544,45 @@ TEST_SUITE("pipeline") {
     CHECK(drained());
     CHECK(bucket.objects().size() == kBacklog + 1);
     CHECK(spool->totals().stored == kBacklog + 1);
+  }
+
+  TEST_CASE_FIXTURE(Fixture,
+                    "a message whose key is missing waits, with those behind it, and goes later") {
+    spool.reset();
+    spool_options.keys = test::key_ring(test::kOneKey);
+    spool.emplace(spool_options);
+    append("first");
+    spool.reset();
+    spool_options.keys = test::key_ring(test::kAnotherKey);
+    spool.emplace(spool_options);
+    append("second");
+    start();
+    CHECK(eventually([&] { return pipeline->stats().missing_key.load() == KeyId{0x9f1af927}; }));
+    CHECK(spool->totals().waiting() == 2);
+    CHECK(spool->dead_letters_kept() == 0);
+    spool_options.keys = test::key_ring(test::kAnotherKey + "\n" + test::kOneKey);
+    restart();
+    CHECK(drained());
+    CHECK(spool->totals().stored == 2);
+    CHECK_FALSE(pipeline->stats().missing_key.load());
+  }
+
+  TEST_CASE_FIXTURE(Fixture,
+                    "a message whose key is lost becomes a dead letter and holds up none") {
+    spool.reset();
+    spool_options.keys = test::key_ring(test::kOneKey);
+    spool.emplace(spool_options);
+    append("first");
+    spool.reset();
+    spool_options.keys = test::key_ring(test::kAnotherKey + "\nlost 9f1af927");
+    spool.emplace(spool_options);
+    append("second");
+    start();
+    CHECK(drained());
+    CHECK(counted_once(DeadLetterReason::key_lost));
+    CHECK(spool->totals().stored == 1);
+    CHECK(spool->describe_letters(SpoolId{0}, 1)->at(0).rejection.detail ==
+          "encrypted with key 9f1af927");
   }
 }
 

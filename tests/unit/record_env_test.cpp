@@ -57,7 +57,7 @@ TEST_SUITE("record_env") {
     Fixture() {
       fs::create_directories(folder);
       {
-        RecordEnv env(folder, kMapBytes);
+        RecordEnv env(folder, kMapBytes, {});
         append_in_one_commit(env, {"1", "2"});
         append_in_one_commit(env, {"3", std::string(200'000, '4'), "5"});
       }
@@ -83,7 +83,7 @@ TEST_SUITE("record_env") {
       fs::rename(folder,
                  shelf / ("records-20261126T000000Z-incomplete-after-" + std::to_string(id)));
       { const Spool fresh({.directory = spool, .min_free_bytes = 0}); }
-      return repair_spool(spool);
+      return repair_spool(spool, {});
     }
   };
 
@@ -112,7 +112,7 @@ TEST_SUITE("record_env") {
   }
 
   TEST_CASE_FIXTURE(Fixture, "where there is room all of them come over, and the sum is right") {
-    const RecordEnv env(folder, kMapBytes);
+    const RecordEnv env(folder, kMapBytes, {});
     CHECK(fs::exists(spool / "set-aside"));
     CHECK(env.totals().received == 5);
     CHECK(env.totals().waiting() == 5);

@@ -11,6 +11,7 @@
 
 #include "m2b/spool/spool.hpp"
 #include "spool/mending.hpp"
+#include "support/keys.hpp"
 #include "support/messages.hpp"
 #include "support/temp_dir.hpp"
 
@@ -60,7 +61,7 @@ TEST_SUITE("repair") {
 
   TEST_CASE_FIXTURE(Fixture, "a sound spool stays as it is") {
     { Spool spool(options); }
-    const RepairReport report = repair_spool(options.directory);
+    const RepairReport report = repair_spool(options.directory, {});
     CHECK(report.set_aside.empty());
     CHECK(report.taken_back == 0);
     CHECK(report.failure.empty());
@@ -68,13 +69,32 @@ TEST_SUITE("repair") {
 
   TEST_CASE_FIXTURE(Fixture, "what had no room waits again, once") {
     const fs::path kept = leave_incomplete();
-    const RepairReport report = repair_spool(options.directory);
+    const RepairReport report = repair_spool(options.directory, {});
     CHECK(report.taken_back == 4);
     CHECK(report.unreadable == 0);
     CHECK_FALSE(fs::exists(kept));
     CHECK(fs::exists(set_aside / "records-20261125T000000Z-taken-back-after-2" / "data.mdb"));
     CHECK(waiting() == std::multiset<std::string>{"1", "2", "3", "4", "5", "6"});
-    CHECK(repair_spool(options.directory).taken_back == 0);
+    CHECK(repair_spool(options.directory, {}).taken_back == 0);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "encrypted messages need no key to be taken back") {
+    options.keys = test::key_ring(test::kOneKey);
+    static_cast<void>(leave_incomplete());
+    const RepairReport report = repair_spool(options.directory, {});
+    CHECK(report.taken_back == 4);
+    CHECK(report.unreadable == 0);
+    CHECK(waiting() == std::multiset<std::string>{"1", "2", "3", "4", "5", "6"});
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "with a key, what stands in the clear is taken back encrypted") {
+    static_cast<void>(leave_incomplete());
+    options.keys = test::key_ring(test::kOneKey);
+    CHECK(repair_spool(options.directory, options.keys).taken_back == 4);
+    CHECK(waiting() == std::multiset<std::string>{"1", "2", "3", "4", "5", "6"});
+    const Spool spool(options);
+    CHECK_FALSE(spool.describe(SpoolId{2}, 1)->empty());
+    CHECK(spool.describe(SpoolId{2}, 1)->at(0).key.has_value());
   }
 
   TEST_CASE_FIXTURE(Fixture, "a crash in between repeats nothing") {
@@ -85,7 +105,7 @@ TEST_SUITE("repair") {
       append_durably(spool, "t", "4");
       static_cast<void>(spool.write_note("repair." + kept.filename().string(), "4").get());
     }
-    CHECK(repair_spool(options.directory).taken_back == 2);
+    CHECK(repair_spool(options.directory, {}).taken_back == 2);
     CHECK(waiting() == std::multiset<std::string>{"1", "2", "3", "4", "5", "6"});
   }
 
@@ -104,7 +124,7 @@ TEST_SUITE("repair") {
       }
     }
     file.close();
-    CHECK(repair_spool(options.directory).set_aside.size() == 1);
+    CHECK(repair_spool(options.directory, {}).set_aside.size() == 1);
     CHECK(waiting().size() == 1);
   }
 
@@ -117,7 +137,7 @@ TEST_SUITE("repair") {
 
   TEST_CASE("where no spool is, it says so and makes none") {
     const test::TempDir dir;
-    CHECK_THROWS_WITH(repair_spool(dir.path()), doctest::Contains("there is no spool in"));
+    CHECK_THROWS_WITH(repair_spool(dir.path(), {}), doctest::Contains("there is no spool in"));
     CHECK(fs::is_empty(dir.path()));
   }
 }

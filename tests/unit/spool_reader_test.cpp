@@ -46,14 +46,14 @@ TEST_SUITE("spool_reader") {
     }
     std::vector<std::string> waiting() const {
       std::vector<std::string> found;
-      const SpoolReader reader(folder);
+      const SpoolReader reader(folder, {});
       reader.each_record([&](const RecordInfo& record, const SpoolReader::Load& load) {
         const auto raw = load();
         REQUIRE(raw);
         CHECK(is_intact(record.id, *raw));
         CHECK(record.bytes == raw->size());
         CHECK(record.topic == "topic");
-        found.emplace_back(message_of(*raw)->payload);
+        found.emplace_back(test::payload_of(*raw));
       });
       return found;
     }
@@ -62,7 +62,7 @@ TEST_SUITE("spool_reader") {
   TEST_CASE_FIXTURE(Fixture, "all that is in a spool is shown, and nothing is changed") {
     const auto before = files_of(folder);
     CHECK(waiting() == std::vector(payloads.begin(), payloads.begin() + 3));
-    const SpoolReader reader(folder);
+    const SpoolReader reader(folder, {});
     REQUIRE(reader.totals());
     CHECK(reader.totals()->waiting() == 3);
     CHECK(reader.totals()->dead_lettered == 2);
@@ -70,7 +70,7 @@ TEST_SUITE("spool_reader") {
     std::vector<std::string> details;
     reader.each_letter([&](const LetterInfo& letter, const SpoolReader::Load& load) {
       details.push_back(letter.rejection.detail);
-      CHECK(message_of(load().value())->payload.starts_with("bad "));
+      CHECK(test::payload_of(load().value()).starts_with("bad "));
     });
     CHECK(details == std::vector<std::string>{"first", "second"});
     CHECK(files_of(folder) == before);
@@ -78,13 +78,14 @@ TEST_SUITE("spool_reader") {
 
   TEST_CASE_FIXTURE(Fixture, "it keeps a daemon away, and a daemon keeps it away") {
     {
-      const SpoolReader reader(folder);
-      const SpoolReader beside_it(folder);
+      const SpoolReader reader(folder, {});
+      const SpoolReader beside_it(folder, {});
       CHECK_THROWS_WITH_AS(Spool({.directory = folder, .min_free_bytes = 0}),
                            doctest::Contains("in use by a tool that reads it"), SpoolInUse);
     }
     const Spool spool({.directory = folder, .min_free_bytes = 0});
-    CHECK_THROWS_WITH_AS(SpoolReader{folder}, doctest::Contains("in use by process"), SpoolInUse);
+    CHECK_THROWS_WITH_AS(SpoolReader(folder, {}), doctest::Contains("in use by process"),
+                         SpoolInUse);
   }
 
   TEST_CASE_FIXTURE(Fixture, "of a damaged file everything is shown that can be read") {
@@ -94,7 +95,7 @@ TEST_SUITE("spool_reader") {
       file.seekp(4096 + 16);
       file.put('x');  // the magic number of one of the two metas
     }
-    const SpoolReader reader(folder);
+    const SpoolReader reader(folder, {});
     CHECK(reader.file_faults() ==
           std::vector<std::string>{"records/data.mdb: meta page 1 is damaged"});
     std::size_t count = 0;
@@ -104,7 +105,7 @@ TEST_SUITE("spool_reader") {
 
   TEST_CASE("where no spool is, it says so") {
     const test::TempDir dir;
-    CHECK_THROWS_WITH_AS(SpoolReader{dir.path()}, doctest::Contains("there is no spool in"),
+    CHECK_THROWS_WITH_AS(SpoolReader(dir.path(), {}), doctest::Contains("there is no spool in"),
                          SpoolError);
   }
 }

@@ -20,6 +20,7 @@
 #include "spool/lmdb.hpp"
 #include "spool/piece_store.hpp"
 #include "support/eventually.hpp"
+#include "support/keys.hpp"
 #include "support/messages.hpp"
 #include "support/temp_dir.hpp"
 
@@ -147,7 +148,7 @@ TEST_SUITE("spool") {
     CHECK(ids().empty());
     spool.reset();
 
-    const DeadLetters letters(options.directory / "dead-letters", std::uint64_t{1} << 30);
+    const DeadLetters letters(options.directory / "dead-letters", std::uint64_t{1} << 30, {});
     const auto kept = letters.list(SpoolId{0}, 10);
     REQUIRE(kept.size() == 1);
     CHECK(kept[0].rejection.reason == DeadLetterReason::not_json);
@@ -567,6 +568,129 @@ TEST_SUITE("spool") {
         CHECK(entry.status().permissions() == fs::perms(entry.is_directory() ? 0700 : 0600));
       }
     }
+  }
+
+  /// A spool whose keys change from one start to the next.
+  struct EncryptedFixture {
+    static constexpr const char* kCanary = "canary-4711";
+
+    test::TempDir dir;
+    SpoolOptions options{.directory = dir.path() / "spool",
+                         .max_bytes = 64 << 20,
+                         .min_free_bytes = 0,
+                         .keys = test::key_ring(test::kOneKey)};
+    std::optional<Spool> spool{std::in_place, options};
+
+    void reopen(const std::string& keys) {
+      spool.reset();
+      options.keys = test::key_ring(keys);
+      spool.emplace(options);
+    }
+    bool shows_on_disk(const std::string& text) const {
+      for (const auto& entry : std::filesystem::recursive_directory_iterator(options.directory)) {
+        if (entry.is_regular_file()) {
+          std::ifstream in(entry.path(), std::ios::binary);
+          const std::string bytes{std::istreambuf_iterator<char>(in), {}};
+          if (bytes.find(text) != std::string::npos) {
+            return true;
+          }
+        }
+      }
+      return false;
+    }
+    std::string read(std::uint64_t id) const {
+      const ReadResult result = spool->read(SpoolId{id});
+      if (const auto* const record = std::get_if<Record>(&result)) {
+        return std::string(record->message().payload);
+      }
+      const auto* const missing = std::get_if<KeyMissing>(&result);
+      return missing != nullptr ? "key " + to_string(missing->key) : "none";
+    }
+    void append(const std::string& payload) { append_durably(*spool, kCanary, payload); }
+  };
+
+  TEST_CASE_FIXTURE(EncryptedFixture, "of an encrypted spool the disk shows nothing") {
+    const std::string large = std::string(200'000, 'x') + kCanary;
+    append(kCanary);
+    append(large);
+    append("bad");
+    REQUIRE(spool->bury(SpoolId{3}, {DeadLetterReason::not_json, kCanary}) == Burial::done);
+    CHECK_FALSE(shows_on_disk(kCanary));
+    CHECK(read(1) == kCanary);
+    CHECK(read(2) == large);
+    CHECK(spool->describe(SpoolId{0}, 1)->at(0).topic == kCanary);
+    const auto letters = spool->describe_letters(SpoolId{0}, 1);
+    CHECK(letters->at(0).record.topic == kCanary);
+    CHECK(letters->at(0).rejection.detail == kCanary);
+    CHECK(std::get<std::string>(spool->read_letter_payload(SpoolId{3}, 2)) == "ba");
+    CHECK(std::holds_alternative<NoRecord>(spool->read_letter_payload(SpoolId{4}, 2)));
+  }
+
+  TEST_CASE_FIXTURE(EncryptedFixture, "an old key still reads, and the new one writes") {
+    append("old");
+    reopen(test::kAnotherKey + "\n" + test::kOneKey);
+    append("new");
+    CHECK(read(1) == "old");
+    CHECK(read(2) == "new");
+    reopen(test::kAnotherKey);
+    CHECK(read(1) == "key 9f1af927");
+    CHECK(read(2) == "new");
+    reopen("plain\n" + test::kOneKey + "\n" + test::kAnotherKey);
+    append(kCanary);
+    CHECK(read(1) == "old");
+    CHECK(read(2) == "new");
+    CHECK(shows_on_disk(kCanary));
+  }
+
+  TEST_CASE_FIXTURE(EncryptedFixture,
+                    "without keys it is not opened, so that nothing is written in the clear") {
+    append("x");
+    spool.reset();
+    options.keys = {};
+    CHECK_THROWS_WITH_AS(Spool{options}, doctest::Contains("is encrypted, with key 9f1af927"),
+                         SpoolError);
+    reopen("plain");
+    CHECK(read(1) == "key 9f1af927");
+    spool.reset();
+    options.keys = {};  // in the clear from now on
+    spool.emplace(options);
+    CHECK(read(1) == "key 9f1af927");
+  }
+
+  TEST_CASE_FIXTURE(EncryptedFixture,
+                    "a letter whose key is missing shows no more than its header") {
+    append("bad");
+    REQUIRE(spool->bury(SpoolId{1}, {DeadLetterReason::not_json, "why"}) == Burial::done);
+    reopen(test::kAnotherKey);
+    const auto letters = spool->describe_letters(SpoolId{0}, 1);
+    CHECK(letters->at(0).record.key == KeyId{0x9f1af927});
+    CHECK(letters->at(0).record.topic.empty());
+    CHECK(letters->at(0).rejection.reason == DeadLetterReason::not_json);
+    CHECK(letters->at(0).rejection.detail.empty());
+    CHECK(std::holds_alternative<KeyMissing>(spool->read_letter_payload(SpoolId{1}, 2)));
+    LettersMoved moved = spool->move_letters(LetterMove::replay, {SpoolId{1}}).get();
+    CHECK(moved.moved == 0);
+    CHECK(moved.failure.find("dead letter 1 is encrypted with key 9f1af927") == 0);
+    CHECK(spool->dead_letters_kept() == 1);
+    reopen(test::kAnotherKey + "\n" + test::kOneKey);
+    moved = spool->move_letters(LetterMove::replay, {SpoolId{1}}).get();
+    CHECK(moved.moved == 1);
+    CHECK(read(2) == "bad");
+  }
+
+  TEST_CASE("what was written in the clear is encrypted when it is replayed") {
+    const test::TempDir dir;
+    SpoolOptions options{.directory = dir.path() / "spool", .min_free_bytes = 0};
+    {
+      Spool spool(options);
+      append_durably(spool, "t", "bad");
+      REQUIRE(spool.bury(SpoolId{1}, {DeadLetterReason::not_json, "why"}) == Burial::done);
+    }
+    options.keys = test::key_ring(test::kOneKey);
+    Spool spool(options);
+    CHECK(std::get<std::string>(spool.read_letter_payload(SpoolId{1}, 9)) == "bad");
+    CHECK(spool.move_letters(LetterMove::replay, {SpoolId{1}}).get().moved == 1);
+    CHECK(spool.describe(SpoolId{0}, 1)->at(0).key == KeyId{0x9f1af927});
   }
 }
 

@@ -3,9 +3,13 @@
 #include <doctest/doctest.h>
 #include <sysexits.h>
 
+#include <fstream>
 #include <string>
 #include <variant>
 #include <vector>
+
+#include "support/keys.hpp"
+#include "support/temp_dir.hpp"
 
 namespace {
 
@@ -15,7 +19,9 @@ TEST_SUITE("tool_line") {
   using Action = ToolRequest::Action;
 
   std::optional<std::string> environment(const std::string& name) {
-    return name == "SPOOL_DIR" ? std::optional<std::string>("/from/environment") : std::nullopt;
+    return name == "SPOOL_DIR"   ? std::optional<std::string>("/from/environment")
+           : name == "SPOOL_KEY" ? std::optional<std::string>(test::kOneKey)
+                                 : std::nullopt;
   }
 
   std::variant<ToolRequest, Exit> parse(const std::vector<std::string>& arguments) {
@@ -50,6 +56,18 @@ TEST_SUITE("tool_line") {
     const char* const daemon[] = {"mqtt-to-blob", "--check"};
     CHECK_FALSE(is_tool_line(2, daemon));
     CHECK_FALSE(is_tool_line(1, daemon));
+  }
+
+  TEST_CASE("the keys come from the flag's file, else from the environment") {
+    CHECK(request_of({"spool", "ls"}).keys.encrypting()->id() == KeyId{0x9f1af927});
+    const test::TempDir dir;
+    const std::string file = dir.path() / "keys";
+    std::ofstream(file) << test::kAnotherKey << "\n";
+    const ToolRequest request = request_of({"dead-letter", "ls", "--spool-key-file", file});
+    CHECK(request.keys.encrypting()->bytes() == std::string(32, '\x07'));
+    CHECK(mistake_of({"spool", "ls", "--spool-key-file", "/no/such"}) ==
+          "SPOOL_KEY_FILE=\"/no/such\" (--spool-key-file): cannot be read: No such file or "
+          "directory");
   }
 
   TEST_CASE("the folder comes from the flag, else from the environment") {

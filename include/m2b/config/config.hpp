@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "m2b/encryption/key_ring.hpp"
 #include "m2b/mqtt/options.hpp"
 #include "m2b/pipeline/options.hpp"
 #include "m2b/spool/options.hpp"
@@ -84,6 +85,10 @@ using Environment = std::function<std::optional<std::string>(const std::string& 
 /// The status listener's address alone, for a health check: it asks a daemon whose other settings
 /// it may not know.
 [[nodiscard]] std::variant<StatusOptions, std::vector<ConfigError>> load_status_options(
+    const Environment& environment, const std::map<std::string, std::string>& flags);
+
+/// The spool's keys alone, for the tools.
+[[nodiscard]] std::variant<KeyRing, std::vector<ConfigError>> load_spool_keys(
     const Environment& environment, const std::map<std::string, std::string>& flags);
 
 }  // namespace m2b

@@ -62,6 +62,8 @@ class PipelineStats {
   std::atomic<std::uint64_t> stored_early{0};       // objects, ahead of their turn
   DurationHistogram upload_time;                    // of the uploads that were stored
   std::atomic<WallTime> stored_at{};                // the last one; 1970: none yet
+  /// Of a message that waits for it, with all that came after it.
+  std::atomic<std::optional<KeyId>> missing_key{};
 
  private:
   static constexpr std::size_t kOutcomes = 6;

@@ -16,12 +16,13 @@ enum class DeadLetterReason : unsigned char {
   too_large = 6,          ///< over MAX_MESSAGE_BYTES
   damaged = 7,            ///< the record's checksum in the spool is wrong
   rejected_by_store = 8,  ///< the store refuses this object alone
+  key_lost = 9,           ///< encrypted with a key that SPOOL_KEY calls lost
 };
 
 inline constexpr std::array kDeadLetterReasons{
-    DeadLetterReason::not_json,   DeadLetterReason::missing_field,    DeadLetterReason::wrong_type,
-    DeadLetterReason::bad_base64, DeadLetterReason::bad_key,          DeadLetterReason::too_large,
-    DeadLetterReason::damaged,    DeadLetterReason::rejected_by_store};
+    DeadLetterReason::not_json,   DeadLetterReason::missing_field,     DeadLetterReason::wrong_type,
+    DeadLetterReason::bad_base64, DeadLetterReason::bad_key,           DeadLetterReason::too_large,
+    DeadLetterReason::damaged,    DeadLetterReason::rejected_by_store, DeadLetterReason::key_lost};
 
 /// The name as it stands in logs, metrics and tools.
 [[nodiscard]] std::string_view to_string(DeadLetterReason reason) noexcept;

@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <optional>
 
+#include "m2b/encryption/key_ring.hpp"
+
 namespace m2b {
 
 /// Where the spool lives and how much it may take.
@@ -21,6 +23,8 @@ struct SpoolOptions {
   std::optional<std::uint64_t> dead_letter_max_bytes = std::nullopt;
   /// How long dead letters are kept; 0: no limit.
   std::chrono::seconds dead_letter_max_age{0};
+  /// Of what is written there: topics, payloads, and why letters are dead.
+  KeyRing keys = {};
 };
 
 }  // namespace m2b

@@ -5,7 +5,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 
+#include "m2b/encryption/key_ring.hpp"
 #include "m2b/spool/dead_letter.hpp"
 #include "m2b/spool/message.hpp"
 
@@ -14,9 +16,10 @@ namespace m2b {
 /// What can be told of a record without its payload. Owns its bytes.
 struct RecordInfo {
   SpoolId id{};
-  bool readable = false;  // its header is one of ours; only then the rest is set
-  std::size_t bytes = 0;  // of the whole record
-  std::string topic = {};
+  bool readable = false;          // its header is one of ours; only then the rest is set
+  std::size_t bytes = 0;          // of the whole record
+  std::optional<KeyId> key = {};  // that encrypted it; none: it stands in the clear
+  std::string topic = {};         // empty where that key is not at hand
   std::size_t payload_bytes = 0;
   WallTime received_at = {};
   std::uint8_t qos = 0;
@@ -37,8 +40,17 @@ struct LetterInfo {
 /// Whether the bytes of a record, as they stand in the spool, are what was written under this id.
 [[nodiscard]] bool is_intact(SpoolId id, std::string_view raw);
 
-/// The message in the bytes of a record, with views into them; nothing when its header or its
-/// lengths are wrong. Says nothing of the checksum.
-[[nodiscard]] std::optional<MessageView> message_of(std::string_view raw);
+/// The record is there but is not what was written.
+struct DamagedRecord {};
+/// The record is encrypted with a key that is not at hand.
+struct KeyMissing {
+  KeyId key;
+};
+using OpenedMessage = std::variant<MessageView, DamagedRecord, KeyMissing>;
+
+/// The message in the bytes of a record, with views into them; an encrypted one is decrypted in
+/// place. Damaged means that header, lengths or the cipher's tag are wrong: where it is not
+/// encrypted it says nothing of the checksum.
+[[nodiscard]] OpenedMessage open_message(std::string& raw, const KeyRing& keys);
 
 }  // namespace m2b

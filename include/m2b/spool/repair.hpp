@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "m2b/encryption/key_ring.hpp"
+
 namespace m2b {
 
 /// What repair_spool() did.
@@ -17,7 +19,9 @@ struct RepairReport {
 
 /// Looks at every page of a spool that no process uses, mends what is damaged as a start does, and
 /// takes back the messages for which a full disk had no room then: they wait again as if they had
-/// just come. Throws SpoolInUse and SpoolError.
-[[nodiscard]] RepairReport repair_spool(const std::filesystem::path& directory);
+/// just come. Needs no keys; with them, what stands in the clear is encrypted when it is taken
+/// back. Throws SpoolInUse and SpoolError.
+[[nodiscard]] RepairReport repair_spool(const std::filesystem::path& directory,
+                                        const KeyRing& keys);
 
 }  // namespace m2b

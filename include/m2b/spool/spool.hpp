@@ -114,14 +114,13 @@ struct LettersMoved {
 
 /// The record has left the spool.
 struct NoRecord {};
-/// The record is there but is not what was written.
-struct DamagedRecord {};
 /// No note of this name.
 struct NoNote {};
 /// The disk did not answer; another attempt may succeed.
 struct ReadFailed {};
 using RawResult = std::variant<std::string, NoRecord, ReadFailed>;
-using ReadResult = std::variant<Record, NoRecord, DamagedRecord, ReadFailed>;
+using ReadResult = std::variant<Record, NoRecord, DamagedRecord, KeyMissing, ReadFailed>;
+using PayloadRead = std::variant<std::string, NoRecord, KeyMissing, ReadFailed>;
 using NoteRead = std::variant<std::string, NoNote, ReadFailed>;
 
 /// The durable queue between broker and store: one LMDB environment, one writer thread. Whatever
@@ -134,7 +133,8 @@ using NoteRead = std::variant<std::string, NoNote, ReadFailed>;
 class Spool {
  public:
   /// Opens or makes the spool and takes the directory's lock. What is damaged is mended: what can
-  /// be read goes on, the damaged file is kept in `set-aside`. Throws SpoolError.
+  /// be read goes on, the damaged file is kept in `set-aside`. Throws SpoolError, also where no
+  /// keys are given and it was encrypted: nothing is written in the clear by mistake.
   explicit Spool(const SpoolOptions& options);
   ~Spool();
   Spool(const Spool&) = delete;
@@ -181,6 +181,12 @@ class Spool {
   /// The latest of them, the newest first.
   [[nodiscard]] std::optional<std::vector<LetterInfo>> latest_letters(std::size_t max) const;
   [[nodiscard]] RawResult read_letter(SpoolId id, std::size_t offset, std::size_t max_bytes) const;
+  /// The first bytes of a dead letter's payload, for showing: nothing proves that they are what was
+  /// received.
+  [[nodiscard]] PayloadRead read_letter_payload(SpoolId id, std::size_t max_bytes) const;
+
+  /// The keys that it was opened with.
+  [[nodiscard]] const KeyRing& keys() const noexcept;
 
   /// Replays or drops dead letters. Each letter is at any time in one of the places that the
   /// accounts know, whatever crashes; nothing is moved after close().

@@ -30,7 +30,7 @@ class SpoolReader {
   using VisitLetter = std::function<void(const LetterInfo& letter, const Load& load)>;
 
   /// Throws SpoolInUse, or SpoolError where no spool is or where it cannot be read.
-  explicit SpoolReader(const std::filesystem::path& directory);
+  explicit SpoolReader(const std::filesystem::path& directory, KeyRing keys);
   ~SpoolReader();
   SpoolReader(const SpoolReader&) = delete;
   SpoolReader& operator=(const SpoolReader&) = delete;

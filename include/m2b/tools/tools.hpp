@@ -9,6 +9,7 @@
 #include <optional>
 #include <vector>
 
+#include "m2b/encryption/key_ring.hpp"
 #include "m2b/spool/dead_letter.hpp"
 #include "m2b/spool/message.hpp"
 
@@ -38,6 +39,7 @@ struct ToolRequest {
   };
   Action action{};
   std::filesystem::path directory = {};  // of the spool
+  KeyRing keys = {};                     // of what is encrypted in it
   Selection selection = {};
   std::filesystem::path target = {};                            // of an export
   std::size_t limit = std::numeric_limits<std::size_t>::max();  // of a list

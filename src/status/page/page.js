@@ -223,6 +223,7 @@ const REASONS = {
   not_json: "Not JSON", missing_field: "Field missing", wrong_type: "Wrong type",
   bad_base64: "Bad base64", bad_key: "No possible key", too_large: "Too large",
   damaged: "Damaged on disk", rejected_by_store: "Refused by the store",
+  key_lost: "Its key is lost",
 };
 
 function letterRow(letter, access) {

@@ -54,6 +54,13 @@ app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | tr
 {{- end }}
 {{- end }}
 
+{{/* The key of the spool's key in the mounted Secret; empty: the spool is not encrypted. */}}
+{{- define "mqtt-to-blob.spoolKey" -}}
+{{- if .Values.credentials.existingSecret }}
+{{- .Values.credentials.keys.spoolKey }}
+{{- end }}
+{{- end }}
+
 {{/* Port of MINIO_URL: behind its last colon, unless that is inside of IPv6 brackets. */}}
 {{- define "mqtt-to-blob.storePort" -}}
 {{- $secure := .Values.settings.MINIO_SECURE | default "True" | lower }}
