@@ -155,12 +155,14 @@ int run(const Config& config) {
   if (shows_pictures(config.status)) {
     pipeline.set_stored_listener([&pictures](const Object& object) { pictures.offer(object); });
   }
-  StatusServer status(config.status, {.spool = *spool,
-                                      .receiver = receiver,
-                                      .pipeline = pipeline,
-                                      .clock_offset = &store.clock_offset,
-                                      .pictures = &pictures,
-                                      .names = names_of(config)});
+  StatusServer status(config.status,
+                      {.spool = *spool,
+                       .receiver = receiver,
+                       .pipeline = pipeline,
+                       .clock_offset = &store.clock_offset,
+                       .pictures = &pictures,
+                       .names = names_of(config),
+                       .tls = {{"broker", &config.mqtt.tls}, {"store", &config.store.tls}}});
   ControlServer control(config.spool.directory, *spool);
   ServiceReporter service(read_service_options(read_environment),
                           service_sources(*spool, receiver, pipeline));

@@ -21,6 +21,7 @@ constexpr seconds kStarting{10};
 /// How long something that is over is still told.
 constexpr std::chrono::hours kTold{24};
 constexpr seconds kClockIsWrong{60};
+constexpr std::chrono::days kCertificateEndsSoon{14};
 /// A line is slow when the backlog is that old and that long, and has grown for that long.
 constexpr seconds kLateAge{15};
 constexpr std::uint64_t kLateMessages = 10;
@@ -42,6 +43,7 @@ class Diagnostician {
     look_at_keys();
     look_at_flow();
     look_at_clock();
+    look_at_certificates();
     look_at_letters();
     look_at_disk();
     std::ranges::stable_sort(result_.warnings, std::greater<>(), &Warning::severity);
@@ -225,6 +227,24 @@ class Diagnostician {
           "By the clock of the store, which refused our time. Uploads go on with the store's time, "
           "but times in this page, the log and the dead letters are wrong.",
           "Set this machine's clock, and let it follow a time server (NTP)."});
+  }
+
+  void look_at_certificates() {
+    for (const StatusSnapshot::CertificateEnd& end : now_.certificate_ends) {
+      const auto left = std::chrono::floor<seconds>(end.at - now_.wall_time);
+      if (left >= kCertificateEndsSoon) {
+        continue;
+      }
+      const bool is_of_broker = end.peer == "broker";
+      warn(Health::attention, is_of_broker ? result_.broker : result_.store,
+           {"certificate_ends",
+            left.count() > 0 ? fmt::format("Our certificate for the {} ends in {}", end.peer,
+                                           words::duration(left))
+                             : fmt::format("Our certificate for the {} has ended", end.peer),
+            fmt::format("After that the {} refuses us.", end.peer),
+            fmt::format("Renew {}_CERT_FILE and {}_KEY_FILE; they are read again by themselves.",
+                        is_of_broker ? "MQTT" : "STORE", is_of_broker ? "MQTT" : "STORE")});
+    }
   }
 
   void look_at_letters() {

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "status/process_usage.hpp"
+#include "status/snapshot.hpp"
 
 namespace m2b {
 namespace {
@@ -243,6 +244,15 @@ void add_clock(Families& families, const ClockOffset* clock) {
   }
 }
 
+void add_certificates(Families& families, const StatusSources& sources) {
+  families.family("certificate_end_timestamp_seconds",
+                  "When our own certificate for a peer ends; missing where we have none.",
+                  MetricType::Gauge);
+  for (const StatusSnapshot::CertificateEnd& end : certificate_ends_of(sources)) {
+    families.add(static_cast<double>(end.at.time_since_epoch().count()), {{"peer", end.peer}});
+  }
+}
+
 /// By the names that Prometheus' own libraries give them.
 void add_process(Families& families) {
   const auto process = read_process_usage();
@@ -271,6 +281,7 @@ std::string metrics_text(const StatusSources& sources) {
   add_spool(families, sources.spool);
   add_pipeline(families, sources.pipeline);
   add_clock(families, sources.clock_offset);
+  add_certificates(families, sources);
   return families.text();
 }
 

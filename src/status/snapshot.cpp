@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "m2b/tls/tls_material.hpp"
+
 namespace m2b {
 namespace {
 
@@ -80,6 +82,16 @@ Sample StatusSnapshot::sample() const noexcept {
           .used_bytes = queue.room ? queue.room->used : 0};
 }
 
+std::vector<StatusSnapshot::CertificateEnd> certificate_ends_of(const StatusSources& sources) {
+  std::vector<StatusSnapshot::CertificateEnd> ends;
+  for (const NamedTls& each : sources.tls) {
+    if (const auto end = own_certificate_ends(*each.options)) {
+      ends.push_back({each.peer, *end});
+    }
+  }
+  return ends;
+}
+
 StatusSnapshot take_snapshot(const StatusSources& sources,
                              std::chrono::steady_clock::time_point started_at) {
   StatusSnapshot snapshot;
@@ -92,6 +104,7 @@ StatusSnapshot take_snapshot(const StatusSources& sources,
   snapshot.queue.missing_key = sources.pipeline.stats().missing_key;
   snapshot.letters = letters_of(sources.spool, sources.pipeline.stats());
   snapshot.store = store_of(sources);
+  snapshot.certificate_ends = certificate_ends_of(sources);
   if (sources.pictures != nullptr) {
     snapshot.pictures = sources.pictures->list();
   }

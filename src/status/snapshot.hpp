@@ -75,12 +75,23 @@ struct StatusSnapshot {
 
   std::vector<PictureInfo> pictures = {};
 
+  /// Of our own certificates.
+  struct CertificateEnd {
+    std::string peer;  // that it is shown to: `broker` or `store`
+    std::chrono::sys_seconds at;
+  };
+  std::vector<CertificateEnd> certificate_ends = {};
+
   [[nodiscard]] Sample sample() const noexcept;
 };
 
 /// Reads the disk for what it shows of it, and waits for nothing else.
 [[nodiscard]] StatusSnapshot take_snapshot(const StatusSources& sources,
                                            std::chrono::steady_clock::time_point started_at);
+
+/// Of those connections for which we have a certificate.
+[[nodiscard]] std::vector<StatusSnapshot::CertificateEnd> certificate_ends_of(
+    const StatusSources& sources);
 
 /// What the history keeps of it, without the rest.
 [[nodiscard]] Sample take_sample(const StatusSources& sources);

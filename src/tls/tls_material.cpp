@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <initializer_list>
 #include <stdexcept>
 #include <system_error>
@@ -229,6 +230,17 @@ std::optional<TlsFault> check_tls_files(const TlsOptions& options) {
   auto loaded = TlsMaterial::Loaded::from(options);
   auto* const fault = std::get_if<TlsFault>(&loaded);
   return fault != nullptr ? std::optional<TlsFault>(std::move(*fault)) : std::nullopt;
+}
+
+std::optional<std::chrono::sys_seconds> own_certificate_ends(const TlsOptions& options) {
+  openssl::Certificate certificate;
+  std::vector<openssl::Certificate> chain;
+  std::tm time{};
+  if (options.certificate_file.empty() || load_certificate(options, certificate, chain) ||
+      ASN1_TIME_to_tm(X509_get0_notAfter(certificate.get()), &time) != 1) {
+    return std::nullopt;
+  }
+  return std::chrono::sys_seconds(std::chrono::seconds(::timegm(&time)));
 }
 
 std::string equip_once(const TlsOptions& options, ssl_ctx_st* context) {

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from harness.certificates import Authority
 from harness.messages import Message, picture, pictures
 from harness.programs import REPOSITORY
 from harness.prometheus import RULES, Prometheus, promtool
@@ -17,14 +18,24 @@ NOT_PROVOKED = {"MqttToBlobDiskBroken"}
 
 
 @pytest.fixture
-def watched(new_stack, tmp_path):
+def watch(tmp_path):
+    """Prometheus, which has seen the bridge of a stack."""
+
+    def start(stack):
+        prometheus = Prometheus(tmp_path / "prometheus", stack.bridge).start()
+        wait_until(lambda: prometheus.has_seen(stack.bridge), 15, "Prometheus has seen it")
+        return prometheus
+
+    return start
+
+
+@pytest.fixture
+def watched(new_stack, watch):
     """A stack that Prometheus watches; settings of the bridge by name."""
 
     def start(**settings):
         stack = new_stack(own_store=True, RETRY_MAX_DELAY="500ms", **settings).start()
-        prometheus = Prometheus(tmp_path / "prometheus", stack.bridge).start()
-        wait_until(lambda: prometheus.has_seen(stack.bridge), 15, "Prometheus has seen it")
-        return stack, prometheus
+        return stack, watch(stack)
 
     return start
 
@@ -143,6 +154,21 @@ def test_the_alarm_of_a_missing_key(watched):
     stack.store.start()
     restart(stack.bridge, SPOOL_KEY="\n".join(keys))
     prometheus.wait_until_clear("KeyMissing")
+def test_the_alarm_of_a_certificate_that_ends(new_stack, watch, tmp_path):
+    authority = Authority(tmp_path / "authority")
+    own = authority.issue("bridge", hours=(-1, 48))
+    stack = new_stack(
+        MQTT_TRANSPORT="tls", MQTT_CA_FILE=authority.certificate,
+        MQTT_CERT_FILE=own.certificate, MQTT_KEY_FILE=own.key,
+    )  # fmt: skip
+    port = stack.broker.listen(identity=authority.issue("broker"), clients_of=authority)
+    stack.bridge.settings["BROKER_PORT"] = port
+    prometheus = watch(stack.start())
+    prometheus.wait_until_firing("CertificateEnds")
+    assert "certificate_ends" in [one["id"] for one in stack.bridge.status()["warnings"]]
+    own.replace(authority.issue("bridge", hours=(-1, 24 * 30)))
+    prometheus.wait_until_clear("CertificateEnds")
+    stack.publisher.send(picture())
     stack.assert_exactly_stored()
 
 

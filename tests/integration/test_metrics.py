@@ -5,6 +5,7 @@ import re
 
 import pytest
 from harness import service
+from harness.certificates import Authority
 from harness.messages import Message, picture, pictures
 from harness.metrics import Metrics
 from harness.programs import REPOSITORY
@@ -21,7 +22,13 @@ ROW = re.compile(r"^\| `([a-z_]+)` \| (gauge|counter|histogram) \|([^|]*)\|[^|]+
 def scrape(tmp_path_factory, minio):
     """What /metrics says once there is a sample of everything."""
     point = service.checkpoint()
-    stack = Stack(tmp_path_factory.mktemp("metrics"), minio, RETRY_MAX_DELAY="200ms")
+    authority = Authority(tmp_path_factory.mktemp("authority"))
+    own = authority.issue("bridge")
+    stack = Stack(
+        tmp_path_factory.mktemp("metrics"), minio, RETRY_MAX_DELAY="200ms", MQTT_TRANSPORT="tls",
+        MQTT_CA_FILE=authority.certificate, MQTT_CERT_FILE=own.certificate, MQTT_KEY_FILE=own.key,
+    )  # fmt: skip
+    stack.bridge.settings["BROKER_PORT"] = stack.broker.listen(identity=authority.issue("broker"))
     stack.store.start()
     stack.bridge.start()  # without a broker: connections fail
     wait_until(lambda: stack.bridge.total("broker_connect_failures_total") > 0, 10, "a failure")

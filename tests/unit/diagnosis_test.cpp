@@ -236,6 +236,22 @@ TEST_SUITE("diagnosis") {
     CHECK(contains(warning(diagnosis(snapshot), "disk_error").cause, "/spool"));
   }
 
+  TEST_CASE("a certificate of ours that ends") {
+    StatusSnapshot snapshot = well();
+    const auto now = std::chrono::floor<std::chrono::seconds>(snapshot.wall_time);
+    snapshot.certificate_ends = {{"store", now + std::chrono::days(15)}};
+    CHECK(diagnosis(snapshot).warnings.empty());
+    snapshot.certificate_ends = {{"store", now + std::chrono::days(13)}};
+    Warning told = warning(diagnosis(snapshot), "certificate_ends");
+    CHECK(told.title == "Our certificate for the store ends in 13 days");
+    CHECK(contains(told.remedy, "STORE_CERT_FILE"));
+    CHECK(diagnosis(snapshot).store == Health::attention);
+    snapshot.certificate_ends = {{"broker", now - 1h}};
+    told = warning(diagnosis(snapshot), "certificate_ends");
+    CHECK(told.title == "Our certificate for the broker has ended");
+    CHECK(contains(told.remedy, "MQTT_CERT_FILE"));
+  }
+
   TEST_CASE("clock wrong: refused, or corrected from the store's") {
     StatusSnapshot snapshot = well();
     let_store_fail(snapshot, failure(PutOutcome::retry_later, 403, "RequestTimeTooSkewed"));

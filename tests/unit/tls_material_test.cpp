@@ -102,6 +102,17 @@ TEST_SUITE("tls_material") {
     CHECK_FALSE(shown().empty());
   }
 
+  TEST_CASE_FIXTURE(Fixture, "when our certificate ends is read from its file") {
+    const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+    write(authority.issue({.valid_until = std::chrono::hours(48)}));
+    const auto ends = own_certificate_ends(options);
+    REQUIRE(ends);
+    CHECK(std::chrono::abs(*ends - now - std::chrono::hours(48)) < std::chrono::minutes(1));
+    options.certificate_file += ".none";
+    CHECK_FALSE(own_certificate_ends(options));
+    CHECK_FALSE(own_certificate_ends({}));
+  }
+
   TEST_CASE_FIXTURE(Fixture, "what is wrong with a file is said") {
     CHECK_FALSE(check_tls_files(options));
     const auto fault = [this] { return check_tls_files(options).value_or(TlsFault{}); };

@@ -10,6 +10,7 @@
 #include "m2b/spool/spool.hpp"
 #include "m2b/status/last_pictures.hpp"
 #include "m2b/status/options.hpp"
+#include "m2b/tls/options.hpp"
 #include "m2b/upload/clock_offset.hpp"
 
 namespace m2b {
@@ -24,6 +25,12 @@ struct StatusNames {
   std::uint64_t bandwidth_limit = 0;  // bytes a second; 0: none
 };
 
+/// Options of the connections to a peer, and what that is called: `broker`, `store`.
+struct NamedTls {
+  const char* peer;
+  const TlsOptions* options;
+};
+
 /// What the status is read from; all of it outlives the server. Only read, but for dead letters
 /// that somebody with the token replays or drops.
 struct StatusSources {
@@ -33,6 +40,7 @@ struct StatusSources {
   const ClockOffset* clock_offset = nullptr;
   const LastPictures* pictures = nullptr;  // none: they are not shown
   StatusNames names = {};
+  std::vector<NamedTls> tls = {};
 };
 
 /// The HTTP listener: `/livez` (the process serves), `/readyz` (subscribed, the broker proven

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -26,6 +27,11 @@ struct TlsFault {
 
 /// Whether the files can be read and belong together; nothing when they can.
 [[nodiscard]] std::optional<TlsFault> check_tls_files(const TlsOptions& options);
+
+/// When our own certificate ends, by its file as it is now; nothing where there is none, or none
+/// that can be read.
+[[nodiscard]] std::optional<std::chrono::sys_seconds> own_certificate_ends(
+    const TlsOptions& options);
 
 /// What TlsMaterial::equip() does, for one context and from the files as they are now. Empty when
 /// it is done, otherwise why not, with the file's name.
