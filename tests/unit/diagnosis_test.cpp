@@ -243,7 +243,7 @@ TEST_SUITE("diagnosis") {
     CHECK(diagnosis(snapshot).warnings.empty());
     snapshot.certificate_ends = {{"store", now + std::chrono::days(13)}};
     Warning told = warning(diagnosis(snapshot), "certificate_ends");
-    CHECK(told.title == "Our certificate for the store ends in 13 days");
+    CHECK(told.title == "Our certificate for the store ends in 13 d");
     CHECK(contains(told.remedy, "STORE_CERT_FILE"));
     CHECK(diagnosis(snapshot).store == Health::attention);
     snapshot.certificate_ends = {{"broker", now - 1h}};
