@@ -15,10 +15,16 @@ file(GLOB_RECURSE tidy_headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/*.hpp
 set(tidy_stamps)
 foreach(source IN LISTS tidy_sources)
   file(RELATIVE_PATH name ${PROJECT_SOURCE_DIR} ${source})
+  # The analyzer follows memory and handles of C. Where there are none it takes a third of the time, up to
+  # half a minute a file, and has never found anything; the sanitizers look there as well.
+  set(less)
+  if(name MATCHES "^(src/(cli|config|control|object|pipeline|status|tools)|bench)/")
+    set(less --checks=-clang-analyzer-*)
+  endif()
   string(REPLACE "/" "-" stamp ${name})
   set(stamp ${PROJECT_BINARY_DIR}/tidy/${stamp}.ok)
   add_custom_command(OUTPUT ${stamp}
-    COMMAND ${M2B_CLANG_TIDY} --quiet -p ${PROJECT_BINARY_DIR} ${source}
+    COMMAND ${M2B_CLANG_TIDY} --quiet ${less} -p ${PROJECT_BINARY_DIR} ${source}
     COMMAND ${CMAKE_COMMAND} -E touch ${stamp}
     DEPENDS ${source} ${tidy_headers} ${PROJECT_SOURCE_DIR}/.clang-tidy
     COMMENT "clang-tidy ${name}" VERBATIM)

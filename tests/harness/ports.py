@@ -7,6 +7,9 @@ import socket
 # Below the range that the kernel takes source ports from (ip_local_port_range, from 32768 on): a
 # service that is restarted later still finds its port free.
 _RANGE = range(20000, 32000)
+# Of pytest-xdist's workers each has its own part: the port of a service that is down for a moment
+# looks free to the others.
+_PARTS = 4
 _given = set()
 _random = random.Random(os.getpid())
 
@@ -14,7 +17,7 @@ _random = random.Random(os.getpid())
 def free_port():
     """A port on which nothing listens, given out only once by this process."""
     while True:
-        port = _random.choice(_RANGE)
+        port = _random.choice(_own_part())
         if port in _given:
             continue
         with socket.socket() as probe:
@@ -25,6 +28,15 @@ def free_port():
                 continue
         _given.add(port)
         return port
+
+
+def _own_part():
+    worker = os.environ.get("PYTEST_XDIST_WORKER")  # gw0, gw1 …
+    if worker is None:
+        return _RANGE
+    number = int(worker.removeprefix("gw"))
+    assert number < _PARTS, f"no ports for {worker}"
+    return _RANGE[number::_PARTS]
 
 
 def accepts_connections(port):

@@ -301,7 +301,7 @@ def test_stages_are_measured_one_by_one(tmp_path):
     (one,) = results(tmp_path, "stages", "--size", "1KiB", "--seconds", "0.01")
     assert one["message_bytes"] > one["size_bytes"] == 1024
     names = [stage["name"] for stage in one["stages"]]
-    assert names == ["copy", "seal", "check", "decode", "hash", "sign"]
+    assert names == ["copy", "seal", "encrypt", "decrypt", "check", "decode", "hash", "sign"]
     for stage in one["stages"]:
         assert stage["messages"] > 0 and stage["nanoseconds_per_message"] > 0, stage
 
