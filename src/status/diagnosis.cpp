@@ -286,13 +286,15 @@ class Diagnostician {
     if (letters.latest.empty()) {
       return "They are kept in the dead letters.";
     }
-    std::string first = letters.latest.front().rejection.detail;
-    return fmt::format("{}: {}. The latest: {} (topic {}).",
-                       letters.kept > letters.latest.size()
-                           ? fmt::format("Of the latest {}", letters.latest.size())
-                           : "By reason",
-                       text, first.empty() ? "no detail" : first,
-                       letters.latest.front().record.topic);
+    const LetterInfo& latest = letters.latest.front();
+    return fmt::format(
+        "{}: {}. The latest: {}{}.",
+        letters.kept > letters.latest.size()
+            ? fmt::format("Of the latest {}", letters.latest.size())
+            : "By reason",
+        text, latest.rejection.detail.empty() ? "no detail" : latest.rejection.detail,
+        // Unknown where the letter is encrypted and its key missing.
+        latest.record.topic.empty() ? "" : fmt::format(" (topic {})", latest.record.topic));
   }
 
   void look_at_disk() {

@@ -285,6 +285,10 @@ TEST_SUITE("diagnosis") {
     CHECK(told.cause ==
           "By reason: not_json 2, bad_base64 1. The latest: at byte 12 (topic ia/cam7).");
     CHECK(contains(found.sentence, "; but 3 messages could not become pictures."));
+    LetterInfo locked = letter(DeadLetterReason::not_json, "");
+    locked.record.topic.clear();
+    add_letter(snapshot, locked);
+    CHECK(warning(diagnosis(snapshot), "dead_letters").cause.ends_with("The latest: no detail."));
   }
 
   TEST_CASE("slow line: the backlog grows although the store takes pictures") {
