@@ -171,8 +171,15 @@ bool SpoolWriter::is_urgent() const {
 }
 
 void SpoolWriter::set_append_listener(std::function<void()> listener) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(listener_mutex_);
   append_listener_ = std::move(listener);
+}
+
+void SpoolWriter::tell_listener() {
+  const std::lock_guard lock(listener_mutex_);
+  if (append_listener_) {
+    append_listener_();
+  }
 }
 
 void SpoolWriter::distrust_records() {
@@ -338,7 +345,6 @@ bool SpoolWriter::put_back_if_removed() {
 void SpoolWriter::on_committed(const SpoolTotals& totals, const Removals& removals,
                                std::size_t appends) {
   backoff_.reset();
-  std::function<void()> listener;
   {
     const std::lock_guard lock(mutex_);
     totals_ = totals;
@@ -349,7 +355,6 @@ void SpoolWriter::on_committed(const SpoolTotals& totals, const Removals& remova
       }
     }
     removed_.notify_all();
-    listener = appends > 0 ? append_listener_ : nullptr;
   }
   if (log::enabled(log::Level::debug)) {
     trace(removals, appends);
@@ -364,8 +369,8 @@ void SpoolWriter::on_committed(const SpoolTotals& totals, const Removals& remova
   in_hand_.notes.clear();
   last_removed_ = removals;
   freed_pages_ = !removals.empty();
-  if (listener) {
-    listener();
+  if (appends > 0) {
+    tell_listener();
   }
   if (in_hand_.appends.empty()) {
     set_intake(Intake::open);
@@ -505,13 +510,8 @@ void SpoolWriter::move_letters(PendingMove& pending) {
     throw;
   }
   update_totals();
-  std::function<void()> listener;
-  {
-    const std::lock_guard lock(mutex_);
-    listener = append_listener_;
-  }
-  if (listener && pending.move == LetterMove::replay) {
-    listener();
+  if (pending.move == LetterMove::replay) {
+    tell_listener();
   }
   pending.outcome.set_value(std::move(moved));
 }

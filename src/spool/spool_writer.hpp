@@ -125,6 +125,7 @@ class SpoolWriter {
   [[nodiscard]] SpoolId appended(std::size_t index) const noexcept {
     return SpoolId{to_number(first_appended_) + index};
   }
+  void tell_listener();
   void on_commit_failed(const lmdb::Error& error);
   void reopen_records();
   void tend_letters();
@@ -176,6 +177,9 @@ class SpoolWriter {
   Clock::time_point closed_since_{};
   Clock::time_point opened_at_{};
   LettersDropped letters_dropped_;
+
+  std::mutex
+      listener_mutex_;  // held while it is called, so that none is called once it is replaced
   std::function<void()> append_listener_;
 
   std::jthread thread_;

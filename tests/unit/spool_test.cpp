@@ -536,6 +536,24 @@ TEST_SUITE("spool") {
     }
   }
 
+  TEST_CASE_FIXTURE(Fixture, "once a listener is replaced no call of it runs any more") {
+    std::promise<void> entered;
+    std::atomic<bool> is_gone{false};
+    std::atomic<bool> ran_too_long{false};
+    spool->set_append_listener([&] {
+      entered.set_value();
+      std::this_thread::sleep_for(20ms);  // as if it were only slow
+      ran_too_long = is_gone.load();
+    });
+    auto ticket = spool->append(message("t", "p"));
+    entered.get_future().wait();
+    spool->set_append_listener(nullptr);
+    is_gone = true;
+    CHECK(ticket.get() == Durability::durable);
+    append_durably(*spool, "t", "p");
+    CHECK_FALSE(ran_too_long);
+  }
+
   /// Lets everybody do everything, as long as it lives.
   struct OpenUmask {
     OpenUmask() : before(::umask(0)) {}

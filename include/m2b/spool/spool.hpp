@@ -193,7 +193,7 @@ class Spool {
   [[nodiscard]] std::future<LettersMoved> move_letters(LetterMove move, std::vector<SpoolId> ids);
 
   /// `listener` is called by the writer thread after each commit that added records; it must not
-  /// block.
+  /// block, nor set another one. The one before is not called any more once this returns.
   void set_append_listener(std::function<void()> listener);
 
   /// Keeps a small text under a name across restarts; the ticket as for append().
