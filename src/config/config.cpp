@@ -282,6 +282,18 @@ class Loader {
   std::vector<ConfigError> errors_;
 };
 
+/// What `pick` takes out of a configuration in which one setting alone was read.
+template <class Pick>
+auto load_part(std::string_view setting, const Environment& environment,
+               const std::map<std::string, std::string>& flags, Pick pick)
+    -> std::variant<decltype(pick(Config())), std::vector<ConfigError>> {
+  auto loaded = Loader(environment, flags).load_only(setting);
+  if (auto* const errors = std::get_if<std::vector<ConfigError>>(&loaded)) {
+    return std::move(*errors);
+  }
+  return pick(std::get<Config>(std::move(loaded)));
+}
+
 }  // namespace
 
 std::variant<Config, std::vector<ConfigError>> load_config(
@@ -298,20 +310,14 @@ log::Format load_log_format(const Environment& environment,
 
 std::variant<StatusOptions, std::vector<ConfigError>> load_status_options(
     const Environment& environment, const std::map<std::string, std::string>& flags) {
-  auto loaded = Loader(environment, flags).load_only("STATUS_ADDRESS");
-  if (auto* const errors = std::get_if<std::vector<ConfigError>>(&loaded)) {
-    return std::move(*errors);
-  }
-  return std::get<Config>(loaded).status;
+  return load_part("STATUS_ADDRESS", environment, flags,
+                   [](Config&& config) { return std::move(config.status); });
 }
 
 std::variant<KeyRing, std::vector<ConfigError>> load_spool_keys(
     const Environment& environment, const std::map<std::string, std::string>& flags) {
-  auto loaded = Loader(environment, flags).load_only("SPOOL_KEY");
-  if (auto* const errors = std::get_if<std::vector<ConfigError>>(&loaded)) {
-    return std::move(*errors);
-  }
-  return std::get<Config>(std::move(loaded)).spool.keys;
+  return load_part("SPOOL_KEY", environment, flags,
+                   [](Config&& config) { return std::move(config.spool.keys); });
 }
 
 }  // namespace m2b

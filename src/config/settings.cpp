@@ -292,8 +292,7 @@ std::vector<Setting> pipeline_settings() {
            "first line: encrypt nothing new; `lost` and a key's id: it will not come back",
        .help = "Encrypts what waits on disk, and the dead letters (AES-256-GCM): the first key "
                "encrypts, all decrypt. Without its key a message waits, and all that came after "
-               "it; one "
-               "whose key is lost becomes a dead letter.",
+               "it; one whose key is lost becomes a dead letter.",
        .secret = true,
        .apply = config::apply_spool_key},
       {.name = "DEAD_LETTER_MAX_BYTES",

@@ -82,8 +82,7 @@ RecordInfo record_of(const Json& json) {
                     .bytes = json.at("bytes").get<std::size_t>()};
   if (record.readable) {
     if (const auto key = json.find("key"); key != json.end()) {
-      record.key =
-          KeyId{static_cast<std::uint32_t>(std::stoul(key->get<std::string>(), nullptr, 16))};
+      record.key = parse_key_id(key->get<std::string>());
     }
     record.topic = json.at("topic").get<std::string>();
     record.payload_bytes = json.at("payload_bytes").get<std::size_t>();

@@ -56,11 +56,15 @@ std::shared_ptr<const EncryptionKey> key_of(std::string_view base64) {
 
 /// `lost 1a2b3c4d`
 std::optional<KeyId> lost_key_of(std::string_view line) {
+  return line.starts_with(kLost) ? parse_key_id(line.substr(kLost.size())) : std::nullopt;
+}
+
+}  // namespace
+
+std::string to_string(KeyId id) { return fmt::format("{:08x}", static_cast<std::uint32_t>(id)); }
+
+std::optional<KeyId> parse_key_id(std::string_view digits) {
   constexpr std::size_t kDigits = 8;
-  if (!line.starts_with(kLost)) {
-    return std::nullopt;
-  }
-  const std::string_view digits = line.substr(kLost.size());
   std::uint32_t id = 0;
   const char* const end = digits.data() + digits.size();
   const auto [rest, error] = std::from_chars(digits.data(), end, id, 16);
@@ -68,9 +72,9 @@ std::optional<KeyId> lost_key_of(std::string_view line) {
                                                                          : std::nullopt;
 }
 
-}  // namespace
-
-std::string to_string(KeyId id) { return fmt::format("{:08x}", static_cast<std::uint32_t>(id)); }
+std::string missing_key_text(KeyId id) {
+  return fmt::format("encrypted with key {}, which is not among those of SPOOL_KEY", to_string(id));
+}
 
 EncryptionKey::EncryptionKey(const Bytes& bytes)
     : bytes_(bytes), id_(id_of({bytes.data(), bytes.size()})) {}

@@ -128,9 +128,8 @@ std::size_t LetterMover::replay(const Ids& ids, std::size_t first, LettersMoved&
     }
     if (header->key && records_.keys().find(*header->key) == nullptr) {
       // In the queue it would hold up all that come after it.
-      moved.failure = fmt::format(
-          "dead letter {} is encrypted with key {}, which is not among those of SPOOL_KEY",
-          to_number(id), to_string(*header->key));
+      moved.failure =
+          fmt::format("dead letter {} is {}", to_number(id), missing_key_text(*header->key));
       continue;
     }
     bytes += raw->size();

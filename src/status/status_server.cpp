@@ -281,18 +281,13 @@ class StatusServer::Impl {
     const PayloadRead read =
         sources_.spool.read_letter_payload(found->front().record.id, kMaxPayloadBytes);
     if (const auto* const missing = std::get_if<KeyMissing>(&read)) {
-      return refuse(response, 409, missing_key_text(missing->key));
+      return refuse(response, 409, "it is " + missing_key_text(missing->key));
     }
     const auto* const payload = std::get_if<std::string>(&read);
     if (payload == nullptr) {
       return refuse(response, 503, "this dead letter cannot be read at the moment");
     }
     answer(response, letter_json(found->front(), *payload));
-  }
-
-  static std::string missing_key_text(KeyId key) {
-    return fmt::format("it is encrypted with key {}, which is not among those of SPOOL_KEY",
-                       to_string(key));
   }
 
   void serve_picture(const Request& request, Response& response) {

@@ -52,6 +52,13 @@ TEST_SUITE("key_ring") {
     CHECK(key_ring("plain").is_given());
   }
 
+  TEST_CASE("an id is read from what it is written as, and from nothing else") {
+    CHECK(parse_key_id(to_string(KeyId{0x0000abcd})) == KeyId{0xabcd});
+    for (const char* const bad : {"", "9f1af92", "9f1af9277", "9f1af92g", "0x1af927", " 9f1af92"}) {
+      CHECK_FALSE(parse_key_id(bad));
+    }
+  }
+
   TEST_CASE("a key can be called lost, unless it is there") {
     const KeyRing ring = key_ring(kOneKey + "\nlost 1a2b3c4d\nlost 9f1af927");
     CHECK(ring.is_lost(KeyId{0x1a2b3c4d}));

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -16,6 +17,10 @@ enum class KeyId : std::uint32_t {};
 
 /// Eight hexadecimal digits, as they stand in logs and tools.
 [[nodiscard]] std::string to_string(KeyId id);
+/// From those digits; nothing when they are not exactly that.
+[[nodiscard]] std::optional<KeyId> parse_key_id(std::string_view digits);
+/// For a person: "encrypted with key …, which is not among those of SPOOL_KEY".
+[[nodiscard]] std::string missing_key_text(KeyId id);
 
 /// A key for encrypt(). Its bytes are overwritten when it goes.
 class EncryptionKey {
