@@ -9,6 +9,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "bench/clock.hpp"
 #include "bench/pictures.hpp"
 #include "bench/progress.hpp"
 #include "bench/stop.hpp"
@@ -16,8 +17,6 @@
 
 namespace m2b::bench {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 /// The file is written round and round beyond this.
 constexpr std::size_t kMaxFileBytes = std::size_t{256} << 20;
@@ -45,7 +44,7 @@ double bare_writes(const std::filesystem::path& folder, std::size_t picture_byte
   check(static_cast<bool>(file), "open");
   const Progress progress("bare writes");
   const std::size_t places =
-      std::clamp<std::size_t>(kMaxFileBytes / picture.message_bytes(), 1, messages);
+      std::max<std::size_t>(std::min(kMaxFileBytes / picture.message_bytes(), messages), 1);
   // Written, not only reserved: the first write into a reserved block changes the file's map.
   for (std::size_t place = 0; place < places; ++place) {
     write_at(file, picture.message(0), place * picture.message_bytes());
@@ -58,7 +57,7 @@ double bare_writes(const std::filesystem::path& folder, std::size_t picture_byte
     write_at(file, picture.message(number), number % places * picture.message_bytes());
     check(::fdatasync(file.get()) == 0, "fdatasync");
   }
-  return std::chrono::duration<double>(Clock::now() - begin).count();
+  return seconds_since(begin);
 }
 
 }  // namespace m2b::bench

@@ -27,7 +27,7 @@ std::size_t sample(std::string_view metrics, std::string_view account) {
   return value;
 }
 
-BridgeAccount account_of(std::string_view metrics) {
+BridgeAccount own_account(std::string_view metrics) {
   return {
       sample(metrics, "received"), sample(metrics, "stored"),
       sample(metrics, "dead_lettered") + sample(metrics, "set_aside") + sample(metrics, "dropped")};
@@ -46,7 +46,7 @@ BridgeProgram daemon_program(const BridgeOptions& options, const BridgePlace& pl
   BridgeProgram program{{},
                         {kLoopback, free_port()},
                         "/readyz",
-                        &account_of,
+                        &own_account,
                         place.folder / kSpoolFolder / "records" / "data.mdb"};
   Command& command = program.command;
   command.name = "the bridge";

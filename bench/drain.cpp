@@ -11,6 +11,7 @@
 
 #include "bench/bridge.hpp"
 #include "bench/broker.hpp"
+#include "bench/clock.hpp"
 #include "bench/live_pictures.hpp"
 #include "bench/object_list.hpp"
 #include "bench/pictures.hpp"
@@ -22,10 +23,8 @@
 namespace m2b::bench {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 /// Short beside a round trip of such a line, and seldom enough not to be felt.
-constexpr std::chrono::milliseconds kPoll{50};
+constexpr std::chrono::milliseconds kDrainPoll{50};
 /// Live pictures: enough for any backlog, few enough to keep their times.
 constexpr std::size_t kMostLive = 1'000'000;
 
@@ -58,8 +57,8 @@ PipelineRun live_run(PipelineRun run, double rate) {
 /// backlog had: some of both may be under way then, and no count tells which.
 void drain(Line& line, Bridge& bridge, const Store& store, LivePictures* live, DrainResult& result,
            const std::stop_token& stop) {
-  Watcher watcher(bridge, {"stored", &Bridge::Account::stored, result.messages, kPoll, kPoll},
-                  stop);
+  Watcher watcher(
+      bridge, {"stored", &Bridge::Account::stored, result.messages, kDrainPoll, kDrainPoll}, stop);
   const CpuTime bridge_before = bridge.cpu();
   const CpuTime line_before = line.cpu();
   const std::optional<CpuTime> store_before = store.cpu();

@@ -17,6 +17,7 @@
 #include <fmt/format.h>
 
 #include "bench/bare_writes.hpp"
+#include "bench/clock.hpp"
 #include "bench/pictures.hpp"
 #include "bench/progress.hpp"
 #include "bench/stop.hpp"
@@ -25,8 +26,6 @@
 
 namespace m2b::bench {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kMinFifoBytes = 1024;
 constexpr std::size_t kTenths = 10;
@@ -128,7 +127,7 @@ void Fifo::pass(std::uint64_t bytes, FifoTenth& tenth) {
     tenth.peak_queued_bytes = std::max(tenth.peak_queued_bytes, spool_.totals().waiting_bytes);
   }
   tenth.bytes += appended_bytes_ - before;
-  tenth.seconds += std::chrono::duration<double>(Clock::now() - begin).count();
+  tenth.seconds += seconds_since(begin);
   tenth.cpu += cpu_time(::getpid()) - cpu_before;
   tenth.file_bytes = std::filesystem::file_size(file_);
 }

@@ -22,6 +22,7 @@
 #include <fmt/format.h>
 
 #include "bench/lane.hpp"
+#include "bench/sockets.hpp"
 #include "m2b/util/thread.hpp"
 
 namespace m2b::bench {
@@ -36,12 +37,8 @@ constexpr int kSenderBytes = 256 << 10;
 /// Chunks taken in one go, before what is due is delivered.
 constexpr int kMaxTurns = 64;
 
-[[noreturn]] void fail(const char* function) {
-  throw std::system_error(errno, std::generic_category(), function);
-}
-
 Fd checked(int fd, const char* function) {
-  if (fd < 0) fail(function);
+  if (fd < 0) throw_errno(function);
   return Fd(fd);
 }
 
@@ -54,7 +51,7 @@ class Ready {
     epoll_event event{};
     event.events = events;
     event.data.ptr = owner;
-    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) fail("epoll_ctl");
+    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) throw_errno("epoll_ctl");
   }
   void remove(int fd) const noexcept { ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr); }
 
@@ -142,7 +139,7 @@ class Line::Carrier {
   }
 
   void open() {
-    if (::listen(listener_.get(), SOMAXCONN) != 0) fail("listen");
+    if (::listen(listener_.get(), SOMAXCONN) != 0) throw_errno("listen");
     is_open_ = true;
     wake();
   }
@@ -205,7 +202,7 @@ class Line::Carrier {
     }
     if (::ppoll(watched.data(), watched.size(), next ? &timeout : nullptr, nullptr) < 0 &&
         errno != EINTR) {
-      fail("ppoll");
+      throw_errno("ppoll");
     }
     has_callers_ = (watched[1].revents & POLLIN) != 0;
   }

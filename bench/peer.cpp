@@ -90,7 +90,7 @@ std::size_t sum(std::string_view metrics, std::string_view series) {
   return total;
 }
 
-BridgeAccount account_of(std::string_view metrics) {
+BridgeAccount peer_account(std::string_view metrics) {
   return {sum(metrics, "\ninput_received{"), sum(metrics, "\noutput_sent{"),
           sum(metrics, "\nprocessor_error{")};
 }
@@ -114,7 +114,7 @@ void check_peer(const PeerOptions& options, std::size_t picture_bytes) {
 
 BridgeProgram peer_program(const PeerOptions& options, PeerQueue queue, std::size_t picture_bytes,
                            const BridgePlace& place) {
-  BridgeProgram program{{}, {kLoopback, free_port()}, "/ready", &account_of, {}, kSubscribing};
+  BridgeProgram program{{}, {kLoopback, free_port()}, "/ready", &peer_account, {}, kSubscribing};
   const std::filesystem::path pipeline = place.folder / "peer.yaml";
   std::ofstream(pipeline) << kPipeline << input_and_buffer(queue, picture_bytes);
   Command& command = program.command;

@@ -20,15 +20,15 @@
 
 #include <fmt/format.h>
 
+#include "bench/clock.hpp"
 #include "bench/stop.hpp"
 #include "m2b/util/thread.hpp"
 
 namespace m2b::bench {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 constexpr std::chrono::seconds kStartTimeout{30};
-constexpr std::chrono::milliseconds kPoll{20};
+constexpr std::chrono::milliseconds kStartPoll{20};
 constexpr int kStopMilliseconds = 15'000;
 constexpr std::size_t kTailBytes = 2000;
 
@@ -96,7 +96,7 @@ void Process::wait_until(const std::function<bool()>& is_up, const std::stop_tok
       throw std::runtime_error(fmt::format("{} is not ready after {} s; its last words:\n{}",
                                            command_.name, kStartTimeout.count(), log_tail()));
     }
-    if (!sleep_for(kPoll, stop)) throw Interrupted();
+    if (!sleep_for(kStartPoll, stop)) throw Interrupted();
   }
 }
 

@@ -9,14 +9,13 @@
 
 #include <fmt/format.h>
 
+#include "bench/clock.hpp"
 #include "bench/http_client.hpp"
 #include "bench/stop.hpp"
 #include "m2b/upload/s3_store.hpp"
 
 namespace m2b::bench {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 StoreOptions options_of(const StoreAccess& store) {
   StoreOptions options;

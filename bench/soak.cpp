@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 
 #include "bench/broker.hpp"
+#include "bench/clock.hpp"
 #include "bench/pictures.hpp"
 #include "bench/publishers.hpp"
 #include "bench/temporary_folder.hpp"
@@ -23,10 +24,8 @@
 namespace m2b::bench {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 /// Each look costs the bridge a quarter of a millisecond.
-constexpr std::chrono::milliseconds kPoll{200};
+constexpr std::chrono::milliseconds kSoakPoll{200};
 constexpr double kMinute = 60;
 constexpr std::size_t kLeastRows = 10;
 /// The bench keeps the times of each.
@@ -58,9 +57,7 @@ class Rows {
   }
 
  private:
-  [[nodiscard]] double seconds() const {
-    return std::chrono::duration<double>(Clock::now() - begin_).count();
-  }
+  [[nodiscard]] double seconds() const { return seconds_since(begin_); }
   void end_row(std::size_t stored);
 
   const Bridge& bridge_;
@@ -137,7 +134,7 @@ SoakResult run_soak(const PipelineRun& run, double minutes, std::size_t picture_
       daemon_program(run.bridge, {broker.address(), topic, run.qos, store.access(), folder.path()}),
       stop);
   Publishers publishers(pictures, broker.address(), topic, Picture(picture_bytes), latencies, stop);
-  Watcher watcher(bridge, {"stored", &Bridge::Account::stored, pictures.messages, kPoll}, stop);
+  Watcher watcher(bridge, {"stored", &Bridge::Account::stored, pictures.messages, kSoakPoll}, stop);
 
   publishers.start();
   Rows rows(bridge, run_seconds, publishers.begin());

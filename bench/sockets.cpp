@@ -11,31 +11,27 @@
 #include <system_error>
 
 namespace m2b::bench {
-namespace {
-
-[[noreturn]] void fail(const char* function) {
+void throw_errno(const char* function) {
   throw std::system_error(errno, std::generic_category(), function);
 }
 
-}  // namespace
-
 Fd bind_on_loopback(std::uint16_t& port) {
   Fd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!listener) fail("socket");
+  if (!listener) throw_errno("socket");
   sockaddr_in name{};
   name.sin_family = AF_INET;
   name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t bytes = sizeof name;
   auto* const address = reinterpret_cast<sockaddr*>(&name);
-  if (::bind(listener.get(), address, bytes) != 0) fail("bind");
-  if (::getsockname(listener.get(), address, &bytes) != 0) fail("getsockname");
+  if (::bind(listener.get(), address, bytes) != 0) throw_errno("bind");
+  if (::getsockname(listener.get(), address, &bytes) != 0) throw_errno("getsockname");
   port = ntohs(name.sin_port);
   return listener;
 }
 
 Fd listen_on_loopback(std::uint16_t& port) {
   Fd listener = bind_on_loopback(port);
-  if (::listen(listener.get(), SOMAXCONN) != 0) fail("listen");
+  if (::listen(listener.get(), SOMAXCONN) != 0) throw_errno("listen");
   return listener;
 }
 

@@ -17,6 +17,9 @@ struct Address {
 
 inline constexpr const char* kLoopback = "127.0.0.1";
 
+/// Throws what errno says of a call of the system.
+[[noreturn]] void throw_errno(const char* function);
+
 /// Holds a free port of the loopback, which `port` tells; whoever connects is refused until it
 /// listens. Throws std::system_error.
 [[nodiscard]] Fd bind_on_loopback(std::uint16_t& port);

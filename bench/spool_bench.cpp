@@ -7,6 +7,7 @@
 #include <string>
 
 #include "bench/bare_writes.hpp"
+#include "bench/clock.hpp"
 #include "bench/pictures.hpp"
 #include "bench/progress.hpp"
 #include "bench/stop.hpp"
@@ -15,12 +16,6 @@
 
 namespace m2b::bench {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point begin) {
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
 
 void expect_durable(std::future<Durability> ticket) {
   if (ticket.get() != Durability::durable) throw std::logic_error("the spool closed by itself");

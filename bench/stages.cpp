@@ -28,7 +28,7 @@ namespace {
 constexpr SpoolId kId{1};
 
 /// A stage once, of a message.
-using Work = std::function<void()>;
+using Step = std::function<void()>;
 
 void expect(bool as_it_should, std::string_view stage) {
   if (!as_it_should) throw std::logic_error("wrong result of stage: " + std::string(stage));
@@ -109,7 +109,7 @@ StagesResult run_stages(double seconds, std::size_t picture_bytes, const std::st
   struct Stage {
     std::string_view name;
     std::size_t bytes;
-    Work work;
+    Step work;
   };
   const std::array<Stage, 8> stages{{
       {"copy", stored.bytes(),

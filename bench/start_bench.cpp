@@ -13,6 +13,7 @@
 
 #include "bench/bridge.hpp"
 #include "bench/broker.hpp"
+#include "bench/clock.hpp"
 #include "bench/pictures.hpp"
 #include "bench/spool_bench.hpp"
 #include "bench/store.hpp"
@@ -23,7 +24,6 @@
 namespace m2b::bench {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 constexpr std::size_t kWaiters = 1000;
 /// Enough for the memory to be what it will be.
 constexpr std::size_t kWatched = 5000;
@@ -80,7 +80,7 @@ StartResult run_start(const PipelineRun& run, std::size_t picture_bytes, bool co
   Bridge bridge(daemon_program(run.bridge, {broker.address(), "mqtt-to-blob-bench/start", run.qos,
                                             store->access(), folder.path()}),
                 stop);
-  result.ready_seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+  result.ready_seconds = seconds_since(begin);
   Watcher watcher(bridge, {"stored", &Bridge::Account::stored, std::min(run.messages, kWatched)},
                   stop);
   do {

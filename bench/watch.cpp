@@ -6,20 +6,16 @@
 
 #include <fmt/format.h>
 
+#include "bench/clock.hpp"
 #include "bench/stop.hpp"
 #include "m2b/util/thread.hpp"
 
 namespace m2b::bench {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 constexpr std::chrono::seconds kPatience{60};
 /// Of the time that is left, until the next question.
 constexpr double kPartOfRest = 0.125;
-
-double seconds_since(Clock::time_point begin) {
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
 
 }  // namespace
 
