@@ -39,9 +39,9 @@ std::string reason_names() {
 }
 
 /// The commands of one group, each with the options that it has.
-class Parser {
+class ToolParser {
  public:
-  explicit Parser(std::string_view group)
+  explicit ToolParser(std::string_view group)
       : group_(group), app_("", "mqtt-to-blob " + std::string(group)) {
     app_.require_subcommand(1);
     if (group == "spool") {
@@ -229,7 +229,7 @@ std::variant<ToolRequest, Exit> parse_tool_line(int argc, const char* const* arg
                                                 const Environment& environment) {
   std::vector<std::string> arguments(argv + 2, argv + argc);
   std::ranges::reverse(arguments);  // the order that CLI11 wants
-  return Parser(argv[1]).parse(std::move(arguments), environment);
+  return ToolParser(argv[1]).parse(std::move(arguments), environment);
 }
 
 }  // namespace m2b

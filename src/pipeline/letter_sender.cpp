@@ -14,7 +14,7 @@
 namespace m2b {
 namespace {
 
-constexpr std::size_t kListed = 50;
+constexpr std::size_t kLettersListed = 50;
 constexpr std::size_t kMaxKept = 100'000;
 constexpr int kMaxTries = 3;  // of an object that is refused for an unknown reason
 /// Letters also come by without our hearing of it, as after a replay that could not be.
@@ -50,8 +50,8 @@ void LetterSender::wait(const std::stop_token& stop) {
 
 void LetterSender::send_all(ObjectStore& store, const UploadStop& stop) {
   SpoolId after{0};
-  for (auto letters = spool_.describe_letters(after, kListed); letters && !letters->empty();
-       letters = spool_.describe_letters(after, kListed)) {
+  for (auto letters = spool_.describe_letters(after, kLettersListed); letters && !letters->empty();
+       letters = spool_.describe_letters(after, kLettersListed)) {
     std::vector<SpoolId> sent;
     for (const LetterInfo& letter : *letters) {
       if (!kept_.contains(letter.record.id) && send(letter, store, stop)) {

@@ -10,7 +10,7 @@
 namespace m2b {
 namespace {
 
-constexpr const char* kRecords = "records";
+constexpr const char* kLetters = "records";
 constexpr const char* kReasons = "reasons";
 
 // A reason: version, reason, time, then the detail as text or, behind the id of the key, encrypted.
@@ -68,13 +68,13 @@ class Key {
 DeadLetters::DeadLetters(std::filesystem::path directory, std::uint64_t map_bytes, KeyRing keys)
     : env_({.folder = std::move(directory),
             .map_bytes = map_bytes,
-            .databases = {{kRecords, MDB_INTEGERKEY}, {kReasons, MDB_INTEGERKEY}}}),
+            .databases = {{kLetters, MDB_INTEGERKEY}, {kReasons, MDB_INTEGERKEY}}}),
       keys_(std::move(keys)) {
   fail_point("start.dead_letters_opened");
 }
 
 DeadLetters::Databases::Databases(const lmdb::Txn& txn, const std::filesystem::path&)
-    : records(txn, kRecords),
+    : records(txn, kLetters),
       reasons(lmdb::open_database(txn, kReasons, MDB_CREATE | MDB_INTEGERKEY)) {}
 
 void DeadLetters::add(const std::vector<DeadLetter>& letters) {

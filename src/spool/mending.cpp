@@ -27,7 +27,8 @@ using Snapshot = lmdb::File::Snapshot;
 
 constexpr std::string_view kIncompleteMark = "-incomplete-after-";
 constexpr std::string_view kTakenBackMark = "-taken-back-after-";
-constexpr std::size_t kBatchBytes = std::size_t{1} << 20;  // so much is lost of a disk that fills
+constexpr std::size_t kMendedAtATime = std::size_t{1}
+                                       << 20;  // so much is lost of a disk that fills
 
 /// Room that is held back while messages are carried over. Where they fill the disk to its last
 /// byte, what has to follow (the accounts, the first removals) would find none.
@@ -99,7 +100,7 @@ fs::path set_aside(const fs::path& folder, const std::string& mark = "") {
 }
 
 /// The damaged file; none when it is missing.
-std::optional<lmdb::File> open_file(const fs::path& folder) {
+std::optional<lmdb::File> open_damaged(const fs::path& folder) {
   if (!is_there(data_file(folder))) {
     return std::nullopt;
   }
@@ -107,7 +108,7 @@ std::optional<lmdb::File> open_file(const fs::path& folder) {
 }
 
 std::optional<std::string> find_fault(const fs::path& folder, lmdb::File::Scrutiny scrutiny) {
-  const auto file = open_file(folder);
+  const auto file = open_damaged(folder);
   if (file && !file->is_empty()) {
     return file->find_fault(scrutiny);
   }
@@ -160,7 +161,7 @@ class Carrier {
     }
     lmdb::put(txn_, dbi, aligned_key, *bytes);
     batch_bytes_ += bytes->size();
-    if (batch_bytes_ >= kBatchBytes) {
+    if (batch_bytes_ >= kMendedAtATime) {
       batch_bytes_ = 0;
       std::move(txn_).commit();
       txn_ = lmdb::Txn::write(env_);
@@ -239,7 +240,7 @@ void mend(const MendingPlan& plan, lmdb::File::Scrutiny scrutiny) {
   std::optional<std::uint64_t> rest;
   {
     const lmdb::EnvHandle env = lmdb::open_env(fresh, plan.map_bytes);
-    const auto damaged = open_file(plan.folder);
+    const auto damaged = open_damaged(plan.folder);
     fail_point("mending.before_fill");
     rest = fill(plan, env.get(), damaged ? &*damaged : nullptr);
   }

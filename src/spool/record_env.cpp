@@ -24,7 +24,7 @@ constexpr std::string_view kTotalsKey = "totals";
 constexpr std::size_t kAccountsFields = 7;
 constexpr std::uint64_t kPageBytes = 4096;
 
-std::string encode(const Accounts& accounts) {
+std::string encode_accounts(const Accounts& accounts) {
   std::string bytes(kAccountsFields * sizeof(std::uint64_t), '\0');
   store_le(&bytes[0], accounts.last_id);
   store_le(&bytes[8], accounts.totals.received);
@@ -36,7 +36,7 @@ std::string encode(const Accounts& accounts) {
   return bytes;
 }
 
-std::optional<Accounts> decode(std::string_view bytes) {
+std::optional<Accounts> decode_accounts(std::string_view bytes) {
   if (bytes.size() != kAccountsFields * sizeof(std::uint64_t)) {
     return std::nullopt;
   }
@@ -51,7 +51,7 @@ std::optional<Accounts> decode(std::string_view bytes) {
 
 std::optional<Accounts> find_accounts(const lmdb::Txn& txn, MDB_dbi dbi) {
   const auto bytes = sealed::get(txn, dbi, kTotalsKey);
-  return bytes ? decode(*bytes) : std::nullopt;
+  return bytes ? decode_accounts(*bytes) : std::nullopt;
 }
 
 Accounts load_accounts(const lmdb::Txn& txn, MDB_dbi dbi) {
@@ -92,7 +92,7 @@ std::optional<Accounts> accounts_in(const lmdb::File& file, lmdb::File::Snapshot
   std::optional<Accounts> found;
   file.walk(snapshot, kAccounts, [&](std::string_view, const lmdb::File::Value& value) {
     const auto bytes = sealed::open(value.in_leaf);
-    found = bytes ? decode(*bytes) : found;
+    found = bytes ? decode_accounts(*bytes) : found;
   });
   return found;
 }
@@ -178,7 +178,7 @@ std::optional<std::uint64_t> settle_accounts(const lmdb::Txn& txn, const lmdb::F
     totals.received = totals.gone() + found.count;
   }
   totals.waiting_bytes = found.bytes;
-  sealed::put(txn, dbi, kTotalsKey, encode(*kept));
+  sealed::put(txn, dbi, kTotalsKey, encode_accounts(*kept));
   return rest;
 }
 
@@ -230,14 +230,14 @@ RecordEnv::Databases::Databases(const lmdb::Txn& txn, const std::filesystem::pat
     if (is_made(folder)) {
       settle_accounts(txn, nullptr, std::nullopt);
     } else {
-      sealed::put(txn, accounts, kTotalsKey, encode({}));
+      sealed::put(txn, accounts, kTotalsKey, encode_accounts({}));
     }
   }
   // A damaged key may have made an id of its own; those that come must be above it.
   Accounts known = load_accounts(txn, accounts);
   if (const auto last = records.last(txn); last && to_number(*last) > known.last_id) {
     known.last_id = to_number(*last);
-    sealed::put(txn, accounts, kTotalsKey, encode(known));
+    sealed::put(txn, accounts, kTotalsKey, encode_accounts(known));
   }
 }
 
@@ -342,7 +342,7 @@ void RecordEnv::Batch::put_note(std::string_view name, std::string_view text) {
 }
 
 SpoolTotals RecordEnv::Batch::commit() && {
-  sealed::put(env_.txn(), env_->accounts, kTotalsKey, encode(accounts_));
+  sealed::put(env_.txn(), env_->accounts, kTotalsKey, encode_accounts(accounts_));
   std::move(env_).commit();
   return accounts_.totals;
 }

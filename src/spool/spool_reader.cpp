@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 using lmdb::File;
 
 /// Nothing where there is no file yet.
-std::optional<File> open_file(const fs::path& path) {
+std::optional<File> open_to_read(const fs::path& path) {
   std::error_code error;
   if (!fs::exists(path, error)) {
     return std::nullopt;
@@ -38,8 +38,8 @@ class SpoolReader::Impl {
   Impl(const fs::path& directory, KeyRing keys)
       : keys_(std::move(keys)),
         lock_(SpoolDirectory::lock_for_reading(directory)),
-        records_(open_file(directory / "records" / "data.mdb")),
-        letters_(open_file(directory / "dead-letters" / "data.mdb")) {
+        records_(open_to_read(directory / "records" / "data.mdb")),
+        letters_(open_to_read(directory / "dead-letters" / "data.mdb")) {
     if (!records_ && !letters_) {
       throw SpoolError("there is no spool in " + directory.string() +
                        ": give the folder that SPOOL_DIR of the bridge names");

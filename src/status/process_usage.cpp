@@ -17,8 +17,8 @@ namespace {
 std::optional<double> boot_time() {
   std::ifstream stat("/proc/stat");
   for (std::string word; stat >> word;) {
-    if (double seconds = 0; word == "btime" && stat >> seconds) {
-      return seconds;
+    if (double since_1970 = 0; word == "btime" && stat >> since_1970) {
+      return since_1970;
     }
     stat.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
   }

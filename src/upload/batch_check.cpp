@@ -12,7 +12,7 @@
 namespace m2b {
 namespace {
 
-constexpr std::size_t kMaxCodeBytes = 64;  // longer than any error code
+constexpr std::size_t kLongestCode = 64;  // longer than any error code
 
 bool is_busy(int status) { return status >= 500 || status == 408 || status == 429; }
 
@@ -20,7 +20,7 @@ BatchCheck fault(BatchVerdict verdict, std::string_view cause, const Object& obj
                  const HeadAnswer& answer) {
   return {verdict, answer.status, cause,
           fmt::format("HEAD {}: {} {}", object.key.str(), answer.status,
-                      answer.code.substr(0, kMaxCodeBytes))};
+                      answer.code.substr(0, kLongestCode))};
 }
 
 bool has_metadata(const HeadAnswer& answer, const Metadata& metadata) {

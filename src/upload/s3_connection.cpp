@@ -15,8 +15,6 @@
 namespace m2b {
 namespace {
 
-constexpr std::string_view kLog = "upload";
-
 std::string_view name_of(HttpMethod method) {
   switch (method) {
     case HttpMethod::get:
@@ -174,7 +172,7 @@ std::chrono::sys_seconds S3Connection::store_time() const {
 void S3Connection::correct_clock(std::chrono::sys_seconds store_date) {
   const std::chrono::seconds offset = store_date - local_time();
   if (context_.clock_offset.set(offset)) {
-    log::warn(kLog, "the store refused our clock; signing with its time from now on",
+    log::warn("upload", "the store refused our clock; signing with its time from now on",
               {{"offset_seconds", offset.count()}});
   }
 }

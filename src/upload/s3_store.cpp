@@ -17,7 +17,6 @@
 namespace m2b {
 namespace {
 
-constexpr std::string_view kLog = "upload";
 constexpr std::string_view kDefaultRegion = "us-east-1";
 /// The label for a success that no S3 store would report in this way: some other server answers.
 constexpr std::string_view kNotS3 = "not_s3";
@@ -194,7 +193,7 @@ PutResult S3Store::create_bucket(const std::stop_token& abort) {
     return {PutOutcome::stored, answer.response.status, {}, {}};  // another connection was faster
   }
   if (answer.result.outcome == PutOutcome::stored) {
-    log::info(kLog, "bucket created", {{"bucket", options_.bucket}});
+    log::info("upload", "bucket created", {{"bucket", options_.bucket}});
   }
   return std::move(answer.result);
 }
