@@ -48,6 +48,8 @@ class ScriptedBroker {
   [[nodiscard]] Packet read();
   /// The next packet, or nothing when none comes within the time.
   [[nodiscard]] std::optional<Packet> read_within(int milliseconds);
+  /// Whether the client says nothing for a moment, where it might say something that it should not.
+  [[nodiscard]] bool is_quiet() { return !read_within(300); }
   [[nodiscard]] Packet expect(Type type);
 
   /// accept(), CONNECT, CONNACK with success, for the protocol that the client speaks. Returns

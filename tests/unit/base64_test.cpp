@@ -15,29 +15,29 @@ namespace {
 using m2b::decode_base64;
 using m2b::decode_base64_blocks;
 
-constexpr std::string_view kAlphabet =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-std::string encoded(std::string_view bytes) {
-  std::string text;
-  std::uint32_t bits = 0;
-  int count = 0;
-  for (const char byte : bytes) {
-    bits = (bits << 8U) | static_cast<std::uint8_t>(byte);
-    for (count += 8; count >= 6; count -= 6) text += kAlphabet[(bits >> (count - 6)) & 63U];
-  }
-  if (count > 0) text += kAlphabet[(bits << (6 - count)) & 63U];
-  return text + std::string((4 - text.size() % 4) % 4, '=');
-}
-
-std::string random_bytes(std::size_t size) {
-  static std::mt19937 dice(7);
-  std::string bytes(size, '\0');
-  for (char& byte : bytes) byte = static_cast<char>(dice());
-  return bytes;
-}
-
 TEST_SUITE("base64") {
+  constexpr std::string_view kAlphabet =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+  std::string encoded(std::string_view bytes) {
+    std::string text;
+    std::uint32_t bits = 0;
+    int count = 0;
+    for (const char byte : bytes) {
+      bits = (bits << 8U) | static_cast<std::uint8_t>(byte);
+      for (count += 8; count >= 6; count -= 6) text += kAlphabet[(bits >> (count - 6)) & 63U];
+    }
+    if (count > 0) text += kAlphabet[(bits << (6 - count)) & 63U];
+    return text + std::string((4 - text.size() % 4) % 4, '=');
+  }
+
+  std::string random_bytes(std::size_t size) {
+    static std::mt19937 dice(7);
+    std::string bytes(size, '\0');
+    for (char& byte : bytes) byte = static_cast<char>(dice());
+    return bytes;
+  }
+
   TEST_CASE("all lengths come back, whatever part of them is decoded in blocks") {
     for (std::size_t size = 0; size < 400; ++size) {
       const std::string bytes = random_bytes(size);

@@ -16,38 +16,38 @@ using m2b::HeadAnswer;
 using m2b::Object;
 using m2b::ObjectKey;
 
-Object object(std::string body) {
-  return {std::get<ObjectKey>(ObjectKey::from_image_id("id")),
-          std::move(body),
-          "image/jpeg",
-          {{"image_id", "id"}, {"timestamp_ms", "1"}}};
-}
-
-HeadAnswer good(const Object& object) {
-  return {200,
-          object.body.size(),
-          m2b::md5_hex(object.body).value(),
-          {},
-          false,
-          "image/jpeg",
-          {{"unknown", "1"}, {"timestamp_ms", "1"}, {"image_id", "id"}}};
-}
-HeadAnswer refused(int status, std::string code = {}) {
-  return {status, 0, {}, std::move(code), false};
-}
-
-BatchVerdict verdict(const HeadAnswer& first, const HeadAnswer& second) {
-  const Object one = object("1");
-  const Object two = object("2");
-  const std::vector<const Object*> objects{&one, &two};
-  const std::vector<HeadAnswer> answers{first, second};
-  return m2b::check_batch(objects, answers).verdict;
-}
-
-HeadAnswer one() { return good(object("1")); }
-HeadAnswer two() { return good(object("2")); }
-
 TEST_SUITE("check of a batch") {
+  Object object(std::string body) {
+    return {std::get<ObjectKey>(ObjectKey::from_image_id("id")),
+            std::move(body),
+            "image/jpeg",
+            {{"image_id", "id"}, {"timestamp_ms", "1"}}};
+  }
+
+  HeadAnswer good(const Object& object) {
+    return {200,
+            object.body.size(),
+            m2b::md5_hex(object.body).value(),
+            {},
+            false,
+            "image/jpeg",
+            {{"unknown", "1"}, {"timestamp_ms", "1"}, {"image_id", "id"}}};
+  }
+  HeadAnswer refused(int status, std::string code = {}) {
+    return {status, 0, {}, std::move(code), false};
+  }
+
+  BatchVerdict verdict(const HeadAnswer& first, const HeadAnswer& second) {
+    const Object one = object("1");
+    const Object two = object("2");
+    const std::vector<const Object*> objects{&one, &two};
+    const std::vector<HeadAnswer> answers{first, second};
+    return m2b::check_batch(objects, answers).verdict;
+  }
+
+  HeadAnswer one() { return good(object("1")); }
+  HeadAnswer two() { return good(object("2")); }
+
   TEST_CASE("all as they should be are confirmed") {
     CHECK(verdict(one(), two()) == BatchVerdict::confirmed);
     CHECK(verdict(two(), one()) == BatchVerdict::useless);

@@ -9,11 +9,11 @@ namespace {
 using namespace std::chrono_literals;
 using m2b::BatchSupport;
 
-void fail(BatchSupport& batches, int times) {
-  for (int i = 0; i < times; ++i) batches.failed("cause", "detail");
-}
-
 TEST_SUITE("batch support") {
+  void fail(BatchSupport & batches, int times) {
+    for (int i = 0; i < times; ++i) batches.failed("cause", "detail");
+  }
+
   TEST_CASE("batches are tried with MinIO alone, and as long as it answers") {
     BatchSupport batches;
     CHECK_FALSE(batches.worth_trying());

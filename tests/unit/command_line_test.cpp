@@ -16,66 +16,64 @@
 namespace m2b {
 namespace {
 
-std::variant<CommandLine, Exit> parse(const std::vector<std::string>& arguments) {
-  std::vector<const char*> argv = {"mqtt-to-blob"};
-  for (const auto& argument : arguments) {
-    argv.push_back(argument.c_str());
-  }
-  return parse_command_line(static_cast<int>(argv.size()), argv.data());
-}
-
-CommandLine line_of(const std::vector<std::string>& arguments) {
-  auto parsed = parse(arguments);
-  if (const auto* exit = std::get_if<Exit>(&parsed)) {
-    FAIL_CHECK(exit->err);
-    return {};
-  }
-  return std::get<CommandLine>(std::move(parsed));
-}
-
-Exit exit_of(const std::vector<std::string>& arguments) {
-  auto parsed = parse(arguments);
-  auto* exit = std::get_if<Exit>(&parsed);
-  REQUIRE(exit != nullptr);
-  return std::move(*exit);
-}
-
-/// What a mistake in the arguments says, without the name of the program.
-std::string mistake_of(const std::vector<std::string>& arguments) {
-  const Exit exit = exit_of(arguments);
-  CHECK(exit.code == EX_USAGE);
-  CHECK(exit.out.empty());
-  CHECK(std::ranges::count(exit.err, '\n') == 1);
-  CHECK(exit.err.ends_with("; see mqtt-to-blob --help for the flags\n"));
-  return exit.err.substr(exit.err.find(' ') + 1, exit.err.find(';') - exit.err.find(' ') - 1);
-}
-
-bool contains(const std::string& text, std::string_view part) {
-  return text.find(part) != std::string::npos;
-}
-
-/// Every flag that takes a value: of a secret the one for its file.
-std::vector<std::string> setting_names() {
-  std::vector<std::string> names;
-  for (const auto& setting : settings()) {
-    names.push_back(std::string(setting.name) + (setting.secret ? "_FILE" : ""));
-  }
-  return names;
-}
-
-std::vector<std::string> secret_names() {
-  std::vector<std::string> names;
-  for (const auto& setting : settings()) {
-    if (setting.secret) {
-      names.emplace_back(setting.name);
-    }
-  }
-  return names;
-}
-
-}  // namespace
-
 TEST_SUITE("command line") {
+  std::variant<CommandLine, Exit> parse(const std::vector<std::string>& arguments) {
+    std::vector<const char*> argv = {"mqtt-to-blob"};
+    for (const auto& argument : arguments) {
+      argv.push_back(argument.c_str());
+    }
+    return parse_command_line(static_cast<int>(argv.size()), argv.data());
+  }
+
+  CommandLine line_of(const std::vector<std::string>& arguments) {
+    auto parsed = parse(arguments);
+    if (const auto* exit = std::get_if<Exit>(&parsed)) {
+      FAIL_CHECK(exit->err);
+      return {};
+    }
+    return std::get<CommandLine>(std::move(parsed));
+  }
+
+  Exit exit_of(const std::vector<std::string>& arguments) {
+    auto parsed = parse(arguments);
+    auto* exit = std::get_if<Exit>(&parsed);
+    REQUIRE(exit != nullptr);
+    return std::move(*exit);
+  }
+
+  /// What a mistake in the arguments says, without the name of the program.
+  std::string mistake_of(const std::vector<std::string>& arguments) {
+    const Exit exit = exit_of(arguments);
+    CHECK(exit.code == EX_USAGE);
+    CHECK(exit.out.empty());
+    CHECK(std::ranges::count(exit.err, '\n') == 1);
+    CHECK(exit.err.ends_with("; see mqtt-to-blob --help for the flags\n"));
+    return exit.err.substr(exit.err.find(' ') + 1, exit.err.find(';') - exit.err.find(' ') - 1);
+  }
+
+  bool contains(const std::string& text, std::string_view part) {
+    return text.find(part) != std::string::npos;
+  }
+
+  /// Every flag that takes a value: of a secret the one for its file.
+  std::vector<std::string> setting_names() {
+    std::vector<std::string> names;
+    for (const auto& setting : settings()) {
+      names.push_back(std::string(setting.name) + (setting.secret ? "_FILE" : ""));
+    }
+    return names;
+  }
+
+  std::vector<std::string> secret_names() {
+    std::vector<std::string> names;
+    for (const auto& setting : settings()) {
+      if (setting.secret) {
+        names.emplace_back(setting.name);
+      }
+    }
+    return names;
+  }
+
   TEST_CASE("without arguments the daemon runs") {
     const auto line = line_of({});
     CHECK(line.action == CommandLine::Action::run);
@@ -219,5 +217,7 @@ TEST_SUITE("command line") {
     }
   }
 }
+
+}  // namespace
 
 }  // namespace m2b

@@ -35,333 +35,332 @@ namespace {
 using namespace std::chrono_literals;
 using Texts = std::map<std::string, std::string>;
 
-constexpr const char* kCanary = "canary-9f27";
-
-/// What users of the original service set, and nothing else.
-Texts original_environment() {
-  return {{"BROKER_URL", "127.0.0.1"},
-          {"BROKER_PORT", "1883"},
-          {"TOPIC", "ia/rawImage/#"},
-          {"MINIO_URL", "play.min.io"},
-          {"MINIO_SECURE", "True"},
-          {"MINIO_ACCESS_KEY", "access"},
-          {"MINIO_SECRET_KEY", "secret of many"},
-          {"BUCKET_NAME", "umh-images"},
-          {"LOGGING_LEVEL", "DEBUG"}};
-}
-
-Texts with(Texts texts, const std::string& name, const std::string& value) {
-  texts[name] = value;
-  return texts;
-}
-
-Texts without(Texts texts, const std::string& name) {
-  texts.erase(name);
-  return texts;
-}
-
-std::variant<Config, std::vector<ConfigError>> load(const Texts& environment,
-                                                    const Texts& flags = {}) {
-  return load_config(
-      [&](const std::string& name) {
-        const auto found = environment.find(name);
-        return found == environment.end() ? std::nullopt : std::optional(found->second);
-      },
-      flags);
-}
-
-std::vector<ConfigError> errors_of(const Texts& environment, const Texts& flags = {}) {
-  const auto loaded = load(environment, flags);
-  const auto* errors = std::get_if<std::vector<ConfigError>>(&loaded);
-  return errors == nullptr ? std::vector<ConfigError>{} : *errors;
-}
-
-Config config_of(const Texts& environment, const Texts& flags = {}) {
-  auto loaded = load(environment, flags);
-  for (const auto& error : errors_of(environment, flags)) {
-    FAIL_CHECK(error);
-  }
-  auto* config = std::get_if<Config>(&loaded);
-  return config == nullptr ? Config{} : std::move(*config);
-}
-
-/// The only error of the original's environment with this one value changed.
-std::string error_of(const std::string& name, const std::string& value) {
-  const auto errors = errors_of(with(original_environment(), name, value));
-  CAPTURE(name);
-  CAPTURE(value);
-  CHECK(errors.size() == 1);
-  return errors.empty() ? "" : errors.front();
-}
-
-std::string joined(const std::vector<std::string>& texts) {
-  std::string all;
-  for (const auto& text : texts) {
-    all += "[" + text + "]";
-  }
-  return all;
-}
-
-/// Every field as text, by name.
-Texts fields_of(const Config& config) {
-  const auto text = [](auto number) { return std::to_string(number); };
-  return {
-      {"mqtt.host", config.mqtt.host},
-      {"mqtt.port", text(config.mqtt.port)},
-      {"mqtt.version", text(static_cast<int>(config.mqtt.version))},
-      {"mqtt.filters", joined(config.mqtt.filters)},
-      {"mqtt.qos", text(config.mqtt.qos)},
-      {"mqtt.client_id", config.mqtt.client_id},
-      {"mqtt.group_commit", text(config.mqtt.group_commit)},
-      {"mqtt.username", config.mqtt.username},
-      {"mqtt.password", config.mqtt.password.reveal()},
-      {"mqtt.password_file", config.mqtt.password_file},
-      {"mqtt.transport", text(static_cast<int>(config.mqtt.transport))},
-      {"mqtt.websocket_path", config.mqtt.websocket_path},
-      {"mqtt.tls.ca_file", config.mqtt.tls.ca_file},
-      {"mqtt.tls.certificate_file", config.mqtt.tls.certificate_file},
-      {"mqtt.tls.key_file", config.mqtt.tls.key_file},
-      {"mqtt.tls.key_password", config.mqtt.tls.key_password.reveal()},
-      {"mqtt.tls.server_name", config.mqtt.tls.server_name},
-      {"mqtt.tls.min_version", text(static_cast<int>(config.mqtt.tls.min_version))},
-      {"mqtt.keep_alive", text(config.mqtt.keep_alive.count())},
-      {"mqtt.session_expiry", text(config.mqtt.session_expiry.count())},
-      {"mqtt.connect_timeout", text(config.mqtt.connect_timeout.count())},
-      {"mqtt.backoff.cap", text(config.mqtt.backoff.cap.count())},
-      {"spool.directory", config.spool.directory.string()},
-      {"spool.max_bytes", text(config.spool.max_bytes)},
-      {"spool.key", config.spool.keys.encrypting() == nullptr
-                        ? "none"
-                        : to_string(config.spool.keys.encrypting()->id())},
-      {"spool.min_free_bytes",
-       config.spool.min_free_bytes ? text(*config.spool.min_free_bytes) : "unset"},
-      {"spool.dead_letter_max_bytes",
-       config.spool.dead_letter_max_bytes ? text(*config.spool.dead_letter_max_bytes) : "unset"},
-      {"spool.dead_letter_max_age", text(config.spool.dead_letter_max_age.count())},
-      {"pipeline.dead_letter_prefix", config.pipeline.dead_letter_prefix},
-      {"pipeline.decoders", text(config.pipeline.decoders)},
-      {"pipeline.uploaders", text(config.pipeline.uploaders)},
-      {"pipeline.batches", text(config.pipeline.batches)},
-      {"pipeline.early_percent", text(config.pipeline.early_percent)},
-      {"pipeline.in_flight_bytes", text(config.pipeline.in_flight_bytes)},
-      {"pipeline.max_message_bytes", text(config.pipeline.max_message_bytes)},
-      {"pipeline.backoff.cap", text(config.pipeline.backoff.cap.count())},
-      {"store.host", config.store.host},
-      {"store.port", text(config.store.port)},
-      {"store.secure", text(config.store.secure)},
-      {"store.access_key", config.store.credentials.access_key},
-      {"store.secret_key", config.store.credentials.secret_key.reveal()},
-      {"store.session_token", config.store.credentials.session_token.reveal()},
-      {"store.access_key_file", config.store.credential_files.access_key},
-      {"store.secret_key_file", config.store.credential_files.secret_key},
-      {"store.session_token_file", config.store.credential_files.session_token},
-      {"store.shared_file", config.store.credential_files.shared},
-      {"store.profile", config.store.credential_files.profile},
-      {"store.tls.ca_file", config.store.tls.ca_file},
-      {"store.tls.certificate_file", config.store.tls.certificate_file},
-      {"store.tls.key_file", config.store.tls.key_file},
-      {"store.tls.key_password", config.store.tls.key_password.reveal()},
-      {"store.tls.server_name", config.store.tls.server_name},
-      {"store.tls.min_version", text(static_cast<int>(config.store.tls.min_version))},
-      {"store.bucket", config.store.bucket},
-      {"store.region", config.store.region},
-      {"store.connect_timeout", text(config.store.connect_timeout.count())},
-      {"store.stall_timeout", text(config.store.stall_timeout.count())},
-      {"store.bandwidth_limit", text(config.store.bandwidth_limit)},
-      {"status.enabled", text(config.status.enabled)},
-      {"status.host", config.status.host},
-      {"status.port", text(config.status.port)},
-      {"status.token", config.status.token.reveal()},
-      {"status.thumbnails", text(static_cast<int>(config.status.thumbnails))},
-      {"log_level", text(static_cast<int>(config.log_level))},
-      {"log_format", text(static_cast<int>(config.log_format))},
-      {"shutdown_timeout", text(config.shutdown_timeout.count())},
-  };
-}
-
-/// The fields in which the two differ, as the second has them.
-Texts changes(const Config& before, const Config& after) {
-  const Texts old_fields = fields_of(before);
-  Texts changed;
-  for (const auto& [name, value] : fields_of(after)) {
-    if (old_fields.at(name) != value) {
-      changed[name] = value;
-    }
-  }
-  return changed;
-}
-
-struct SettingCase {
-  std::string name;
-  std::string value;  // valid, and not what original_environment() gives
-  Texts changed;
-  Texts beside = {};  // what the environment has to have as well
-};
-
-/// Files that settings name, twice with the same content where only the name is to change.
-struct NamedFiles {
-  NamedFiles() {
-    const m2b::test::Authority authority;
-    const m2b::test::Identity own = authority.issue();
-    for (const char* each : {"a", "b"}) {
-      authority.write_certificate(path(std::string("ca-") + each));
-      own.write_certificate(path(std::string("cert-") + each));
-      own.write_key(path(std::string("key-") + each));
-      std::ofstream(path(std::string("shared-") + each))
-          << "[default]\naws_access_key_id = shared-key-" << each
-          << "\naws_secret_access_key = shared-secret\n[factory]\naws_access_key_id = factory-key\n"
-             "aws_secret_access_key = factory-secret\naws_session_token = factory-token\n";
-    }
-  }
-  [[nodiscard]] std::string path(const std::string& name) const { return folder.path() / name; }
-  m2b::test::TempDir folder;
-};
-
-const NamedFiles& named_files() {
-  static const NamedFiles files;
-  return files;
-}
-
-const std::vector<SettingCase>& setting_cases() {
-  const auto path = [](const char* name) { return named_files().path(name); };
-  const Texts broker_identity = {{"MQTT_TRANSPORT", "tls"},
-                                 {"MQTT_CERT_FILE", path("cert-a")},
-                                 {"MQTT_KEY_FILE", path("key-a")}};
-  const Texts store_identity = {{"STORE_CERT_FILE", path("cert-a")},
-                                {"STORE_KEY_FILE", path("key-a")}};
-  const Texts shared = {{"MINIO_ACCESS_KEY", ""},
-                        {"MINIO_SECRET_KEY", ""},
-                        {"AWS_SHARED_CREDENTIALS_FILE", path("shared-a")}};
-  static const std::vector<SettingCase> cases = {
-      {"BROKER_URL", "broker.lan", {{"mqtt.host", "broker.lan"}}},
-      {"BROKER_PORT", "2883", {{"mqtt.port", "2883"}}},
-      {"TOPIC", "a/+/b,c\\,d,$share/g/#", {{"mqtt.filters", "[a/+/b][c,d][$share/g/#]"}}},
-      {"MINIO_URL", "10.0.0.5:9000", {{"store.host", "10.0.0.5"}, {"store.port", "9000"}}},
-      {"MINIO_SECURE", "False", {{"store.secure", "0"}, {"store.port", "80"}}},
-      {"MINIO_ACCESS_KEY", "AKIA/+=", {{"store.access_key", "AKIA/+="}}},
-      {"MINIO_SECRET_KEY", "other", {{"store.secret_key", "other"}}},
-      {"BUCKET_NAME", "my.pictures-2", {{"store.bucket", "my.pictures-2"}}},
-      {"LOGGING_LEVEL", "critical", {{"log_level", "4"}}},
-      {"MQTT_VERSION", "3.1.1", {{"mqtt.version", "1"}}},
-      {"MQTT_QOS", "2", {{"mqtt.qos", "2"}}},
-      {"MQTT_CLIENT_ID", "line-4 größe", {{"mqtt.client_id", "line-4 größe"}}},
-      {"MQTT_GROUP_COMMIT", "False", {{"mqtt.group_commit", "0"}}},
-      {"MQTT_USERNAME", "camera", {{"mqtt.username", "camera"}}},
-      {"MQTT_PASSWORD", "p,w", {{"mqtt.password", "p,w"}}},
-      {"MQTT_KEEPALIVE", "2m", {{"mqtt.keep_alive", "120"}}},
-      {"MQTT_SESSION_EXPIRY", "never", {{"mqtt.session_expiry", "4294967295"}}},
-      {"MQTT_CONNECT_TIMEOUT", "3", {{"mqtt.connect_timeout", "3"}}},
-      {"MQTT_TRANSPORT", "wss", {{"mqtt.transport", "3"}}},
-      {"MQTT_WEBSOCKET_PATH", "/ws?x=1", {{"mqtt.websocket_path", "/ws?x=1"}}},
-      {"MQTT_CA_FILE",
-       path("ca-b"),
-       {{"mqtt.tls.ca_file", path("ca-b")}},
-       {{"MQTT_TRANSPORT", "wss"}}},
-      {"MQTT_CERT_FILE",
-       path("cert-b"),
-       {{"mqtt.tls.certificate_file", path("cert-b")}},
-       broker_identity},
-      {"MQTT_KEY_FILE", path("key-b"), {{"mqtt.tls.key_file", path("key-b")}}, broker_identity},
-      {"MQTT_KEY_PASSWORD", "p", {{"mqtt.tls.key_password", "p"}}},
-      {"MQTT_SERVER_NAME",
-       "broker.plant",
-       {{"mqtt.tls.server_name", "broker.plant"}},
-       {{"MQTT_TRANSPORT", "tls"}}},
-      {"SPOOL_DIR", "/spool", {{"spool.directory", "/spool"}}},
-      {"SPOOL_MAX_BYTES", "20GB", {{"spool.max_bytes", "20000000000"}}},
-      {"SPOOL_MIN_FREE_BYTES", "0", {{"spool.min_free_bytes", "0"}}},
-      {"SPOOL_KEY", m2b::test::kOneKey, {{"spool.key", "9f1af927"}}},
-      {"DEAD_LETTER_MAX_BYTES", "1GB", {{"spool.dead_letter_max_bytes", "1000000000"}}},
-      {"DEAD_LETTER_MAX_AGE", "30d", {{"spool.dead_letter_max_age", "2592000"}}},
-      {"DEAD_LETTER_PREFIX", "bad/", {{"pipeline.dead_letter_prefix", "bad/"}}},
-      {"MAX_MESSAGE_BYTES", "1MiB", {{"pipeline.max_message_bytes", "1048576"}}},
-      {"DECODER_THREADS", "2", {{"pipeline.decoders", "2"}}},
-      {"UPLOADER_THREADS", "256", {{"pipeline.uploaders", "256"}}},
-      {"UPLOAD_BATCHES", "False", {{"pipeline.batches", "0"}}},
-      {"UPLOAD_LIVE_SHARE", "0", {{"pipeline.early_percent", "0"}}},
-      {"IN_FLIGHT_BYTES", "1GiB", {{"pipeline.in_flight_bytes", "1073741824"}}},
-      {"MINIO_SESSION_TOKEN", "t/=", {{"store.session_token", "t/="}}},
-      {"AWS_SHARED_CREDENTIALS_FILE",
-       path("shared-b"),
-       {{"store.shared_file", path("shared-b")}, {"store.access_key", "shared-key-b"}},
-       shared},
-      {"AWS_PROFILE",
-       "factory",
-       {{"store.profile", "factory"},
-        {"store.access_key", "factory-key"},
-        {"store.secret_key", "factory-secret"},
-        {"store.session_token", "factory-token"}},
-       shared},
-      {"S3_REGION", "eu-central-1", {{"store.region", "eu-central-1"}}},
-      {"STORE_CONNECT_TIMEOUT", "500ms", {{"store.connect_timeout", "500"}}},
-      {"STORE_STALL_TIMEOUT", "5m", {{"store.stall_timeout", "300"}}},
-      {"UPLOAD_BANDWIDTH_LIMIT", "512KiB", {{"store.bandwidth_limit", "524288"}}},
-      {"RETRY_MAX_DELAY",
-       "60s",
-       {{"mqtt.backoff.cap", "60000"}, {"pipeline.backoff.cap", "60000"}}},
-      {"SHUTDOWN_TIMEOUT", "0", {{"shutdown_timeout", "0"}}},
-      {"LOG_FORMAT", "JSON", {{"log_format", "1"}}},
-      {"STATUS_ADDRESS", "[::]:8080", {{"status.host", "[::]"}, {"status.port", "8080"}}},
-      {"STATUS_TOKEN", "0123456789abcdef", {{"status.token", "0123456789abcdef"}}},
-      {"STATUS_THUMBNAILS", "False", {{"status.thumbnails", "2"}}},
-      {"STORE_CA_FILE", path("ca-b"), {{"store.tls.ca_file", path("ca-b")}}},
-      {"STORE_CERT_FILE",
-       path("cert-b"),
-       {{"store.tls.certificate_file", path("cert-b")}},
-       store_identity},
-      {"STORE_KEY_FILE", path("key-b"), {{"store.tls.key_file", path("key-b")}}, store_identity},
-      {"STORE_KEY_PASSWORD", "p", {{"store.tls.key_password", "p"}}},
-      {"STORE_SERVER_NAME", "[::1]", {{"store.tls.server_name", "[::1]"}}},
-      {"TLS_MIN_VERSION", "1.3", {{"mqtt.tls.min_version", "1"}, {"store.tls.min_version", "1"}}},
-  };
-  return cases;
-}
-
-/// A file that is gone with the test.
-class TempFile {
- public:
-  explicit TempFile(const std::string& content) {
-    std::string name = (std::filesystem::temp_directory_path() / "m2b-config-XXXXXX").string();
-    const int descriptor = mkstemp(name.data());
-    REQUIRE(descriptor >= 0);
-    close(descriptor);
-    path_ = name;
-    std::ofstream(path_, std::ios::binary) << content;
-  }
-  TempFile(const TempFile&) = delete;
-  TempFile& operator=(const TempFile&) = delete;
-  ~TempFile() { std::filesystem::remove(path_); }
-
-  [[nodiscard]] const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
-/// The variables of the original, the access key and secret key aside, and this file for the key.
-Texts with_secret_file(const std::string& path) {
-  return with(without(original_environment(), "MINIO_SECRET_KEY"), "MINIO_SECRET_KEY_FILE", path);
-}
-
-std::string fault_of_topic(const std::string& text) {
-  const auto parsed = config::parse_topic_filters(text);
-  const auto* fault = std::get_if<config::Fault>(&parsed);
-  return fault == nullptr ? "" : fault->text;
-}
-
-std::string filters_of(const std::string& text) {
-  const auto parsed = config::parse_topic_filters(text);
-  const auto* filters = std::get_if<std::vector<std::string>>(&parsed);
-  return filters == nullptr ? "refused" : joined(*filters);
-}
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
-}  // namespace
-
 TEST_SUITE("config") {
+  constexpr const char* kCanary = "canary-9f27";
+
+  /// What users of the original service set, and nothing else.
+  Texts original_environment() {
+    return {{"BROKER_URL", "127.0.0.1"},
+            {"BROKER_PORT", "1883"},
+            {"TOPIC", "ia/rawImage/#"},
+            {"MINIO_URL", "play.min.io"},
+            {"MINIO_SECURE", "True"},
+            {"MINIO_ACCESS_KEY", "access"},
+            {"MINIO_SECRET_KEY", "secret of many"},
+            {"BUCKET_NAME", "umh-images"},
+            {"LOGGING_LEVEL", "DEBUG"}};
+  }
+
+  Texts with(Texts texts, const std::string& name, const std::string& value) {
+    texts[name] = value;
+    return texts;
+  }
+
+  Texts without(Texts texts, const std::string& name) {
+    texts.erase(name);
+    return texts;
+  }
+
+  std::variant<Config, std::vector<ConfigError>> load(const Texts& environment,
+                                                      const Texts& flags = {}) {
+    return load_config(
+        [&](const std::string& name) {
+          const auto found = environment.find(name);
+          return found == environment.end() ? std::nullopt : std::optional(found->second);
+        },
+        flags);
+  }
+
+  std::vector<ConfigError> errors_of(const Texts& environment, const Texts& flags = {}) {
+    const auto loaded = load(environment, flags);
+    const auto* errors = std::get_if<std::vector<ConfigError>>(&loaded);
+    return errors == nullptr ? std::vector<ConfigError>{} : *errors;
+  }
+
+  Config config_of(const Texts& environment, const Texts& flags = {}) {
+    auto loaded = load(environment, flags);
+    for (const auto& error : errors_of(environment, flags)) {
+      FAIL_CHECK(error);
+    }
+    auto* config = std::get_if<Config>(&loaded);
+    return config == nullptr ? Config{} : std::move(*config);
+  }
+
+  /// The only error of the original's environment with this one value changed.
+  std::string error_of(const std::string& name, const std::string& value) {
+    const auto errors = errors_of(with(original_environment(), name, value));
+    CAPTURE(name);
+    CAPTURE(value);
+    CHECK(errors.size() == 1);
+    return errors.empty() ? "" : errors.front();
+  }
+
+  std::string joined(const std::vector<std::string>& texts) {
+    std::string all;
+    for (const auto& text : texts) {
+      all += "[" + text + "]";
+    }
+    return all;
+  }
+
+  /// Every field as text, by name.
+  Texts fields_of(const Config& config) {
+    const auto text = [](auto number) { return std::to_string(number); };
+    return {
+        {"mqtt.host", config.mqtt.host},
+        {"mqtt.port", text(config.mqtt.port)},
+        {"mqtt.version", text(static_cast<int>(config.mqtt.version))},
+        {"mqtt.filters", joined(config.mqtt.filters)},
+        {"mqtt.qos", text(config.mqtt.qos)},
+        {"mqtt.client_id", config.mqtt.client_id},
+        {"mqtt.group_commit", text(config.mqtt.group_commit)},
+        {"mqtt.username", config.mqtt.username},
+        {"mqtt.password", config.mqtt.password.reveal()},
+        {"mqtt.password_file", config.mqtt.password_file},
+        {"mqtt.transport", text(static_cast<int>(config.mqtt.transport))},
+        {"mqtt.websocket_path", config.mqtt.websocket_path},
+        {"mqtt.tls.ca_file", config.mqtt.tls.ca_file},
+        {"mqtt.tls.certificate_file", config.mqtt.tls.certificate_file},
+        {"mqtt.tls.key_file", config.mqtt.tls.key_file},
+        {"mqtt.tls.key_password", config.mqtt.tls.key_password.reveal()},
+        {"mqtt.tls.server_name", config.mqtt.tls.server_name},
+        {"mqtt.tls.min_version", text(static_cast<int>(config.mqtt.tls.min_version))},
+        {"mqtt.keep_alive", text(config.mqtt.keep_alive.count())},
+        {"mqtt.session_expiry", text(config.mqtt.session_expiry.count())},
+        {"mqtt.connect_timeout", text(config.mqtt.connect_timeout.count())},
+        {"mqtt.backoff.cap", text(config.mqtt.backoff.cap.count())},
+        {"spool.directory", config.spool.directory.string()},
+        {"spool.max_bytes", text(config.spool.max_bytes)},
+        {"spool.key", config.spool.keys.encrypting() == nullptr
+                          ? "none"
+                          : to_string(config.spool.keys.encrypting()->id())},
+        {"spool.min_free_bytes",
+         config.spool.min_free_bytes ? text(*config.spool.min_free_bytes) : "unset"},
+        {"spool.dead_letter_max_bytes",
+         config.spool.dead_letter_max_bytes ? text(*config.spool.dead_letter_max_bytes) : "unset"},
+        {"spool.dead_letter_max_age", text(config.spool.dead_letter_max_age.count())},
+        {"pipeline.dead_letter_prefix", config.pipeline.dead_letter_prefix},
+        {"pipeline.decoders", text(config.pipeline.decoders)},
+        {"pipeline.uploaders", text(config.pipeline.uploaders)},
+        {"pipeline.batches", text(config.pipeline.batches)},
+        {"pipeline.early_percent", text(config.pipeline.early_percent)},
+        {"pipeline.in_flight_bytes", text(config.pipeline.in_flight_bytes)},
+        {"pipeline.max_message_bytes", text(config.pipeline.max_message_bytes)},
+        {"pipeline.backoff.cap", text(config.pipeline.backoff.cap.count())},
+        {"store.host", config.store.host},
+        {"store.port", text(config.store.port)},
+        {"store.secure", text(config.store.secure)},
+        {"store.access_key", config.store.credentials.access_key},
+        {"store.secret_key", config.store.credentials.secret_key.reveal()},
+        {"store.session_token", config.store.credentials.session_token.reveal()},
+        {"store.access_key_file", config.store.credential_files.access_key},
+        {"store.secret_key_file", config.store.credential_files.secret_key},
+        {"store.session_token_file", config.store.credential_files.session_token},
+        {"store.shared_file", config.store.credential_files.shared},
+        {"store.profile", config.store.credential_files.profile},
+        {"store.tls.ca_file", config.store.tls.ca_file},
+        {"store.tls.certificate_file", config.store.tls.certificate_file},
+        {"store.tls.key_file", config.store.tls.key_file},
+        {"store.tls.key_password", config.store.tls.key_password.reveal()},
+        {"store.tls.server_name", config.store.tls.server_name},
+        {"store.tls.min_version", text(static_cast<int>(config.store.tls.min_version))},
+        {"store.bucket", config.store.bucket},
+        {"store.region", config.store.region},
+        {"store.connect_timeout", text(config.store.connect_timeout.count())},
+        {"store.stall_timeout", text(config.store.stall_timeout.count())},
+        {"store.bandwidth_limit", text(config.store.bandwidth_limit)},
+        {"status.enabled", text(config.status.enabled)},
+        {"status.host", config.status.host},
+        {"status.port", text(config.status.port)},
+        {"status.token", config.status.token.reveal()},
+        {"status.thumbnails", text(static_cast<int>(config.status.thumbnails))},
+        {"log_level", text(static_cast<int>(config.log_level))},
+        {"log_format", text(static_cast<int>(config.log_format))},
+        {"shutdown_timeout", text(config.shutdown_timeout.count())},
+    };
+  }
+
+  /// The fields in which the two differ, as the second has them.
+  Texts changes(const Config& before, const Config& after) {
+    const Texts old_fields = fields_of(before);
+    Texts changed;
+    for (const auto& [name, value] : fields_of(after)) {
+      if (old_fields.at(name) != value) {
+        changed[name] = value;
+      }
+    }
+    return changed;
+  }
+
+  struct SettingCase {
+    std::string name;
+    std::string value;  // valid, and not what original_environment() gives
+    Texts changed;
+    Texts beside = {};  // what the environment has to have as well
+  };
+
+  /// Files that settings name, twice with the same content where only the name is to change.
+  struct NamedFiles {
+    NamedFiles() {
+      const m2b::test::Authority authority;
+      const m2b::test::Identity own = authority.issue();
+      for (const char* each : {"a", "b"}) {
+        authority.write_certificate(path(std::string("ca-") + each));
+        own.write_certificate(path(std::string("cert-") + each));
+        own.write_key(path(std::string("key-") + each));
+        std::ofstream(path(std::string("shared-") + each))
+            << "[default]\naws_access_key_id = shared-key-" << each
+            << "\naws_secret_access_key = shared-secret\n[factory]\naws_access_key_id = "
+               "factory-key\n"
+               "aws_secret_access_key = factory-secret\naws_session_token = factory-token\n";
+      }
+    }
+    [[nodiscard]] std::string path(const std::string& name) const { return folder.path() / name; }
+    m2b::test::TempDir folder;
+  };
+
+  const NamedFiles& named_files() {
+    static const NamedFiles files;
+    return files;
+  }
+
+  const std::vector<SettingCase>& setting_cases() {
+    const auto path = [](const char* name) { return named_files().path(name); };
+    const Texts broker_identity = {{"MQTT_TRANSPORT", "tls"},
+                                   {"MQTT_CERT_FILE", path("cert-a")},
+                                   {"MQTT_KEY_FILE", path("key-a")}};
+    const Texts store_identity = {{"STORE_CERT_FILE", path("cert-a")},
+                                  {"STORE_KEY_FILE", path("key-a")}};
+    const Texts shared = {{"MINIO_ACCESS_KEY", ""},
+                          {"MINIO_SECRET_KEY", ""},
+                          {"AWS_SHARED_CREDENTIALS_FILE", path("shared-a")}};
+    static const std::vector<SettingCase> cases = {
+        {"BROKER_URL", "broker.lan", {{"mqtt.host", "broker.lan"}}},
+        {"BROKER_PORT", "2883", {{"mqtt.port", "2883"}}},
+        {"TOPIC", "a/+/b,c\\,d,$share/g/#", {{"mqtt.filters", "[a/+/b][c,d][$share/g/#]"}}},
+        {"MINIO_URL", "10.0.0.5:9000", {{"store.host", "10.0.0.5"}, {"store.port", "9000"}}},
+        {"MINIO_SECURE", "False", {{"store.secure", "0"}, {"store.port", "80"}}},
+        {"MINIO_ACCESS_KEY", "AKIA/+=", {{"store.access_key", "AKIA/+="}}},
+        {"MINIO_SECRET_KEY", "other", {{"store.secret_key", "other"}}},
+        {"BUCKET_NAME", "my.pictures-2", {{"store.bucket", "my.pictures-2"}}},
+        {"LOGGING_LEVEL", "critical", {{"log_level", "4"}}},
+        {"MQTT_VERSION", "3.1.1", {{"mqtt.version", "1"}}},
+        {"MQTT_QOS", "2", {{"mqtt.qos", "2"}}},
+        {"MQTT_CLIENT_ID", "line-4 größe", {{"mqtt.client_id", "line-4 größe"}}},
+        {"MQTT_GROUP_COMMIT", "False", {{"mqtt.group_commit", "0"}}},
+        {"MQTT_USERNAME", "camera", {{"mqtt.username", "camera"}}},
+        {"MQTT_PASSWORD", "p,w", {{"mqtt.password", "p,w"}}},
+        {"MQTT_KEEPALIVE", "2m", {{"mqtt.keep_alive", "120"}}},
+        {"MQTT_SESSION_EXPIRY", "never", {{"mqtt.session_expiry", "4294967295"}}},
+        {"MQTT_CONNECT_TIMEOUT", "3", {{"mqtt.connect_timeout", "3"}}},
+        {"MQTT_TRANSPORT", "wss", {{"mqtt.transport", "3"}}},
+        {"MQTT_WEBSOCKET_PATH", "/ws?x=1", {{"mqtt.websocket_path", "/ws?x=1"}}},
+        {"MQTT_CA_FILE",
+         path("ca-b"),
+         {{"mqtt.tls.ca_file", path("ca-b")}},
+         {{"MQTT_TRANSPORT", "wss"}}},
+        {"MQTT_CERT_FILE",
+         path("cert-b"),
+         {{"mqtt.tls.certificate_file", path("cert-b")}},
+         broker_identity},
+        {"MQTT_KEY_FILE", path("key-b"), {{"mqtt.tls.key_file", path("key-b")}}, broker_identity},
+        {"MQTT_KEY_PASSWORD", "p", {{"mqtt.tls.key_password", "p"}}},
+        {"MQTT_SERVER_NAME",
+         "broker.plant",
+         {{"mqtt.tls.server_name", "broker.plant"}},
+         {{"MQTT_TRANSPORT", "tls"}}},
+        {"SPOOL_DIR", "/spool", {{"spool.directory", "/spool"}}},
+        {"SPOOL_MAX_BYTES", "20GB", {{"spool.max_bytes", "20000000000"}}},
+        {"SPOOL_MIN_FREE_BYTES", "0", {{"spool.min_free_bytes", "0"}}},
+        {"SPOOL_KEY", m2b::test::kOneKey, {{"spool.key", "9f1af927"}}},
+        {"DEAD_LETTER_MAX_BYTES", "1GB", {{"spool.dead_letter_max_bytes", "1000000000"}}},
+        {"DEAD_LETTER_MAX_AGE", "30d", {{"spool.dead_letter_max_age", "2592000"}}},
+        {"DEAD_LETTER_PREFIX", "bad/", {{"pipeline.dead_letter_prefix", "bad/"}}},
+        {"MAX_MESSAGE_BYTES", "1MiB", {{"pipeline.max_message_bytes", "1048576"}}},
+        {"DECODER_THREADS", "2", {{"pipeline.decoders", "2"}}},
+        {"UPLOADER_THREADS", "256", {{"pipeline.uploaders", "256"}}},
+        {"UPLOAD_BATCHES", "False", {{"pipeline.batches", "0"}}},
+        {"UPLOAD_LIVE_SHARE", "0", {{"pipeline.early_percent", "0"}}},
+        {"IN_FLIGHT_BYTES", "1GiB", {{"pipeline.in_flight_bytes", "1073741824"}}},
+        {"MINIO_SESSION_TOKEN", "t/=", {{"store.session_token", "t/="}}},
+        {"AWS_SHARED_CREDENTIALS_FILE",
+         path("shared-b"),
+         {{"store.shared_file", path("shared-b")}, {"store.access_key", "shared-key-b"}},
+         shared},
+        {"AWS_PROFILE",
+         "factory",
+         {{"store.profile", "factory"},
+          {"store.access_key", "factory-key"},
+          {"store.secret_key", "factory-secret"},
+          {"store.session_token", "factory-token"}},
+         shared},
+        {"S3_REGION", "eu-central-1", {{"store.region", "eu-central-1"}}},
+        {"STORE_CONNECT_TIMEOUT", "500ms", {{"store.connect_timeout", "500"}}},
+        {"STORE_STALL_TIMEOUT", "5m", {{"store.stall_timeout", "300"}}},
+        {"UPLOAD_BANDWIDTH_LIMIT", "512KiB", {{"store.bandwidth_limit", "524288"}}},
+        {"RETRY_MAX_DELAY",
+         "60s",
+         {{"mqtt.backoff.cap", "60000"}, {"pipeline.backoff.cap", "60000"}}},
+        {"SHUTDOWN_TIMEOUT", "0", {{"shutdown_timeout", "0"}}},
+        {"LOG_FORMAT", "JSON", {{"log_format", "1"}}},
+        {"STATUS_ADDRESS", "[::]:8080", {{"status.host", "[::]"}, {"status.port", "8080"}}},
+        {"STATUS_TOKEN", "0123456789abcdef", {{"status.token", "0123456789abcdef"}}},
+        {"STATUS_THUMBNAILS", "False", {{"status.thumbnails", "2"}}},
+        {"STORE_CA_FILE", path("ca-b"), {{"store.tls.ca_file", path("ca-b")}}},
+        {"STORE_CERT_FILE",
+         path("cert-b"),
+         {{"store.tls.certificate_file", path("cert-b")}},
+         store_identity},
+        {"STORE_KEY_FILE", path("key-b"), {{"store.tls.key_file", path("key-b")}}, store_identity},
+        {"STORE_KEY_PASSWORD", "p", {{"store.tls.key_password", "p"}}},
+        {"STORE_SERVER_NAME", "[::1]", {{"store.tls.server_name", "[::1]"}}},
+        {"TLS_MIN_VERSION", "1.3", {{"mqtt.tls.min_version", "1"}, {"store.tls.min_version", "1"}}},
+    };
+    return cases;
+  }
+
+  /// A file that is gone with the test.
+  class TempFile {
+   public:
+    explicit TempFile(const std::string& content) {
+      std::string name = (std::filesystem::temp_directory_path() / "m2b-config-XXXXXX").string();
+      const int descriptor = mkstemp(name.data());
+      REQUIRE(descriptor >= 0);
+      close(descriptor);
+      path_ = name;
+      std::ofstream(path_, std::ios::binary) << content;
+    }
+    TempFile(const TempFile&) = delete;
+    TempFile& operator=(const TempFile&) = delete;
+    ~TempFile() { std::filesystem::remove(path_); }
+
+    [[nodiscard]] const std::string& path() const { return path_; }
+
+   private:
+    std::string path_;
+  };
+
+  /// The variables of the original, the access key and secret key aside, and this file for the key.
+  Texts with_secret_file(const std::string& path) {
+    return with(without(original_environment(), "MINIO_SECRET_KEY"), "MINIO_SECRET_KEY_FILE", path);
+  }
+
+  std::string fault_of_topic(const std::string& text) {
+    const auto parsed = config::parse_topic_filters(text);
+    const auto* fault = std::get_if<config::Fault>(&parsed);
+    return fault == nullptr ? "" : fault->text;
+  }
+
+  std::string filters_of(const std::string& text) {
+    const auto parsed = config::parse_topic_filters(text);
+    const auto* filters = std::get_if<std::vector<std::string>>(&parsed);
+    return filters == nullptr ? "refused" : joined(*filters);
+  }
+
+  bool contains(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+  }
+
   TEST_CASE("the original's variables are enough") {
     const Config config = config_of(original_environment());
     CHECK(config.mqtt.host == "127.0.0.1");
@@ -999,5 +998,7 @@ TEST_SUITE("config") {
     CHECK(trimmed(table) == trimmed(settings_table()));
   }
 }
+
+}  // namespace
 
 }  // namespace m2b

@@ -24,43 +24,41 @@ using test::Authority;
 using test::Identity;
 using test::TlsServer;
 
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
-/// A client that trusts one authority.
-struct Fixture {
-  Fixture() {
-    authority.write_certificate(folder.path() / "ca.pem");
-    options.ca_file = folder.path() / "ca.pem";
-    options.settings = "MQTT";
-  }
-
-  [[nodiscard]] std::optional<ConnectFault> probe(std::uint16_t port,
-                                                  const std::string& host = "localhost") const {
-    return find_connect_fault({host, port, &options, "BROKER_URL"}, 5s, {});
-  }
-  /// Why a server with this certificate is not believed.
-  [[nodiscard]] ConnectFault fault_of(const Identity& identity,
-                                      const std::string& host = "localhost") const {
-    const TlsServer server(identity);
-    return probe(server.port(), host).value_or(ConnectFault{});
-  }
-  void use(const Identity& identity) {
-    identity.write_certificate(folder.path() / "own.pem");
-    identity.write_key(folder.path() / "own.key");
-    options.certificate_file = folder.path() / "own.pem";
-    options.key_file = folder.path() / "own.key";
-  }
-
-  test::TempDir folder;
-  Authority authority;
-  TlsOptions options;
-};
-
-}  // namespace
-
 TEST_SUITE("connect_probe") {
+  bool contains(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+  }
+
+  /// A client that trusts one authority.
+  struct Fixture {
+    Fixture() {
+      authority.write_certificate(folder.path() / "ca.pem");
+      options.ca_file = folder.path() / "ca.pem";
+      options.settings = "MQTT";
+    }
+
+    [[nodiscard]] std::optional<ConnectFault> probe(std::uint16_t port,
+                                                    const std::string& host = "localhost") const {
+      return find_connect_fault({host, port, &options, "BROKER_URL"}, 5s, {});
+    }
+    /// Why a server with this certificate is not believed.
+    [[nodiscard]] ConnectFault fault_of(const Identity& identity,
+                                        const std::string& host = "localhost") const {
+      const TlsServer server(identity);
+      return probe(server.port(), host).value_or(ConnectFault{});
+    }
+    void use(const Identity& identity) {
+      identity.write_certificate(folder.path() / "own.pem");
+      identity.write_key(folder.path() / "own.key");
+      options.certificate_file = folder.path() / "own.pem";
+      options.key_file = folder.path() / "own.key";
+    }
+
+    test::TempDir folder;
+    Authority authority;
+    TlsOptions options;
+  };
+
   TEST_CASE_FIXTURE(Fixture, "a server that is as it should be has no fault") {
     const TlsServer server(authority.issue());
     CHECK_FALSE(probe(server.port()));
@@ -198,3 +196,5 @@ TEST_SUITE("connect_probe") {
     CHECK(contains(fault->text, "no answer to the TLS handshake"));
   }
 }
+
+}  // namespace

@@ -11,14 +11,14 @@ using m2b::content_type;
 using namespace std::string_literals;
 using namespace std::string_view_literals;
 
-/// The start of an ISO media file: size, "ftyp", major brand, version, compatible brands.
-std::string iso_media(std::string_view major, std::string_view compatible = "") {
-  std::string data = "\0\0\0"s;
-  data += static_cast<char>(16 + compatible.size());
-  return data.append("ftyp").append(major).append("\0\0\0\0"sv).append(compatible);
-}
-
 TEST_SUITE("content type") {
+  /// The start of an ISO media file: size, "ftyp", major brand, version, compatible brands.
+  std::string iso_media(std::string_view major, std::string_view compatible = "") {
+    std::string data = "\0\0\0"s;
+    data += static_cast<char>(16 + compatible.size());
+    return data.append("ftyp").append(major).append("\0\0\0\0"sv).append(compatible);
+  }
+
   TEST_CASE("pictures, film and sound are known by their magic bytes") {
     CHECK(content_type("\xFF\xD8\xFF\xE0....") == "image/jpeg");
     CHECK(content_type("\x89PNG\r\n\x1A\n....") == "image/png");

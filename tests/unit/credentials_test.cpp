@@ -15,26 +15,24 @@ namespace {
 using namespace m2b;
 using namespace std::chrono_literals;
 
-struct Fixture {
-  [[nodiscard]] std::string file(const std::string& name, const std::string& content) const {
-    const auto path = folder.path() / name;
-    std::ofstream(path) << content;
-    return path;
-  }
-  [[nodiscard]] std::string fault() const {
-    const auto read = read_credentials(given, files);
-    const auto* const text = std::get_if<std::string>(&read);
-    return text != nullptr ? *text : "";
-  }
-
-  test::TempDir folder;
-  Credentials given{"KEY", Secret("secret"), {}};
-  CredentialFiles files;
-};
-
-}  // namespace
-
 TEST_SUITE("credentials") {
+  struct Fixture {
+    [[nodiscard]] std::string file(const std::string& name, const std::string& content) const {
+      const auto path = folder.path() / name;
+      std::ofstream(path) << content;
+      return path;
+    }
+    [[nodiscard]] std::string fault() const {
+      const auto read = read_credentials(given, files);
+      const auto* const text = std::get_if<std::string>(&read);
+      return text != nullptr ? *text : "";
+    }
+
+    test::TempDir folder;
+    Credentials given{"KEY", Secret("secret"), {}};
+    CredentialFiles files;
+  };
+
   TEST_CASE_FIXTURE(Fixture, "each may come from a file of its own, or all from a shared one") {
     CHECK(std::get<Credentials>(read_credentials(given, files)) == given);
     files.secret_key = file("secret", "from a file\n");
@@ -101,3 +99,5 @@ TEST_SUITE("credentials") {
     CHECK(*source.current() == given);
   }
 }
+
+}  // namespace

@@ -25,102 +25,102 @@ using m2b::Record;
 using m2b::Rejection;
 using namespace std::string_literals;
 
-constexpr std::size_t kMaxMessageBytes = std::size_t{16} << 20U;
-
-/// A record as the spool hands it out: exactly so many bytes, then zeros.
-Record record_of(std::string_view payload, std::string_view topic) {
-  const std::size_t size = payload.size() + Record::kPaddingBytes + topic.size();
-  auto buffer = std::make_unique<char[]>(size);
-  std::copy(payload.begin(), payload.end(), buffer.get());
-  std::copy(topic.begin(), topic.end(), buffer.get() + payload.size() + Record::kPaddingBytes);
-  m2b::MessageView message;
-  message.payload = {buffer.get(), payload.size()};
-  message.topic = {buffer.get() + payload.size() + Record::kPaddingBytes, topic.size()};
-  return {m2b::SpoolId{1}, std::move(buffer), message};
-}
-
-std::variant<Object, Rejection> decode(std::string_view payload,
-                                       std::string_view topic = "ia/rawImage/tx/cam") {
-  Decoder decoder(kMaxMessageBytes);
-  return decoder.decode(record_of(payload, topic));
-}
-
-Object object_of(std::string_view payload) {
-  auto result = decode(payload);
-  if (const auto* rejection = std::get_if<Rejection>(&result)) FAIL(rejection->detail);
-  return std::get<Object>(std::move(result));
-}
-
-/// "reason: detail", or "accepted".
-std::string verdict(std::string_view payload) {
-  const auto result = decode(payload);
-  const auto* const rejection = std::get_if<Rejection>(&result);
-  if (rejection == nullptr) return "accepted";
-  return fmt::format("{}: {}", m2b::to_string(rejection->reason), rejection->detail);
-}
-
-std::string value_of(const Object& object, std::string_view name) {
-  for (const auto& [each, value] : object.metadata) {
-    if (each == name) return value;
-  }
-  return {};
-}
-
-using Fields = std::vector<std::pair<std::string, std::string>>;
-
-/// A message whose fields can be replaced or taken away; values are JSON text.
-class Message {
- public:
-  Message& image(std::string_view name, std::string_view json) {
-    put(image_, name, json);
-    return *this;
-  }
-  Message& top(std::string_view name, std::string_view json) {
-    put(top_, name, json);
-    return *this;
-  }
-  Message& without(std::string_view name) {
-    const auto is_it = [name](const auto& field) { return field.first == name; };
-    std::erase_if(image_, is_it);
-    std::erase_if(top_, is_it);
-    return *this;
-  }
-  [[nodiscard]] std::string json() const {
-    Fields all = top_;
-    for (auto& [name, value] : all) {
-      if (value == "IMAGE") value = join(image_);
-    }
-    return join(all);
-  }
-
- private:
-  static void put(Fields& fields, std::string_view name, std::string_view json) {
-    for (auto& [each, value] : fields) {
-      if (each == name) {
-        value = json;
-        return;
-      }
-    }
-    fields.emplace_back(name, json);
-  }
-  static std::string join(const Fields& fields) {
-    std::string text = "{";
-    for (const auto& [name, value] : fields) {
-      if (text.size() > 1) text += ',';
-      text.append("\"").append(name).append("\":").append(value);
-    }
-    return text + "}";
-  }
-
-  Fields image_{{"image_id", R"("cam_1")"},
-                {"image_bytes", R"("/9j/4A==")"},
-                {"image_height", "800"},
-                {"image_width", "1203"},
-                {"image_channels", "3"}};
-  Fields top_{{"timestamp_ms", "1635351550897"}, {"image", "IMAGE"}};
-};
-
 TEST_SUITE("decoder") {
+  constexpr std::size_t kMaxMessageBytes = std::size_t{16} << 20U;
+
+  /// A record as the spool hands it out: exactly so many bytes, then zeros.
+  Record record_of(std::string_view payload, std::string_view topic) {
+    const std::size_t size = payload.size() + Record::kPaddingBytes + topic.size();
+    auto buffer = std::make_unique<char[]>(size);
+    std::copy(payload.begin(), payload.end(), buffer.get());
+    std::copy(topic.begin(), topic.end(), buffer.get() + payload.size() + Record::kPaddingBytes);
+    m2b::MessageView message;
+    message.payload = {buffer.get(), payload.size()};
+    message.topic = {buffer.get() + payload.size() + Record::kPaddingBytes, topic.size()};
+    return {m2b::SpoolId{1}, std::move(buffer), message};
+  }
+
+  std::variant<Object, Rejection> decode(std::string_view payload,
+                                         std::string_view topic = "ia/rawImage/tx/cam") {
+    Decoder decoder(kMaxMessageBytes);
+    return decoder.decode(record_of(payload, topic));
+  }
+
+  Object object_of(std::string_view payload) {
+    auto result = decode(payload);
+    if (const auto* rejection = std::get_if<Rejection>(&result)) FAIL(rejection->detail);
+    return std::get<Object>(std::move(result));
+  }
+
+  /// "reason: detail", or "accepted".
+  std::string verdict(std::string_view payload) {
+    const auto result = decode(payload);
+    const auto* const rejection = std::get_if<Rejection>(&result);
+    if (rejection == nullptr) return "accepted";
+    return fmt::format("{}: {}", m2b::to_string(rejection->reason), rejection->detail);
+  }
+
+  std::string value_of(const Object& object, std::string_view name) {
+    for (const auto& [each, value] : object.metadata) {
+      if (each == name) return value;
+    }
+    return {};
+  }
+
+  using Fields = std::vector<std::pair<std::string, std::string>>;
+
+  /// A message whose fields can be replaced or taken away; values are JSON text.
+  class Message {
+   public:
+    Message& image(std::string_view name, std::string_view json) {
+      put(image_, name, json);
+      return *this;
+    }
+    Message& top(std::string_view name, std::string_view json) {
+      put(top_, name, json);
+      return *this;
+    }
+    Message& without(std::string_view name) {
+      const auto is_it = [name](const auto& field) { return field.first == name; };
+      std::erase_if(image_, is_it);
+      std::erase_if(top_, is_it);
+      return *this;
+    }
+    [[nodiscard]] std::string json() const {
+      Fields all = top_;
+      for (auto& [name, value] : all) {
+        if (value == "IMAGE") value = join(image_);
+      }
+      return join(all);
+    }
+
+   private:
+    static void put(Fields& fields, std::string_view name, std::string_view json) {
+      for (auto& [each, value] : fields) {
+        if (each == name) {
+          value = json;
+          return;
+        }
+      }
+      fields.emplace_back(name, json);
+    }
+    static std::string join(const Fields& fields) {
+      std::string text = "{";
+      for (const auto& [name, value] : fields) {
+        if (text.size() > 1) text += ',';
+        text.append("\"").append(name).append("\":").append(value);
+      }
+      return text + "}";
+    }
+
+    Fields image_{{"image_id", R"("cam_1")"},
+                  {"image_bytes", R"("/9j/4A==")"},
+                  {"image_height", "800"},
+                  {"image_width", "1203"},
+                  {"image_channels", "3"}};
+    Fields top_{{"timestamp_ms", "1635351550897"}, {"image", "IMAGE"}};
+  };
+
   TEST_CASE("a message becomes an object with key, body, content type and metadata") {
     const Object object = object_of(Message().json());
     CHECK(object.key.str() == "cam_1.jpg");

@@ -9,18 +9,18 @@ namespace {
 using m2b::BodyPieces;
 using m2b::BodyReader;
 
-/// All that is left, read so many bytes at a time.
-std::string read_all(BodyReader& reader, std::size_t step) {
-  std::string text;
-  std::string block(step, '\0');
-  for (;;) {
-    const std::size_t count = reader.read(block.data(), step);
-    text.append(block, 0, count);
-    if (count < step) return text;
-  }
-}
-
 TEST_SUITE("HTTP body") {
+  /// All that is left, read so many bytes at a time.
+  std::string read_all(BodyReader & reader, std::size_t step) {
+    std::string text;
+    std::string block(step, '\0');
+    for (;;) {
+      const std::size_t count = reader.read(block.data(), step);
+      text.append(block, 0, count);
+      if (count < step) return text;
+    }
+  }
+
   TEST_CASE("pieces are read as one text, however it is cut") {
     const BodyPieces pieces{"", "abc", "", "d", "efgh", ""};
     CHECK(m2b::size_of(pieces) == 8);

@@ -15,31 +15,31 @@ using m2b::make_metadata;
 using m2b::Metadata;
 using namespace std::string_view_literals;
 
-ImageFacts facts() {
-  return {"1635351550897", "0_1635351550897", "800", "1203", "3", "ia/rawImage/tx/cam"};
-}
-
-std::optional<std::string> value_of(const Metadata& metadata, std::string_view name) {
-  for (const auto& [each, value] : metadata) {
-    if (each == name) return value;
-  }
-  return std::nullopt;
-}
-
-std::size_t bytes_on_the_wire(const Metadata& metadata) {
-  std::size_t bytes = 0;
-  for (const auto& [name, value] : metadata)
-    bytes += "x-amz-meta-"sv.size() + name.size() + value.size();
-  return bytes;
-}
-
-std::string repeat(std::string_view text, std::size_t times) {
-  std::string result;
-  for (std::size_t i = 0; i < times; ++i) result += text;
-  return result;
-}
-
 TEST_SUITE("metadata") {
+  ImageFacts facts() {
+    return {"1635351550897", "0_1635351550897", "800", "1203", "3", "ia/rawImage/tx/cam"};
+  }
+
+  std::optional<std::string> value_of(const Metadata& metadata, std::string_view name) {
+    for (const auto& [each, value] : metadata) {
+      if (each == name) return value;
+    }
+    return std::nullopt;
+  }
+
+  std::size_t bytes_on_the_wire(const Metadata& metadata) {
+    std::size_t bytes = 0;
+    for (const auto& [name, value] : metadata)
+      bytes += "x-amz-meta-"sv.size() + name.size() + value.size();
+    return bytes;
+  }
+
+  std::string repeat(std::string_view text, std::size_t times) {
+    std::string result;
+    for (std::size_t i = 0; i < times; ++i) result += text;
+    return result;
+  }
+
   TEST_CASE("the fields of the message and its topic are the metadata, in this order") {
     CHECK(make_metadata(facts()) == Metadata{{"timestamp_ms", "1635351550897"},
                                              {"image_id", "0_1635351550897"},

@@ -11,23 +11,23 @@ namespace {
 using m2b::ObjectKey;
 using namespace std::string_literals;
 
-/// The key, or "refused: " and the reason.
-std::string key_of(std::string_view image_id) {
-  const auto result = ObjectKey::from_image_id(image_id);
-  if (const auto* key = std::get_if<ObjectKey>(&result)) return key->str();
-  return "refused: " + std::get<std::string>(result);
-}
-
-bool is_refused(std::string_view image_id) { return key_of(image_id).starts_with("refused: "); }
-
-/// A key of that many bytes with the extension, in segments that are not too long.
-std::string id_for_key_bytes(std::size_t bytes) {
-  std::string id;
-  while (id.size() + 4 < bytes) id += id.size() % 100 == 99 ? '/' : 'k';
-  return id;
-}
-
 TEST_SUITE("object key") {
+  /// The key, or "refused: " and the reason.
+  std::string key_of(std::string_view image_id) {
+    const auto result = ObjectKey::from_image_id(image_id);
+    if (const auto* key = std::get_if<ObjectKey>(&result)) return key->str();
+    return "refused: " + std::get<std::string>(result);
+  }
+
+  bool is_refused(std::string_view image_id) { return key_of(image_id).starts_with("refused: "); }
+
+  /// A key of that many bytes with the extension, in segments that are not too long.
+  std::string id_for_key_bytes(std::size_t bytes) {
+    std::string id;
+    while (id.size() + 4 < bytes) id += id.size() % 100 == 99 ? '/' : 'k';
+    return id;
+  }
+
   TEST_CASE("the key is the image id with .jpg") {
     CHECK(key_of("0_1635351550897") == "0_1635351550897.jpg");
   }

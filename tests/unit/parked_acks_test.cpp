@@ -22,12 +22,11 @@ using test::eventually;
 using test::ScriptedBroker;
 using Type = ScriptedBroker::Type;
 
-constexpr int kQuietMilliseconds = 200;
-/// A record of this size fills the spool; the next ones wait until it has left.
-constexpr std::size_t kFill = 1'200'000;
-constexpr SpoolId kFilling{1};
-
 TEST_SUITE("parked_acks") {
+  /// A record of this size fills the spool; the next ones wait until it has left.
+  constexpr std::size_t kFill = 1'200'000;
+  constexpr SpoolId kFilling{1};
+
   struct Fixture {
     test::TempDir dir;
     SpoolOptions spool_options{
@@ -75,7 +74,7 @@ TEST_SUITE("parked_acks") {
     bool received(std::uint64_t count, std::size_t qos = 1) {
       return eventually([&] { return stats.received.at(qos) == count; });
     }
-    bool quiet() { return !broker.read_within(kQuietMilliseconds); }
+    bool quiet() { return broker.is_quiet(); }
     std::uint16_t next_ack() { return broker.expect(Type::puback).packet_id(); }
   };
 

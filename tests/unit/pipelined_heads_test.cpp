@@ -22,45 +22,45 @@ using m2b::StoreContext;
 using m2b::StoreOptions;
 using m2b::test::ScriptedHttpServer;
 
-std::string head_of(std::size_t length) {
-  return fmt::format("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nETag: \"e{}\"\r\n\r\n", length,
-                     length);
-}
-
-/// So many requests, told apart by their path.
-std::vector<std::string> requests(std::size_t count) {
-  std::vector<std::string> all;
-  for (std::size_t i = 0; i < count; ++i) {
-    all.push_back(fmt::format("HEAD /{} HTTP/1.1\r\nHost: store\r\n\r\n", i));
-  }
-  return all;
-}
-
-/// A client of heads against a scripted server.
-class Fixture {
- public:
-  HeadRound ask(std::size_t count) { return heads_.ask(requests(count), stop_.get_token()); }
-  void answer(std::size_t from, std::size_t to) {
-    for (std::size_t i = from; i < to; ++i) server_.answer_raw(head_of(i));
-  }
-  static void check_lengths(const HeadRound& round, std::size_t count) {
-    CHECK(round.failure == CURLE_OK);
-    REQUIRE(round.answers.size() == count);
-    for (std::size_t i = 0; i < count; ++i) {
-      CHECK(round.answers[i].content_length == i);
-      CHECK(round.answers[i].etag == fmt::format("e{}", i));
-    }
-  }
-
-  ScriptedHttpServer server_;
-  m2b::CurlGlobal curl_;
-  StoreOptions options_;
-  StoreContext context_{options_};
-  PipelinedHeads heads_{fmt::format("http://127.0.0.1:{}", server_.port()), context_};
-  std::stop_source stop_;
-};
-
 TEST_SUITE("pipelined heads") {
+  std::string head_of(std::size_t length) {
+    return fmt::format("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nETag: \"e{}\"\r\n\r\n", length,
+                       length);
+  }
+
+  /// So many requests, told apart by their path.
+  std::vector<std::string> requests(std::size_t count) {
+    std::vector<std::string> all;
+    for (std::size_t i = 0; i < count; ++i) {
+      all.push_back(fmt::format("HEAD /{} HTTP/1.1\r\nHost: store\r\n\r\n", i));
+    }
+    return all;
+  }
+
+  /// A client of heads against a scripted server.
+  class Fixture {
+   public:
+    HeadRound ask(std::size_t count) { return heads_.ask(requests(count), stop_.get_token()); }
+    void answer(std::size_t from, std::size_t to) {
+      for (std::size_t i = from; i < to; ++i) server_.answer_raw(head_of(i));
+    }
+    static void check_lengths(const HeadRound& round, std::size_t count) {
+      CHECK(round.failure == CURLE_OK);
+      REQUIRE(round.answers.size() == count);
+      for (std::size_t i = 0; i < count; ++i) {
+        CHECK(round.answers[i].content_length == i);
+        CHECK(round.answers[i].etag == fmt::format("e{}", i));
+      }
+    }
+
+    ScriptedHttpServer server_;
+    m2b::CurlGlobal curl_;
+    StoreOptions options_;
+    StoreContext context_{options_};
+    PipelinedHeads heads_{fmt::format("http://127.0.0.1:{}", server_.port()), context_};
+    std::stop_source stop_;
+  };
+
   TEST_CASE_FIXTURE(Fixture, "answers come in the order of the requests, over one connection") {
     answer(0, 500);
     check_lengths(ask(500), 500);

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "support/s3_error.hpp"
 #include "upload/classify.hpp"
 
 namespace {
@@ -15,42 +16,35 @@ using m2b::PutOutcome;
 using m2b::PutResult;
 using m2b::result_of_answer;
 using m2b::result_of_failure;
-
-std::string s3_error(std::string_view code) {
-  return std::string("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>")
-      .append(code)
-      .append(
-          "</Code><Message>Some text.</Message><Resource>/b/k</Resource>"
-          "<RequestId>18EA71DCB814FC94</RequestId></Error>");
-}
-
-/// The answer has this outcome, and its S3 code is the label.
-void check_code(int status, std::string_view code, PutOutcome outcome) {
-  CAPTURE(code);
-  const PutResult result = result_of_answer(status, s3_error(code));
-  CHECK(result.outcome == outcome);
-  CHECK(result.code == code);
-  CHECK(result.http_status == status);
-}
-
-/// The answer has no S3 error in it; its status is the label.
-void check_bare(int status, PutOutcome outcome) {
-  CAPTURE(status);
-  const PutResult result = result_of_answer(status, "<html>what a proxy says</html>");
-  CHECK(result.outcome == outcome);
-  CHECK(result.code == "http_" + std::to_string(status));
-}
-
-void check_transport(CURLcode code, PutOutcome outcome, std::string_view label) {
-  CAPTURE(label);
-  const PutResult result = result_of_failure(code, "details");
-  CHECK(result.outcome == outcome);
-  CHECK(result.code == label);
-  CHECK(result.http_status == 0);
-  CHECK(result.detail == "details");
-}
+using m2b::test::s3_error;
 
 TEST_SUITE("put outcome") {
+  /// The answer has this outcome, and its S3 code is the label.
+  void check_code(int status, std::string_view code, PutOutcome outcome) {
+    CAPTURE(code);
+    const PutResult result = result_of_answer(status, s3_error(code));
+    CHECK(result.outcome == outcome);
+    CHECK(result.code == code);
+    CHECK(result.http_status == status);
+  }
+
+  /// The answer has no S3 error in it; its status is the label.
+  void check_bare(int status, PutOutcome outcome) {
+    CAPTURE(status);
+    const PutResult result = result_of_answer(status, "<html>what a proxy says</html>");
+    CHECK(result.outcome == outcome);
+    CHECK(result.code == "http_" + std::to_string(status));
+  }
+
+  void check_transport(CURLcode code, PutOutcome outcome, std::string_view label) {
+    CAPTURE(label);
+    const PutResult result = result_of_failure(code, "details");
+    CHECK(result.outcome == outcome);
+    CHECK(result.code == label);
+    CHECK(result.http_status == 0);
+    CHECK(result.detail == "details");
+  }
+
   TEST_CASE("success is stored") {
     CHECK(result_of_answer(200, "").outcome == PutOutcome::stored);
     CHECK(result_of_answer(204, "").outcome == PutOutcome::stored);

@@ -19,45 +19,45 @@ using namespace m2b;
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-const std::string kRequest = "GET /x HTTP/1.1\r\nHost: x\r\n\r\n";
-
-/// A client of the reception, over a pair of sockets.
-class Client {
- public:
-  explicit Client(Reception& reception) {
-    std::array<int, 2> pair{};
-    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair.data()) == 0);
-    socket_ = Fd(pair[0]);
-    reception.admit(Fd(pair[1]));
-  }
-
-  Client& say(const std::string& text) {
-    static_cast<void>(::send(socket_.get(), text.data(), text.size(), MSG_NOSIGNAL));
-    return *this;
-  }
-  /// All that comes until the end.
-  std::string hear() {
-    std::string heard;
-    std::array<char, 4096> buffer{};
-    for (ssize_t count = 1; count > 0;) {
-      count = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
-      heard.append(buffer.data(), count > 0 ? static_cast<std::size_t>(count) : 0);
-    }
-    return heard;
-  }
-  [[nodiscard]] bool is_cut() const {
-    char byte = 0;
-    return ::recv(socket_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
-  }
-  Fd& socket() { return socket_; }
-
- private:
-  Fd socket_;
-};
-
-std::string echo(const std::string& request) { return "answer to " + request; }
-
 TEST_SUITE("reception") {
+  const std::string kRequest = "GET /x HTTP/1.1\r\nHost: x\r\n\r\n";
+
+  /// A client of the reception, over a pair of sockets.
+  class Client {
+   public:
+    explicit Client(Reception& reception) {
+      std::array<int, 2> pair{};
+      REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair.data()) == 0);
+      socket_ = Fd(pair[0]);
+      reception.admit(Fd(pair[1]));
+    }
+
+    Client& say(const std::string& text) {
+      static_cast<void>(::send(socket_.get(), text.data(), text.size(), MSG_NOSIGNAL));
+      return *this;
+    }
+    /// All that comes until the end.
+    std::string hear() {
+      std::string heard;
+      std::array<char, 4096> buffer{};
+      for (ssize_t count = 1; count > 0;) {
+        count = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
+        heard.append(buffer.data(), count > 0 ? static_cast<std::size_t>(count) : 0);
+      }
+      return heard;
+    }
+    [[nodiscard]] bool is_cut() const {
+      char byte = 0;
+      return ::recv(socket_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    }
+    Fd& socket() { return socket_; }
+
+   private:
+    Fd socket_;
+  };
+
+  std::string echo(const std::string& request) { return "answer to " + request; }
+
   TEST_CASE("a request is answered, however it comes") {
     Reception reception({}, echo);
     CHECK(Client(reception).say(kRequest).hear() == "answer to " + kRequest);

@@ -8,16 +8,16 @@ namespace {
 
 using namespace m2b;
 
-/// The length, 0 where it is not known yet, -1 where it is refused.
-long length(const std::string& received) {
-  const RequestLength length = length_of_request(received);
-  if (const auto* const bytes = std::get_if<std::size_t>(&length)) {
-    return static_cast<long>(*bytes);
-  }
-  return std::holds_alternative<LengthUnknown>(length) ? 0 : -1;
-}
-
 TEST_SUITE("request_size") {
+  /// The length, 0 where it is not known yet, -1 where it is refused.
+  long length(const std::string& received) {
+    const RequestLength length = length_of_request(received);
+    if (const auto* const bytes = std::get_if<std::size_t>(&length)) {
+      return static_cast<long>(*bytes);
+    }
+    return std::holds_alternative<LengthUnknown>(length) ? 0 : -1;
+  }
+
   TEST_CASE("a request ends with its head where it has no body") {
     const std::string get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
     CHECK(length(get) == static_cast<long>(get.size()));

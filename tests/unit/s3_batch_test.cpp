@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "m2b/upload/s3_store.hpp"
+#include "support/s3_error.hpp"
 #include "support/scripted_http_server.hpp"
 #include "support/store_options.hpp"
 #include "upload/digest.hpp"
@@ -26,70 +27,69 @@ using m2b::PutOutcome;
 using m2b::PutResult;
 using m2b::S3Store;
 using m2b::StoreOptions;
+using m2b::test::s3_error;
 using m2b::test::ScriptedHttpServer;
 using Headers = ScriptedHttpServer::Headers;
 
-Headers minio() { return {{"ETag", "\"9dd4e461268c8034f5c8564e155c67a6\""}, {"Server", "MinIO"}}; }
-
-std::string s3_error(std::string_view code) {
-  return fmt::format("<Error><Code>{}</Code><Message>Because.</Message></Error>", code);
-}
-
-std::vector<Object> objects(std::size_t count) {
-  std::vector<Object> all;
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::string id = fmt::format("cam {}", i);
-    all.push_back({std::get<ObjectKey>(ObjectKey::from_image_id(id)),
-                   fmt::format("picture {}", i),
-                   "image/jpeg",
-                   {{"image_id", id}}});
-  }
-  return all;
-}
-
-/// A store client that has met MinIO, and a batch of three.
-class Fixture {
- public:
-  Fixture() {
-    server_.answer(200, minio());
-    CHECK_FALSE(store_.takes_batches());  // nobody knows yet
-    REQUIRE(store_.put(batch_.front(), {}).outcome == PutOutcome::stored);
-    REQUIRE(store_.takes_batches());
-  }
-
-  PutResult put_batch() {
-    std::vector<const Object*> pointers;
-    for (const Object& each : batch_) pointers.push_back(&each);
-    return store_.put_batch(pointers, stop_.get_token());
-  }
-  void take_archive() { server_.answer(200, minio()); }
-  /// What a store with the object says.
-  [[nodiscard]] static std::string head(const Object& object) {
-    return fmt::format(
-        "HTTP/1.1 200 OK\r\nServer: MinIO\r\nContent-Length: {}\r\nETag: \"{}\"\r\n"
-        "Content-Type: image/jpeg\r\nX-Amz-Meta-Image_id: {}\r\n\r\n",
-        object.body.size(), m2b::md5_hex(object.body).value(), object.metadata.front().second);
-  }
-  [[nodiscard]] static std::string refusal(int status, std::string_view code) {
-    return fmt::format("HTTP/1.1 {} No\r\nContent-Length: 300\r\nx-minio-error-code: {}\r\n\r\n",
-                       status, code);
-  }
-  void confirm(std::size_t index) { server_.answer_raw(head(batch_[index])); }
-  void confirm_all() {
-    for (std::size_t i = 0; i < batch_.size(); ++i) confirm(i);
-  }
-
-  ScriptedHttpServer server_;
-  StoreOptions options_ = m2b::test::store_options(server_.port());
-  m2b::CurlGlobal curl_;
-  m2b::StoreContext context_{options_};
-  S3Store store_{context_};
-  std::vector<Object> batch_ = objects(3);
-  std::stop_source stop_;
-};
-
 TEST_SUITE("S3 store, batches") {
-  TEST_CASE_FIXTURE(Fixture, "a batch is one signed archive and a look at each object") {
+  Headers minio() {
+    return {{"ETag", "\"9dd4e461268c8034f5c8564e155c67a6\""}, {"Server", "MinIO"}};
+  }
+
+  std::vector<Object> objects(std::size_t count) {
+    std::vector<Object> all;
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::string id = fmt::format("cam {}", i);
+      all.push_back({std::get<ObjectKey>(ObjectKey::from_image_id(id)),
+                     fmt::format("picture {}", i),
+                     "image/jpeg",
+                     {{"image_id", id}}});
+    }
+    return all;
+  }
+
+  /// A store client that has met MinIO, and a batch of three.
+  class MinioFixture {
+   public:
+    MinioFixture() {
+      server_.answer(200, minio());
+      CHECK_FALSE(store_.takes_batches());  // nobody knows yet
+      REQUIRE(store_.put(batch_.front(), {}).outcome == PutOutcome::stored);
+      REQUIRE(store_.takes_batches());
+    }
+
+    PutResult put_batch() {
+      std::vector<const Object*> pointers;
+      for (const Object& each : batch_) pointers.push_back(&each);
+      return store_.put_batch(pointers, stop_.get_token());
+    }
+    void take_archive() { server_.answer(200, minio()); }
+    /// What a store with the object says.
+    [[nodiscard]] static std::string head(const Object& object) {
+      return fmt::format(
+          "HTTP/1.1 200 OK\r\nServer: MinIO\r\nContent-Length: {}\r\nETag: \"{}\"\r\n"
+          "Content-Type: image/jpeg\r\nX-Amz-Meta-Image_id: {}\r\n\r\n",
+          object.body.size(), m2b::md5_hex(object.body).value(), object.metadata.front().second);
+    }
+    [[nodiscard]] static std::string refusal(int status, std::string_view code) {
+      return fmt::format("HTTP/1.1 {} No\r\nContent-Length: 300\r\nx-minio-error-code: {}\r\n\r\n",
+                         status, code);
+    }
+    void confirm(std::size_t index) { server_.answer_raw(head(batch_[index])); }
+    void confirm_all() {
+      for (std::size_t i = 0; i < batch_.size(); ++i) confirm(i);
+    }
+
+    ScriptedHttpServer server_;
+    StoreOptions options_ = m2b::test::store_options(server_.port());
+    m2b::CurlGlobal curl_;
+    m2b::StoreContext context_{options_};
+    S3Store store_{context_};
+    std::vector<Object> batch_ = objects(3);
+    std::stop_source stop_;
+  };
+
+  TEST_CASE_FIXTURE(MinioFixture, "a batch is one signed archive and a look at each object") {
     take_archive();
     confirm_all();
     const PutResult result = put_batch();
@@ -119,7 +119,7 @@ TEST_SUITE("S3 store, batches") {
     }
   }
 
-  TEST_CASE_FIXTURE(Fixture, "both connections are kept for the next batch") {
+  TEST_CASE_FIXTURE(MinioFixture, "both connections are kept for the next batch") {
     for (int i = 0; i < 2; ++i) {
       take_archive();
       confirm_all();
@@ -129,7 +129,7 @@ TEST_SUITE("S3 store, batches") {
     CHECK(server_.request(8).connection == 1);
   }
 
-  TEST_CASE_FIXTURE(Fixture, "an archive that was not extracted ends the batches") {
+  TEST_CASE_FIXTURE(MinioFixture, "an archive that was not extracted ends the batches") {
     take_archive();
     for (int i = 0; i < 3; ++i) server_.answer_raw(refusal(404, "NoSuchKey"));
     const PutResult result = put_batch();
@@ -143,7 +143,7 @@ TEST_SUITE("S3 store, batches") {
     CHECK_FALSE(store_.takes_batches());  // for good
   }
 
-  TEST_CASE_FIXTURE(Fixture, "an object of another checksum ends the batches") {
+  TEST_CASE_FIXTURE(MinioFixture, "an object of another checksum ends the batches") {
     take_archive();
     confirm(0);
     server_.answer_raw("HTTP/1.1 200 OK\r\nContent-Length: 9\r\nETag: \"of-other-bytes\"\r\n\r\n");
@@ -152,7 +152,7 @@ TEST_SUITE("S3 store, batches") {
     CHECK_FALSE(store_.takes_batches());
   }
 
-  TEST_CASE_FIXTURE(Fixture, "an object of another size ends the batches") {
+  TEST_CASE_FIXTURE(MinioFixture, "an object of another size ends the batches") {
     take_archive();
     confirm(0);
     confirm(1);
@@ -163,7 +163,7 @@ TEST_SUITE("S3 store, batches") {
     CHECK_FALSE(store_.takes_batches());
   }
 
-  TEST_CASE_FIXTURE(Fixture, "a store that does not let us look at objects ends the batches") {
+  TEST_CASE_FIXTURE(MinioFixture, "a store that does not let us look at objects ends the batches") {
     take_archive();
     for (int i = 0; i < 3; ++i) server_.answer_raw(refusal(403, "AccessDenied"));
     const PutResult result = put_batch();
@@ -173,7 +173,8 @@ TEST_SUITE("S3 store, batches") {
   }
 
   TEST_CASE_FIXTURE(
-      Fixture, "one object that is missing fails its batch; only many such in a row make a pause") {
+      MinioFixture,
+      "one object that is missing fails its batch; only many such in a row make a pause") {
     for (int i = 0; i < BatchSupport::kFailuresBeforePause; ++i) {
       CHECK(store_.takes_batches());
       take_archive();
@@ -187,7 +188,7 @@ TEST_SUITE("S3 store, batches") {
     CHECK_FALSE(store_.takes_batches());
   }
 
-  TEST_CASE_FIXTURE(Fixture, "a confirmed batch makes up for those before it") {
+  TEST_CASE_FIXTURE(MinioFixture, "a confirmed batch makes up for those before it") {
     for (int i = 0; i < 10; ++i) {
       take_archive();
       if (i % 2 == 1) {
@@ -200,7 +201,8 @@ TEST_SUITE("S3 store, batches") {
     }
   }
 
-  TEST_CASE_FIXTURE(Fixture, "looks that are cut off are taken up again, or else left for later") {
+  TEST_CASE_FIXTURE(MinioFixture,
+                    "looks that are cut off are taken up again, or else left for later") {
     take_archive();
     server_.answer_raw_and_close(head(batch_[0]));
     SUBCASE("taken up") {
@@ -218,7 +220,7 @@ TEST_SUITE("S3 store, batches") {
     CHECK(store_.takes_batches());
   }
 
-  TEST_CASE_FIXTURE(Fixture, "a store that is away or busy does not end the batches") {
+  TEST_CASE_FIXTURE(MinioFixture, "a store that is away or busy does not end the batches") {
     SUBCASE("busy") { server_.answer(503, {{"Server", "MinIO"}}, s3_error("SlowDown")); }
     SUBCASE("away") {
       server_.drop();
@@ -228,7 +230,7 @@ TEST_SUITE("S3 store, batches") {
     CHECK(store_.takes_batches());
   }
 
-  TEST_CASE_FIXTURE(Fixture,
+  TEST_CASE_FIXTURE(MinioFixture,
                     "a refusal of archives ends the batches, one of credentials does not") {
     SUBCASE("a policy for images only") {
       server_.answer(403, {{"Server", "MinIO"}}, s3_error("AccessDenied"));
@@ -242,7 +244,7 @@ TEST_SUITE("S3 store, batches") {
     }
   }
 
-  TEST_CASE_FIXTURE(Fixture, "refusals of one archive after the other make a pause") {
+  TEST_CASE_FIXTURE(MinioFixture, "refusals of one archive after the other make a pause") {
     for (int i = 0; i < BatchSupport::kFailuresBeforePause; ++i) {
       CHECK(store_.takes_batches());
       server_.answer(400, {{"Server", "MinIO"}}, s3_error("BadRequest"));
@@ -251,7 +253,8 @@ TEST_SUITE("S3 store, batches") {
     CHECK_FALSE(store_.takes_batches());
   }
 
-  TEST_CASE_FIXTURE(Fixture, "a missing bucket is created on the way and the batch put again") {
+  TEST_CASE_FIXTURE(MinioFixture,
+                    "a missing bucket is created on the way and the batch put again") {
     server_.answer(404, {{"Server", "MinIO"}}, s3_error("NoSuchBucket"));
     server_.answer(200, {{"Server", "MinIO"}});
     take_archive();
@@ -261,7 +264,7 @@ TEST_SUITE("S3 store, batches") {
     CHECK(server_.request(3).body == server_.request(1).body);
   }
 
-  TEST_CASE_FIXTURE(Fixture, "a kept connection that dies under a batch is replaced") {
+  TEST_CASE_FIXTURE(MinioFixture, "a kept connection that dies under a batch is replaced") {
     server_.drop();
     take_archive();
     confirm_all();
@@ -270,7 +273,7 @@ TEST_SUITE("S3 store, batches") {
     CHECK(same);
   }
 
-  TEST_CASE_FIXTURE(Fixture, "batches are for as long as it is MinIO that answers") {
+  TEST_CASE_FIXTURE(MinioFixture, "batches are for as long as it is MinIO that answers") {
     server_.answer(502, {{"Server", "nginx"}}, "<html>");
     CHECK(store_.put(batch_[0], {}).outcome == PutOutcome::retry_later);
     CHECK_FALSE(store_.takes_batches());
@@ -282,7 +285,7 @@ TEST_SUITE("S3 store, batches") {
     CHECK_FALSE(store_.takes_batches());
   }
 
-  TEST_CASE_FIXTURE(Fixture, "a request to stop ends a batch soon, and is no failure") {
+  TEST_CASE_FIXTURE(MinioFixture, "a request to stop ends a batch soon, and is no failure") {
     std::size_t silent = 1;  // the request that is never answered
     SUBCASE("while the archive is taken") { server_.stay_silent(); }
     SUBCASE("while the objects are looked at") {
@@ -299,7 +302,7 @@ TEST_SUITE("S3 store, batches") {
     CHECK(store_.takes_batches());
   }
 
-  TEST_CASE_FIXTURE(Fixture, "small objects fit a batch") {
+  TEST_CASE_FIXTURE(MinioFixture, "small objects fit a batch") {
     Object object = batch_.front();
     CHECK(store_.fits_batch(object));
     object.body.assign(S3Store::kMaxBatchedBytes, 'x');

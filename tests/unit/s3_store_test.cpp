@@ -16,6 +16,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include "support/s3_error.hpp"
 #include "support/scripted_http_server.hpp"
 #include "support/store_options.hpp"
 #include "upload/sigv4.hpp"
@@ -31,80 +32,74 @@ using m2b::PutResult;
 using m2b::S3Store;
 using m2b::StoreContext;
 using m2b::StoreOptions;
+using m2b::test::s3_error;
 using m2b::test::ScriptedHttpServer;
 using Request = ScriptedHttpServer::Request;
 using Headers = ScriptedHttpServer::Headers;
 
-Headers etag() { return {{"ETag", "\"9dd4e461268c8034f5c8564e155c67a6\""}}; }
+TEST_SUITE("S3 store") {
+  Headers etag() { return {{"ETag", "\"9dd4e461268c8034f5c8564e155c67a6\""}}; }
 
-std::string s3_error(std::string_view code) {
-  return fmt::format(
-      "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code><Message>Because."
-      "</Message><RequestId>R1</RequestId></Error>",
-      code);
-}
-
-Object object(std::string_view image_id, std::string body = "picture", Metadata metadata = {}) {
-  return {std::get<ObjectKey>(ObjectKey::from_image_id(image_id)), std::move(body), "image/jpeg",
-          std::move(metadata)};
-}
-
-std::string http_date(std::chrono::sys_seconds time) {
-  return fmt::format("{:%a, %d %b %Y %H:%M:%S} GMT",
-                     fmt::gmtime(std::chrono::system_clock::to_time_t(time)));
-}
-
-std::chrono::sys_seconds now() {
-  return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-}
-
-/// The time with which a request was signed.
-std::chrono::sys_seconds signing_time(const Request& request) {
-  const std::string text = request.header("x-amz-date");  // 20130524T000000Z
-  REQUIRE(text.size() == 16);
-  const auto number = [&text](std::size_t at, std::size_t digits) {
-    return std::stoi(text.substr(at, digits));
-  };
-  const std::chrono::year_month_day date{std::chrono::year{number(0, 4)},
-                                         std::chrono::month{static_cast<unsigned>(number(4, 2))},
-                                         std::chrono::day{static_cast<unsigned>(number(6, 2))}};
-  return std::chrono::sys_days{date} + std::chrono::hours{number(9, 2)} +
-         std::chrono::minutes{number(11, 2)} + std::chrono::seconds{number(13, 2)};
-}
-
-/// A store client against a scripted server.
-class Fixture {
- public:
-  PutResult put(const Object& what) { return store_.put(what, stop_.get_token()); }
-  PutResult ensure_bucket() { return store_.ensure_bucket(stop_.get_token()); }
-
-  /// What a server with the same secret would expect as the request's Authorization.
-  [[nodiscard]] std::string expected_authorization(const Request& request) const {
-    const std::size_t query = request.target.find('?');
-    const std::string path = request.target.substr(0, query);
-    const std::string parameters =
-        query == std::string::npos ? "" : request.target.substr(query + 1);
-    const std::string hash = m2b::sha256_hex(request.body);
-    m2b::SigningRequest signing{request.method, path, parameters, {}, hash};
-    for (const auto& [name, value] : request.headers) {
-      if (name == "Host" || name == "Content-Type" || name.starts_with("x-amz-meta-")) {
-        signing.headers.emplace_back(name, value);
-      }
-    }
-    const auto added = m2b::RequestSigner({"key-id", "secret", options_.region})
-                           .sign(signing, signing_time(request));
-    return added.back().second;
+  Object object(std::string_view image_id, std::string body = "picture", Metadata metadata = {}) {
+    return {std::get<ObjectKey>(ObjectKey::from_image_id(image_id)), std::move(body), "image/jpeg",
+            std::move(metadata)};
   }
 
-  ScriptedHttpServer server_;
-  StoreOptions options_ = m2b::test::store_options(server_.port());
-  m2b::CurlGlobal curl_;
-  StoreContext context_{options_};
-  S3Store store_{context_};
-  std::stop_source stop_;
-};
+  std::string http_date(std::chrono::sys_seconds time) {
+    return fmt::format("{:%a, %d %b %Y %H:%M:%S} GMT",
+                       fmt::gmtime(std::chrono::system_clock::to_time_t(time)));
+  }
 
-TEST_SUITE("S3 store") {
+  std::chrono::sys_seconds now() {
+    return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  }
+
+  /// The time with which a request was signed.
+  std::chrono::sys_seconds signing_time(const Request& request) {
+    const std::string text = request.header("x-amz-date");  // 20130524T000000Z
+    REQUIRE(text.size() == 16);
+    const auto number = [&text](std::size_t at, std::size_t digits) {
+      return std::stoi(text.substr(at, digits));
+    };
+    const std::chrono::year_month_day date{std::chrono::year{number(0, 4)},
+                                           std::chrono::month{static_cast<unsigned>(number(4, 2))},
+                                           std::chrono::day{static_cast<unsigned>(number(6, 2))}};
+    return std::chrono::sys_days{date} + std::chrono::hours{number(9, 2)} +
+           std::chrono::minutes{number(11, 2)} + std::chrono::seconds{number(13, 2)};
+  }
+
+  /// A store client against a scripted server.
+  class Fixture {
+   public:
+    PutResult put(const Object& what) { return store_.put(what, stop_.get_token()); }
+    PutResult ensure_bucket() { return store_.ensure_bucket(stop_.get_token()); }
+
+    /// What a server with the same secret would expect as the request's Authorization.
+    [[nodiscard]] std::string expected_authorization(const Request& request) const {
+      const std::size_t query = request.target.find('?');
+      const std::string path = request.target.substr(0, query);
+      const std::string parameters =
+          query == std::string::npos ? "" : request.target.substr(query + 1);
+      const std::string hash = m2b::sha256_hex(request.body);
+      m2b::SigningRequest signing{request.method, path, parameters, {}, hash};
+      for (const auto& [name, value] : request.headers) {
+        if (name == "Host" || name == "Content-Type" || name.starts_with("x-amz-meta-")) {
+          signing.headers.emplace_back(name, value);
+        }
+      }
+      const auto added = m2b::RequestSigner({"key-id", "secret", options_.region})
+                             .sign(signing, signing_time(request));
+      return added.back().second;
+    }
+
+    ScriptedHttpServer server_;
+    StoreOptions options_ = m2b::test::store_options(server_.port());
+    m2b::CurlGlobal curl_;
+    StoreContext context_{options_};
+    S3Store store_{context_};
+    std::stop_source stop_;
+  };
+
   TEST_CASE_FIXTURE(Fixture, "an object goes out as one signed PUT with its headers") {
     server_.answer(200, etag());
     const PutResult result =
@@ -309,7 +304,7 @@ TEST_SUITE("S3 store") {
     CHECK(busy.outcome == PutOutcome::retry_later);
     CHECK(busy.code == "SlowDownWrite");
     CHECK(busy.http_status == 503);
-    CHECK(busy.detail == "SlowDownWrite: Because. (request R1)");
+    CHECK(busy.detail == "SlowDownWrite: Some text. (request 18EA71DCB814FC94)");
     const PutResult limited = put(object("1"));
     CHECK(limited.outcome == PutOutcome::retry_later);
     CHECK(limited.code == "http_429");

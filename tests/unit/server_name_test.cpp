@@ -12,22 +12,20 @@ namespace {
 
 using m2b::paho::ServerName;
 
-/// Whether the name leads to 127.0.0.1, as Paho looks names up.
-bool is_loopback(const char* name) {
-  addrinfo hints{};
-  hints.ai_family = AF_INET;
-  addrinfo* found = nullptr;
-  if (::getaddrinfo(name, nullptr, &hints, &found) != 0) {
-    return false;
-  }
-  const std::unique_ptr<addrinfo, m2b::openssl::Free<&::freeaddrinfo>> owner(found);
-  const unsigned char expected[] = {127, 0, 0, 1};
-  return std::memcmp(found->ai_addr->sa_data + 2, expected, sizeof expected) == 0;
-}
-
-}  // namespace
-
 TEST_SUITE("server_name") {
+  /// Whether the name leads to 127.0.0.1, as Paho looks names up.
+  bool is_loopback(const char* name) {
+    addrinfo hints{};
+    hints.ai_family = AF_INET;
+    addrinfo* found = nullptr;
+    if (::getaddrinfo(name, nullptr, &hints, &found) != 0) {
+      return false;
+    }
+    const std::unique_ptr<addrinfo, m2b::openssl::Free<&::freeaddrinfo>> owner(found);
+    const unsigned char expected[] = {127, 0, 0, 1};
+    return std::memcmp(found->ai_addr->sa_data + 2, expected, sizeof expected) == 0;
+  }
+
   TEST_CASE("a name leads to the host while it lives, and no other name does") {
     REQUIRE(ServerName::is_linked());
     CHECK_FALSE(is_loopback("broker.plant.invalid"));  // RFC 6761: never resolves
@@ -40,3 +38,5 @@ TEST_SUITE("server_name") {
     CHECK_FALSE(is_loopback("broker.plant.invalid"));
   }
 }
+
+}  // namespace

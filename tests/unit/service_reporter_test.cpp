@@ -24,44 +24,44 @@ namespace {
 using namespace m2b;
 using namespace std::chrono_literals;
 
-/// The service manager's end.
-class Manager {
- public:
-  /// `@…`: in the abstract namespace.
-  explicit Manager(const std::string& address)
-      : socket_(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_un at{};
-    at.sun_family = AF_UNIX;
-    std::memcpy(at.sun_path, address.data(), address.size());
-    if (address.front() == '@') {
-      at.sun_path[0] = '\0';
-    }
-    const auto* const generic = reinterpret_cast<const sockaddr*>(&at);
-    const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + address.size());
-    REQUIRE(::bind(socket_.get(), generic, size) == 0);
-  }
-
-  /// The next datagram; nothing if none comes.
-  [[nodiscard]] std::optional<std::string> hear(std::chrono::milliseconds within) const {
-    pollfd waiting{socket_.get(), POLLIN, 0};
-    if (::poll(&waiting, 1, static_cast<int>(within.count())) <= 0) {
-      return std::nullopt;
-    }
-    std::array<char, 4096> buffer{};
-    const ssize_t count = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
-    REQUIRE(count >= 0);
-    return std::string(buffer.data(), static_cast<std::size_t>(count));
-  }
-
- private:
-  Fd socket_;
-};
-
-bool contains(const std::optional<std::string>& text, const char* part) {
-  return text && text->find(part) != std::string::npos;
-}
-
 TEST_SUITE("service_reporter") {
+  /// The service manager's end.
+  class Manager {
+   public:
+    /// `@…`: in the abstract namespace.
+    explicit Manager(const std::string& address)
+        : socket_(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
+      sockaddr_un at{};
+      at.sun_family = AF_UNIX;
+      std::memcpy(at.sun_path, address.data(), address.size());
+      if (address.front() == '@') {
+        at.sun_path[0] = '\0';
+      }
+      const auto* const generic = reinterpret_cast<const sockaddr*>(&at);
+      const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + address.size());
+      REQUIRE(::bind(socket_.get(), generic, size) == 0);
+    }
+
+    /// The next datagram; nothing if none comes.
+    [[nodiscard]] std::optional<std::string> hear(std::chrono::milliseconds within) const {
+      pollfd waiting{socket_.get(), POLLIN, 0};
+      if (::poll(&waiting, 1, static_cast<int>(within.count())) <= 0) {
+        return std::nullopt;
+      }
+      std::array<char, 4096> buffer{};
+      const ssize_t count = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
+      REQUIRE(count >= 0);
+      return std::string(buffer.data(), static_cast<std::size_t>(count));
+    }
+
+   private:
+    Fd socket_;
+  };
+
+  bool contains(const std::optional<std::string>& text, const char* part) {
+    return text && text->find(part) != std::string::npos;
+  }
+
   struct Fixture {
     test::TempDir dir;
     std::string address = (dir.path() / "notify").string();

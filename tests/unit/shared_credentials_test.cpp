@@ -10,30 +10,28 @@ namespace {
 using m2b::Credentials;
 using m2b::parse_shared_credentials;
 
-constexpr const char* kFile =
-    "# of the plant\r\n"
-    "[default]\r\n"
-    "aws_access_key_id = ONE\r\n"
-    "aws_secret_access_key=a=b/c\r\n"
-    "\r\n"
-    "[ factory ]\n"
-    "  AWS_ACCESS_KEY_ID\t=\tTWO\n"
-    "aws_secret_access_key = two\n"
-    "aws_session_token = token==\n"
-    "; region is not ours to read\n"
-    "region = eu-central-1\n"
-    "[half]\n"
-    "aws_access_key_id = THREE";
-
-std::string fault_of(std::string_view text, std::string_view profile) {
-  const auto parsed = parse_shared_credentials(text, profile);
-  const auto* const fault = std::get_if<std::string>(&parsed);
-  return fault != nullptr ? *fault : "";
-}
-
-}  // namespace
-
 TEST_SUITE("shared_credentials") {
+  constexpr const char* kFile =
+      "# of the plant\r\n"
+      "[default]\r\n"
+      "aws_access_key_id = ONE\r\n"
+      "aws_secret_access_key=a=b/c\r\n"
+      "\r\n"
+      "[ factory ]\n"
+      "  AWS_ACCESS_KEY_ID\t=\tTWO\n"
+      "aws_secret_access_key = two\n"
+      "aws_session_token = token==\n"
+      "; region is not ours to read\n"
+      "region = eu-central-1\n"
+      "[half]\n"
+      "aws_access_key_id = THREE";
+
+  std::string fault_of(std::string_view text, std::string_view profile) {
+    const auto parsed = parse_shared_credentials(text, profile);
+    const auto* const fault = std::get_if<std::string>(&parsed);
+    return fault != nullptr ? *fault : "";
+  }
+
   TEST_CASE("the keys of a profile") {
     const auto first = std::get<Credentials>(parse_shared_credentials(kFile, "default"));
     CHECK(first.access_key == "ONE");
@@ -55,3 +53,5 @@ TEST_SUITE("shared_credentials") {
           "has no aws_access_key_id in profile [a]");
   }
 }
+
+}  // namespace

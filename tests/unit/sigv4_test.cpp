@@ -17,41 +17,41 @@ using m2b::SigningCredentials;
 using m2b::SigningRequest;
 using namespace std::string_view_literals;
 
-// The vectors are the four examples of "Signature Calculations for the Authorization Header:
-// Transferring Payload in a Single Chunk", Amazon S3 API reference (sig-v4-header-based-auth), with
-// the credentials, bucket and time given there.
-constexpr SigningCredentials kExample{"AKIAIOSFODNN7EXAMPLE",
-                                      "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "us-east-1"};
-constexpr std::chrono::sys_seconds kExampleTime =
-    std::chrono::sys_days{std::chrono::year{2013} / 5 / 24};
-constexpr std::string_view kEmptySha256 =
-    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-
-std::string header(const std::vector<HttpHeader>& headers, std::string_view name) {
-  for (const auto& [each, value] : headers) {
-    if (each == name) return value;
-  }
-  return {};
-}
-
-std::string authorization(const SigningRequest& request) {
-  return header(m2b::RequestSigner(kExample).sign(request, kExampleTime), "Authorization");
-}
-
-std::string credential_and(std::string_view signed_headers, std::string_view signature) {
-  return std::string(
-             "AWS4-HMAC-SHA256 "
-             "Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request, SignedHeaders=")
-      .append(signed_headers)
-      .append(", Signature=")
-      .append(signature);
-}
-
-SigningRequest get(std::string_view path, std::string_view query = {}) {
-  return {"GET", path, query, {{"Host", "examplebucket.s3.amazonaws.com"}}, kEmptySha256};
-}
-
 TEST_SUITE("signature version 4") {
+  // The vectors are the four examples of "Signature Calculations for the Authorization Header:
+  // Transferring Payload in a Single Chunk", Amazon S3 API reference (sig-v4-header-based-auth),
+  // with the credentials, bucket and time given there.
+  constexpr SigningCredentials kExample{"AKIAIOSFODNN7EXAMPLE",
+                                        "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "us-east-1"};
+  constexpr std::chrono::sys_seconds kExampleTime =
+      std::chrono::sys_days{std::chrono::year{2013} / 5 / 24};
+  constexpr std::string_view kEmptySha256 =
+      "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+  std::string header(const std::vector<HttpHeader>& headers, std::string_view name) {
+    for (const auto& [each, value] : headers) {
+      if (each == name) return value;
+    }
+    return {};
+  }
+
+  std::string authorization(const SigningRequest& request) {
+    return header(m2b::RequestSigner(kExample).sign(request, kExampleTime), "Authorization");
+  }
+
+  std::string credential_and(std::string_view signed_headers, std::string_view signature) {
+    return std::string(
+               "AWS4-HMAC-SHA256 "
+               "Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request, SignedHeaders=")
+        .append(signed_headers)
+        .append(", Signature=")
+        .append(signature);
+  }
+
+  SigningRequest get(std::string_view path, std::string_view query = {}) {
+    return {"GET", path, query, {{"Host", "examplebucket.s3.amazonaws.com"}}, kEmptySha256};
+  }
+
   TEST_CASE("AWS example: GET Object") {
     SigningRequest request = get("/test.txt");
     request.headers.emplace_back("Range", "bytes=0-9");

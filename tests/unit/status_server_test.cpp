@@ -32,44 +32,44 @@ using test::free_port;
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-Fd connect_to(std::uint16_t port) {
-  Fd connection(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = htons(port);
-  const auto* const generic = reinterpret_cast<const sockaddr*>(&address);
-  REQUIRE(::connect(connection.get(), generic, sizeof address) == 0);
-  return connection;
-}
-
-/// Clients that begin a request and go on with it, byte by byte, for ever.
-class DribblingClients {
- public:
-  DribblingClients(std::size_t count, std::uint16_t port) {
-    for (std::size_t i = 0; i < count; ++i) {
-      connections_.push_back(connect_to(port));
-    }
-    dribble();
-    thread_ = std::jthread([this](const std::stop_token& stop) {
-      while (sleep_for(200ms, stop)) {
-        dribble();
-      }
-    });
-  }
-
- private:
-  void dribble() const {
-    for (const Fd& connection : connections_) {
-      static_cast<void>(::send(connection.get(), "G", 1, MSG_NOSIGNAL | MSG_DONTWAIT));
-    }
-  }
-
-  std::vector<Fd> connections_;
-  std::jthread thread_;
-};
-
 TEST_SUITE("status_server") {
+  Fd connect_to(std::uint16_t port) {
+    Fd connection(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(port);
+    const auto* const generic = reinterpret_cast<const sockaddr*>(&address);
+    REQUIRE(::connect(connection.get(), generic, sizeof address) == 0);
+    return connection;
+  }
+
+  /// Clients that begin a request and go on with it, byte by byte, for ever.
+  class DribblingClients {
+   public:
+    DribblingClients(std::size_t count, std::uint16_t port) {
+      for (std::size_t i = 0; i < count; ++i) {
+        connections_.push_back(connect_to(port));
+      }
+      dribble();
+      thread_ = std::jthread([this](const std::stop_token& stop) {
+        while (sleep_for(200ms, stop)) {
+          dribble();
+        }
+      });
+    }
+
+   private:
+    void dribble() const {
+      for (const Fd& connection : connections_) {
+        static_cast<void>(::send(connection.get(), "G", 1, MSG_NOSIGNAL | MSG_DONTWAIT));
+      }
+    }
+
+    std::vector<Fd> connections_;
+    std::jthread thread_;
+  };
+
   struct Fixture {
     test::TempDir dir;
     test::FakeBucket bucket;

@@ -15,43 +15,41 @@ using namespace m2b;
 using test::Authority;
 using test::Identity;
 
-struct Fixture {
-  Fixture() {
-    options.settings = "STORE";
-    options.ca_file = folder.path() / "ca.pem";
-    options.certificate_file = folder.path() / "own.pem";
-    options.key_file = folder.path() / "own.key";
-    authority.write_certificate(options.ca_file);
-    write(authority.issue());
-  }
-
-  void write(const Identity& identity) const {
-    identity.write_certificate(options.certificate_file);
-    identity.write_key(options.key_file);
-  }
-  /// Which certificate a connection would show now; empty: none, or not equipped.
-  [[nodiscard]] std::string shown() {
-    const openssl::Context context(SSL_CTX_new(TLS_client_method()));
-    if (!material.equip(context.get())) {
-      return {};
-    }
-    const X509* const own = SSL_CTX_get0_certificate(context.get());
-    return own == nullptr ? "" : std::to_string(ASN1_INTEGER_get(X509_get0_serialNumber(own)));
-  }
-
-  test::TempDir folder;
-  Authority authority;
-  TlsOptions options;
-  TlsMaterial material{options};
-};
-
-std::string serial_of(const Identity& identity) {
-  return std::to_string(ASN1_INTEGER_get(X509_get0_serialNumber(identity.certificate.get())));
-}
-
-}  // namespace
-
 TEST_SUITE("tls_material") {
+  struct Fixture {
+    Fixture() {
+      options.settings = "STORE";
+      options.ca_file = folder.path() / "ca.pem";
+      options.certificate_file = folder.path() / "own.pem";
+      options.key_file = folder.path() / "own.key";
+      authority.write_certificate(options.ca_file);
+      write(authority.issue());
+    }
+
+    void write(const Identity& identity) const {
+      identity.write_certificate(options.certificate_file);
+      identity.write_key(options.key_file);
+    }
+    /// Which certificate a connection would show now; empty: none, or not equipped.
+    [[nodiscard]] std::string shown() {
+      const openssl::Context context(SSL_CTX_new(TLS_client_method()));
+      if (!material.equip(context.get())) {
+        return {};
+      }
+      const X509* const own = SSL_CTX_get0_certificate(context.get());
+      return own == nullptr ? "" : std::to_string(ASN1_INTEGER_get(X509_get0_serialNumber(own)));
+    }
+
+    test::TempDir folder;
+    Authority authority;
+    TlsOptions options;
+    TlsMaterial material{options};
+  };
+
+  std::string serial_of(const Identity& identity) {
+    return std::to_string(ASN1_INTEGER_get(X509_get0_serialNumber(identity.certificate.get())));
+  }
+
   TEST_CASE_FIXTURE(Fixture, "contexts get authorities, certificate and the least version") {
     options.min_version = TlsVersion::v1_3;
     const openssl::Context context(SSL_CTX_new(TLS_client_method()));
@@ -149,3 +147,5 @@ TEST_SUITE("tls_material") {
     }
   }
 }
+
+}  // namespace
