@@ -3,6 +3,10 @@ add_library(m2b_flags INTERFACE)
 target_compile_options(m2b_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wimplicit-fallthrough
   $<$<BOOL:${M2B_WARNINGS_AS_ERRORS}>:-Werror>)
+if(CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # Several files to a unit are none that others include, which is what g++ would warn of.
+  target_compile_options(m2b_flags INTERFACE -Wno-subobject-linkage)
+endif()
 target_compile_definitions(m2b_flags INTERFACE $<$<BOOL:${M2B_FAIL_POINTS}>:M2B_FAIL_POINTS>)
 target_link_libraries(m2b_flags INTERFACE Threads::Threads)
 
@@ -32,6 +36,7 @@ function(m2b_module name)
     PRIVATE ${PROJECT_SOURCE_DIR}/src)
   target_compile_definitions(m2b_${name} PRIVATE M2B_VERSION="${PROJECT_VERSION}")
   target_link_libraries(m2b_${name} PUBLIC ${MODULE_PUBLIC} PRIVATE m2b_flags ${MODULE_PRIVATE})
+  m2b_tidy(m2b_${name})
 endfunction()
 
 # m2b_embed(<name> NAMESPACE <namespace> HEADER <header> FILES <files>)
