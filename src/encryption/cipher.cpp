@@ -2,21 +2,18 @@
 
 #include <algorithm>
 #include <array>
-#include <memory>
 #include <stdexcept>
 
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 
 #include "encryption/derive.hpp"
+#include "m2b/util/handle.hpp"
 
 namespace m2b::cipher {
 namespace {
 
-struct ContextDeleter {
-  void operator()(EVP_CIPHER_CTX* context) const noexcept { EVP_CIPHER_CTX_free(context); }
-};
-using Context = std::unique_ptr<EVP_CIPHER_CTX, ContextDeleter>;
+using Context = Handle<EVP_CIPHER_CTX, &EVP_CIPHER_CTX_free>;
 
 unsigned char* raw(char* bytes) { return reinterpret_cast<unsigned char*>(bytes); }
 const unsigned char* raw(std::string_view bytes) {

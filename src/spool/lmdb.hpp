@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
-#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -18,6 +17,7 @@
 
 #include "m2b/util/fail_point.hpp"
 #include "m2b/util/fd.hpp"
+#include "m2b/util/handle.hpp"
 
 /// The only place that knows LMDB's handles. Every return code is checked; what the caller has to
 /// expect (not found) is a value, everything else an lmdb::Error.
@@ -52,10 +52,7 @@ inline void check(int code, const char* function) {
   return {static_cast<const char*>(val.mv_data), val.mv_size};
 }
 
-struct EnvDeleter {
-  void operator()(MDB_env* env) const noexcept { mdb_env_close(env); }
-};
-using EnvHandle = std::unique_ptr<MDB_env, EnvDeleter>;
+using EnvHandle = Handle<MDB_env, &mdb_env_close>;
 
 /// LMDB writes its table of readers through a map of a file that it has only made long, not given
 /// blocks: on a full disk that is SIGBUS. With the blocks there beforehand it is an error.
@@ -102,10 +99,6 @@ inline void reserve_lock_file(const std::filesystem::path& directory) {
          (open_file.st_ino == at_its_place.st_ino && open_file.st_dev == at_its_place.st_dev);
 }
 
-struct TxnDeleter {
-  void operator()(MDB_txn* txn) const noexcept { mdb_txn_abort(txn); }
-};
-
 /// A transaction; aborted unless it is committed.
 class Txn {
  public:
@@ -123,7 +116,7 @@ class Txn {
     txn_.reset(raw);
   }
 
-  std::unique_ptr<MDB_txn, TxnDeleter> txn_;
+  Handle<MDB_txn, &mdb_txn_abort> txn_;
 };
 
 /// Where the environment of a transaction is.
@@ -139,10 +132,7 @@ class Txn {
   return dbi;
 }
 
-struct CursorDeleter {
-  void operator()(MDB_cursor* cursor) const noexcept { mdb_cursor_close(cursor); }
-};
-using CursorHandle = std::unique_ptr<MDB_cursor, CursorDeleter>;
+using CursorHandle = Handle<MDB_cursor, &mdb_cursor_close>;
 
 /// A cursor; must not outlive its transaction.
 [[nodiscard]] inline CursorHandle open_cursor(const Txn& txn, MDB_dbi dbi) {

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <cassert>
 #include <initializer_list>
-#include <memory>
 #include <utility>
 
+#include "m2b/util/handle.hpp"
 #include "spool/little_endian.hpp"
 
 namespace m2b {
@@ -26,15 +26,11 @@ constexpr std::size_t kChecksumAt = 24;
 constexpr std::uint8_t kRetainedFlag = 1;
 constexpr std::uint8_t kDuplicateFlag = 2;
 
-struct HashStateDeleter {
-  void operator()(XXH3_state_t* state) const noexcept { XXH3_freeState(state); }
-};
-
 /// Over the id too, so that a record under another record's key is noticed. And over what is on
 /// disk, so that damage is found, and told from a missing key, without any key.
 std::uint64_t checksum(SpoolId id, std::string_view header,
                        std::initializer_list<std::string_view> rest) {
-  const std::unique_ptr<XXH3_state_t, HashStateDeleter> state(XXH3_createState());
+  const Handle<XXH3_state_t, &XXH3_freeState> state(XXH3_createState());
   if (!state) {
     throw std::bad_alloc();
   }

@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <memory>
 #include <optional>
 #include <system_error>
 #include <utility>
@@ -20,6 +19,7 @@
 
 #include "m2b/tls/tls_material.hpp"
 #include "m2b/util/fd.hpp"
+#include "m2b/util/handle.hpp"
 #include "m2b/util/host.hpp"
 #include "tls/openssl.hpp"
 #include "tls/verify_fault.hpp"
@@ -70,7 +70,7 @@ class Waiting {
   std::stop_callback<Wake> on_stop_;
 };
 
-using Addresses = std::unique_ptr<addrinfo, openssl::Free<&::freeaddrinfo>>;
+using Addresses = Handle<addrinfo, &::freeaddrinfo>;
 
 std::variant<Addresses, ConnectFault> look_up(const ProbeTarget& target) {
   addrinfo hints{};

@@ -17,6 +17,7 @@
 #include <openssl/conf.h>
 #include <openssl/pem.h>
 
+#include "m2b/util/handle.hpp"
 #include "m2b/util/log.hpp"
 #include "tls/openssl.hpp"
 
@@ -265,7 +266,7 @@ void require_tls_version(TlsVersion least) {
   // First the machine's own settings, or OpenSSL would put them in place of ours later on.
   OPENSSL_init_ssl(OPENSSL_INIT_LOAD_CONFIG, nullptr);
   const openssl::Bio source(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
-  const std::unique_ptr<CONF, openssl::Free<&NCONF_free>> settings(NCONF_new(nullptr));
+  const Handle<CONF, &NCONF_free> settings(NCONF_new(nullptr));
   if (source == nullptr || settings == nullptr ||
       NCONF_load_bio(settings.get(), source.get(), nullptr) != 1 ||
       CONF_modules_load(settings.get(), "m2b", 0) != 1) {

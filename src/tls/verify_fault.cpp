@@ -8,6 +8,7 @@
 #include <fmt/ranges.h>
 #include <openssl/x509v3.h>
 
+#include "m2b/util/handle.hpp"
 #include "tls/openssl.hpp"
 
 namespace m2b {
@@ -45,9 +46,8 @@ std::string address_text(const ASN1_OCTET_STRING* address) {
 /// DNS names and IP addresses (RFC 5280, section 4.2.1.6).
 std::vector<std::string> names_of(const X509* certificate) {
   std::vector<std::string> names;
-  const std::unique_ptr<GENERAL_NAMES, openssl::Free<&GENERAL_NAMES_free>> all(
-      static_cast<GENERAL_NAMES*>(
-          X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
+  const Handle<GENERAL_NAMES, &GENERAL_NAMES_free> all(static_cast<GENERAL_NAMES*>(
+      X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
   for (int i = 0; i < sk_GENERAL_NAME_num(all.get()) && names.size() < kMaxNames; ++i) {
     const GENERAL_NAME* const name = sk_GENERAL_NAME_value(all.get(), i);
     if (name->type == GEN_DNS) {

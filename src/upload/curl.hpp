@@ -1,21 +1,14 @@
 #pragma once
 
-#include <memory>
-
 #include <curl/curl.h>
+
+#include "m2b/util/handle.hpp"
 
 /// The thinnest cover over libcurl: handles that free themselves, calls whose result is checked.
 namespace m2b::curl {
 
-struct EasyDeleter {
-  void operator()(CURL* handle) const noexcept { curl_easy_cleanup(handle); }
-};
-using EasyHandle = std::unique_ptr<CURL, EasyDeleter>;
-
-struct SlistDeleter {
-  void operator()(curl_slist* list) const noexcept { curl_slist_free_all(list); }
-};
-using Slist = std::unique_ptr<curl_slist, SlistDeleter>;
+using EasyHandle = Handle<CURL, &curl_easy_cleanup>;
+using Slist = Handle<curl_slist, &curl_slist_free_all>;
 
 /// Throws std::bad_alloc when curl_easy_init fails.
 [[nodiscard]] EasyHandle make_easy();

@@ -2,20 +2,18 @@
 
 #include <array>
 #include <cstdint>
-#include <memory>
 #include <stdexcept>
 
 #include <fmt/format.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 
+#include "m2b/util/handle.hpp"
+
 namespace m2b {
 namespace {
 
-struct DigestContextDeleter {
-  void operator()(EVP_MD_CTX* context) const noexcept { EVP_MD_CTX_free(context); }
-};
-using DigestContext = std::unique_ptr<EVP_MD_CTX, DigestContextDeleter>;
+using DigestContext = Handle<EVP_MD_CTX, &EVP_MD_CTX_free>;
 
 }  // namespace
 

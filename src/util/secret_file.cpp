@@ -4,19 +4,16 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdio>
-#include <memory>
 #include <system_error>
 #include <utility>
+
+#include "m2b/util/handle.hpp"
 
 namespace m2b {
 namespace {
 
 /// More than any secret has; a path to something endless must not fill the memory.
 constexpr std::size_t kMaxSecretBytes = std::size_t{128} << 10;
-
-struct FileCloser {
-  void operator()(std::FILE* file) const noexcept { std::fclose(file); }
-};
 
 SecretFileFault unreadable(int error) {
   return {"cannot be read: " + std::generic_category().message(error)};
@@ -25,7 +22,7 @@ SecretFileFault unreadable(int error) {
 }  // namespace
 
 std::variant<Secret, SecretFileFault> read_secret_file(const std::string& path) {
-  const std::unique_ptr<std::FILE, FileCloser> file(std::fopen(path.c_str(), "rbe"));
+  const Handle<std::FILE, &std::fclose> file(std::fopen(path.c_str(), "rbe"));
   if (!file) {
     return unreadable(errno);
   }

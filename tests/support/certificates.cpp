@@ -6,10 +6,12 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
+#include "m2b/util/handle.hpp"
+
 namespace m2b::test {
 namespace {
 
-using File = std::unique_ptr<std::FILE, openssl::Free<&std::fclose>>;
+using File = Handle<std::FILE, &std::fclose>;
 
 void check(bool good) {
   if (!good) {
@@ -24,7 +26,7 @@ File open(const std::filesystem::path& path) {
 }
 
 void add_extension(X509* certificate, int nid, const std::string& value) {
-  const std::unique_ptr<X509_EXTENSION, openssl::Free<&X509_EXTENSION_free>> extension(
+  const Handle<X509_EXTENSION, &X509_EXTENSION_free> extension(
       X509V3_EXT_conf_nid(nullptr, nullptr, nid, value.c_str()));
   check(extension != nullptr && X509_add_ext(certificate, extension.get(), -1) == 1);
 }

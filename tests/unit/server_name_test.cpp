@@ -4,8 +4,8 @@
 #include <netdb.h>
 
 #include <cstring>
-#include <memory>
 
+#include "m2b/util/handle.hpp"
 #include "tls/openssl.hpp"
 
 namespace {
@@ -21,7 +21,7 @@ TEST_SUITE("server_name") {
     if (::getaddrinfo(name, nullptr, &hints, &found) != 0) {
       return false;
     }
-    const std::unique_ptr<addrinfo, m2b::openssl::Free<&::freeaddrinfo>> owner(found);
+    const m2b::Handle<addrinfo, &::freeaddrinfo> owner(found);
     const unsigned char expected[] = {127, 0, 0, 1};
     return std::memcmp(found->ai_addr->sa_data + 2, expected, sizeof expected) == 0;
   }
