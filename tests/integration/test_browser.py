@@ -7,6 +7,7 @@ import pytest
 from harness.browser import DESKTOP, PHONE, Browser
 from harness.messages import Message, picture, pictures
 from harness.programs import REPOSITORY
+from harness.scripted_store import ScriptedStore
 from harness.waiting import wait_until
 
 TOPIC = "ia/rawImage/a/b"
@@ -187,6 +188,43 @@ def test_broker_down_then_no_answer(browser, new_stack):
     assert all("ERR_CONNECTION_REFUSED" in each for each in browser.errors())
 
 
+def test_no_room_on_the_disk(browser, new_stack):
+    stack = new_stack(SPOOL_MIN_FREE_BYTES="1000TiB", **QUICK)
+    stack.broker.start()
+    stack.bridge.start()
+    stack.broker.wait_for_subscription("ia/rawImage/#")
+    stack.publisher.publish(picture())
+    open_page(browser, stack.bridge, "^Disk full for ")
+    assert stages(browser) | {"queue": "trouble", "store": "well"} == stages(browser)
+    assert "nothing waits" in browser.text("[data-stage=queue]")
+    look_from_all_sides(browser, "no-room")
+
+
+def test_a_wrong_clock(browser, new_stack):
+    store = ScriptedStore().start()
+    try:
+        store.clock_offset = 3 * 3600
+        stack = new_stack(store=store, **QUICK).start()
+        stack.publisher.send(picture())
+        stack.assert_exactly_stored()
+        open_page(browser, stack.bridge, "but our clock is .* slow")
+        assert state(browser) == "attention"
+        assert "NTP" in browser.text("#warnings")
+        look_from_all_sides(browser, "wrong-clock")
+    finally:
+        store.close()
+
+
+def test_a_slow_line(browser, new_stack):
+    stack = new_stack(UPLOAD_BANDWIDTH_LIMIT="20kB").start()
+    stream = stack.stream((picture(size=20_000) for _ in range(1000)), per_second=5)
+    wait_until(lambda: "faster than they leave" in stack.bridge.status()["sentence"], 40, "a slow line")
+    open_page(browser, stack.bridge, "^Pictures come faster than they leave; ")
+    assert state(browser) == "attention"
+    look_from_all_sides(browser, "slow-line")
+    stream.stop()
+
+
 def test_it_asks_only_while_somebody_looks(browser, new_stack):
     """Counted by the daemon: a page in the background is silent."""
     stack = new_stack().start()
@@ -222,7 +260,7 @@ def test_the_keyboard_alone_is_enough(browser, new_stack):
 def test_the_screenshots_are_all_there(browser):
     names = {path.stem for path in pathlib.Path(browser.folder).glob("*.png")}
     states = ("well", "bad-messages", "store-down", "disk-full", "wrong-key", "broker-down",
-              "no-answer")  # fmt: skip
+              "no-answer", "no-room", "wrong-clock", "slow-line")  # fmt: skip
     expected = {f"{state}-{size}-{colour}" for state in states
                 for size in ("desktop", "phone") for colour in ("light", "dark")}  # fmt: skip
     assert expected <= names

@@ -149,7 +149,7 @@ function showStages(status) {
   }, stages.broker);
   showStage("queue", {
     how: open ? (waiting ? `${count(waiting)} waiting` : "empty") : intakeWords[queue.intake],
-    fact: waiting ? bytes(queue.accounts.waiting_bytes) : intakeWords[queue.intake],
+    fact: waiting ? bytes(queue.accounts.waiting_bytes) : open ? intakeWords.open : "nothing waits",
     wire: `${rate(rates.in_per_second)} /s`, flows: goes,
   }, stages.queue);
   const dead = status.dead_letters.kept;
