@@ -186,7 +186,7 @@ Cause cause_of(const BrokerTrouble& trouble, const StatusNames& names) {
           "holds for us comes once it is back."};
 }
 
-Cause cause_of(Intake intake, const StatusNames& names) {
+Cause cause_of(Intake intake, const StatusNames& names, bool waits) {
   const std::string later =
       " Until then the broker keeps new pictures, as long as its own queue and disk allow.";
   switch (intake) {
@@ -194,15 +194,18 @@ Cause cause_of(Intake intake, const StatusNames& names) {
       break;
     case Intake::at_cap:
       return {"queue_full", "Queue full", "The queue has reached SPOOL_MAX_BYTES.",
-              "Let pictures leave (see the store), or raise SPOOL_MAX_BYTES if the disk has room." +
+              "If pictures should wait longer than that, raise SPOOL_MAX_BYTES, as far as the disk "
+              "has room." +
                   later};
     case Intake::at_floor:
       return {"disk_full", "Disk full",
               "The disk of " + names.spool + " has no more than SPOOL_MIN_FREE_BYTES left.",
-              "Make room on that disk, or let pictures leave (see the store)." + later};
+              (waits ? "Make room on that disk." : "Make room on that disk: no pictures fill it.") +
+                  later};
     case Intake::disk_full:
       return {"disk_full", "Disk full", "The disk of " + names.spool + " has no room at all.",
-              "Make room on that disk." + later};
+              (waits ? "Make room on that disk." : "Make room on that disk: no pictures fill it.") +
+                  later};
     case Intake::disk_error:
       return {"disk_error", "Disk out of order", "Writing to " + names.spool + " fails.",
               "See the log here and of the system (dmesg), and replace the disk if it is broken. "

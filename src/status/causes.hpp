@@ -19,6 +19,7 @@ struct Cause {
 /// Pure.
 [[nodiscard]] Cause cause_of(const StoreTrouble& trouble, const StatusNames& names);
 [[nodiscard]] Cause cause_of(const BrokerTrouble& trouble, const StatusNames& names);
-[[nodiscard]] Cause cause_of(Intake intake, const StatusNames& names);
+/// `waits`: whether anything is in the queue.
+[[nodiscard]] Cause cause_of(Intake intake, const StatusNames& names, bool waits);
 
 }  // namespace m2b

@@ -145,7 +145,12 @@ class Diagnostician {
   void look_at_queue() {
     const StatusSnapshot::Queue& queue = now_.queue;
     if (queue.intake != Intake::open) {
-      Cause cause = cause_of(queue.intake, now_.names);
+      Cause cause = cause_of(queue.intake, now_.names, waiting() > 0);
+      if (now_.store.trouble && waiting() > 0 && queue.intake != Intake::disk_error) {
+        cause.remedy =
+            "First let the store take pictures again: the queue empties by itself then. " +
+            cause.remedy;
+      }
       if (queue.closed_since) {
         cause.headline += for_long(*queue.closed_since);
       }
@@ -206,7 +211,10 @@ class Diagnostician {
     const std::uint64_t limit = now_.names.bandwidth_limit;
     slow_clause_ = "Pictures come faster than they leave";
     warn(Health::attention, result_.upload,
-         {"slow_line", "The line to the store is too slow for what comes", seen,
+         {"slow_line",
+          limit != 0 ? "The limit of bandwidth is too low for what comes"
+                     : "The line to the store is too slow for what comes",
+          seen,
           limit != 0
               ? fmt::format("Raise UPLOAD_BANDWIDTH_LIMIT, which is {} a second, or let cameras "
                             "send less.",
@@ -222,11 +230,12 @@ class Diagnostician {
     }
     warn(Health::attention, result_.upload,
          {"clock_wrong",
-          fmt::format("Our clock is {} {}", words::duration(std::chrono::abs(offset)),
-                      offset.count() > 0 ? "slow" : "fast"),
-          "By the clock of the store, which refused our time. Uploads go on with the store's time, "
-          "but times in this page, the log and the dead letters are wrong.",
-          "Set this machine's clock, and let it follow a time server (NTP)."});
+          fmt::format("Our clock is {} {} the store's", words::duration(std::chrono::abs(offset)),
+                      offset.count() > 0 ? "behind" : "ahead of"),
+          "The store refuses what is signed with a time far from its own, so the store's time is "
+          "used "
+          "and uploads go on. The times on this page, in the log and in the dead letters are ours.",
+          "See which of the two clocks is wrong, set it, and let it follow a time server (NTP)."});
   }
 
   void look_at_certificates() {
@@ -361,10 +370,11 @@ class Diagnostician {
     if (now_.store.state == StoreState::unknown) {
       return "Ready for pictures; the store has not been asked yet";
     }
-    const std::string what = now_.queue.totals.received == 0 ? "No picture has come yet"
-                             : waiting() > 0 || trends_.now.in > 0
-                                 ? "Pictures come and go at once"
-                                 : "Every picture that came is in the bucket";
+    // By what is stored, and not by what comes: that may be no picture at all.
+    const std::string what =
+        now_.queue.totals.stored == 0 && waiting() == 0 ? "No picture has come yet"
+        : waiting() > 0 || trends_.now.out > 0          ? "Pictures come and go at once"
+                                               : "Every picture that came is in the bucket";
     return result_.warnings.empty() ? "All is well: " + with_small_letter(what) : what;
   }
 

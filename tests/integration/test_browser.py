@@ -114,7 +114,7 @@ def test_bad_messages_are_looked_into_replayed_and_dropped(browser, new_stack):
     bad = Message(TOPIC + "/<b>bold</b>", evil.encode())
     stack.publisher.send(bad, Message(TOPIC, b"\xff\xd8\xff\xe0 no JSON"))
     wait_until(lambda: stack.bridge.metric("dead_letters") == 2, 10, "two dead letters")
-    open_page(browser, stack.bridge, "but 2 messages could not become pictures")
+    open_page(browser, stack.bridge, "^No picture has come yet; but 2 messages could not become pictures")
     assert state(browser) == "attention"
     assert stages(browser)["decode"] == "attention"
     newest, oldest = [row.get_attribute("data-id") for row in browser.find_all(".letter")]
@@ -166,6 +166,8 @@ def test_store_down_then_queue_full_then_wrong_key(browser, new_stack):
     browser.wait_for("#sentence", re.compile("queue full for .*new pictures wait at the broker"))
     browser.wait_for("#announcement", re.compile("^Trouble. .*new pictures wait at the broker"))
     browser.wait_for("#forecast", re.compile("^Full"))
+    assert browser.text("#gauge-all") == "no room left (SPOOL_MAX_BYTES)"
+    assert "First let the store take pictures again" in browser.text("#warnings")
     look_from_all_sides(browser, "disk-full")
 
     stack.store.lock_out()
@@ -182,8 +184,11 @@ def test_broker_down_then_no_answer(browser, new_stack):
     assert stages(browser)["broker"] == "trouble"
     look_from_all_sides(browser, "broker-down")
     stack.bridge.stop()
-    browser.wait_for("#sentence", re.compile("^The daemon does not answer"))
+    browser.wait_for("#sentence", re.compile("^mqtt-to-blob does not answer"))
     assert state(browser) == "unknown"
+    # What was to be done about the broker is not what is to be done now.
+    assert browser.text("#warnings").startswith("mqtt-to-blob does not answer")
+    browser.wait_for("#sentence", re.compile(r"What is below is [1-9]\d*\ss old"))
     look_from_all_sides(browser, "no-answer")
     assert all("ERR_CONNECTION_REFUSED" in each for each in browser.errors())
 
@@ -197,6 +202,7 @@ def test_no_room_on_the_disk(browser, new_stack):
     open_page(browser, stack.bridge, "^Disk full for ")
     assert stages(browser) | {"queue": "trouble", "store": "well"} == stages(browser)
     assert "nothing waits" in browser.text("[data-stage=queue]")
+    assert "no room left" in browser.text("#gauge-all")
     look_from_all_sides(browser, "no-room")
 
 
@@ -207,7 +213,7 @@ def test_a_wrong_clock(browser, new_stack):
         stack = new_stack(store=store, **QUICK).start()
         stack.publisher.send(picture())
         stack.assert_exactly_stored()
-        open_page(browser, stack.bridge, "but our clock is .* slow")
+        open_page(browser, stack.bridge, "but our clock is .* behind the store's")
         assert state(browser) == "attention"
         assert "NTP" in browser.text("#warnings")
         look_from_all_sides(browser, "wrong-clock")

@@ -154,7 +154,7 @@ def test_a_clock_that_is_wrong(new_stack):
         stack.publisher.send(picture())
         stack.assert_exactly_stored()
         warning, document = told(stack.bridge, "clock_wrong")
-        assert warning["title"] in ("Our clock is 3 h slow", "Our clock is 2 h 59 min slow")
+        assert warning["title"] in ("Our clock is 3 h behind the store's", "Our clock is 2 h 59 min behind the store's")
         assert "NTP" in warning["remedy"]
         assert document["state"] == "attention"
         assert abs(document["store"]["clock_offset_seconds"] - 3 * 3600) < 5

@@ -62,6 +62,8 @@ TEST_SUITE("diagnosis") {
     CHECK(sentence(snapshot) == "All is well: every picture that came is in the bucket.");
     Trends flowing = kStill;
     flowing.now.in = 4;
+    CHECK(sentence(snapshot, flowing) == "All is well: every picture that came is in the bucket.");
+    flowing.now.out = 4;
     CHECK(sentence(snapshot, flowing) == "All is well: pictures come and go at once.");
     snapshot.queue.totals = {};
     CHECK(sentence(snapshot) == "All is well: no picture has come yet.");
@@ -223,6 +225,11 @@ TEST_SUITE("diagnosis") {
     snapshot.queue.intake = Intake::at_cap;
     CHECK(sentence(snapshot).starts_with(
         "Store unreachable for 12 min; queue full for 2 min: new pictures wait at the broker; "));
+    CHECK(
+        warning(diagnosis(snapshot), "queue_full").remedy.starts_with("First let the store take"));
+    let_wait(snapshot, 0);
+    snapshot.queue.intake = Intake::at_floor;
+    CHECK(contains(warning(diagnosis(snapshot), "disk_full").remedy, "no pictures fill it"));
   }
 
   TEST_CASE("a queue that is nearly full, and one that cannot be read") {
@@ -259,11 +266,12 @@ TEST_SUITE("diagnosis") {
     snapshot = well();
     snapshot.store.clock_offset = 3h;
     Warning told = warning(diagnosis(snapshot), "clock_wrong");
-    CHECK(told.title == "Our clock is 3 h slow");
+    CHECK(told.title == "Our clock is 3 h behind the store's");
     CHECK(told.severity == Health::attention);
-    CHECK(contains(sentence(snapshot), "; but our clock is 3 h slow."));
+    CHECK(contains(sentence(snapshot), "; but our clock is 3 h behind the store's."));
     snapshot.store.clock_offset = -20min;
-    CHECK(warning(diagnosis(snapshot), "clock_wrong").title == "Our clock is 20 min fast");
+    CHECK(warning(diagnosis(snapshot), "clock_wrong").title ==
+          "Our clock is 20 min ahead of the store's");
     snapshot.store.clock_offset = 30s;
     CHECK(diagnosis(snapshot).state == Health::well);
   }
@@ -311,7 +319,10 @@ TEST_SUITE("diagnosis") {
     Warning told = warning(found, "slow_line");
     CHECK(contains(told.cause, "5.0 pictures a second come, 2.0 leave (20 kB a second)"));
     CHECK(contains(told.remedy, "faster line to minio.lan:9000"));
+    CHECK(told.title == "The line to the store is too slow for what comes");
     snapshot.names.bandwidth_limit = 20'000;
+    CHECK(warning(diagnosis(snapshot, growing), "slow_line").title ==
+          "The limit of bandwidth is too low for what comes");
     CHECK(contains(warning(diagnosis(snapshot, growing), "slow_line").remedy,
                    "Raise UPLOAD_BANDWIDTH_LIMIT, which is 20 kB a second"));
     snapshot.queue.oldest_age = 5s;  // a burst

@@ -135,7 +135,7 @@ function showStages(status) {
   const open = queue.intake === "open";
   const away = store.state === "away" || store.state === "held";
   const comes = rates.in_per_second > 0;
-  const goes = rates.out_per_second > 0;
+  const goes = rates.out_per_second > 0 && !away;
   const intakeWords = {
     open: "takes pictures", at_cap: "full", at_floor: "disk full", disk_full: "disk full",
     disk_error: "disk fails",
@@ -159,7 +159,9 @@ function showStages(status) {
   }, stages.decode);
   showStage("upload", {
     how: away ? "waits for the store" : `${bytes(rates.out_bytes_per_second)}/s`,
-    fact: `up to ${count(store.slots)} at a time`, flows: goes, broken: away,
+    fact: status.warnings.some((warning) => warning.id === "clock_wrong")
+      ? "by the store's clock" : `up to ${count(store.slots)} at a time`,
+    flows: goes, broken: away,
   }, stages.upload);
   showStage("store", {
     how: storeWords[store.state], fact: `${store.bucket} at ${store.address}`,
@@ -174,14 +176,15 @@ function showQueue(status) {
   put(byId("queue-unit"), waiting === 1 ? "picture waits" : "pictures wait");
   const known = queue.used_bytes !== null;
   const all = known ? queue.used_bytes + queue.left_bytes : 0;
-  const percent = all > 0 ? (100 * queue.used_bytes) / all : 0;
+  const percent = all > 0 ? (100 * queue.used_bytes) / all : known ? 100 : 0;
   const gauge = byId("gauge");
   gauge.dataset.health = stages.queue;
   gauge.setAttribute("aria-valuenow", percent.toFixed(0));
   gauge.setAttribute("aria-valuetext", known ? `${bytes(queue.used_bytes)} of ${bytes(all)}` : "unknown");
   byId("gauge-fill").style.width = `${percent}%`;
   put(byId("gauge-used"), known ? `${bytes(queue.used_bytes)} used` : "The disk does not answer");
-  put(byId("gauge-all"), known ? `room for ${bytes(all)}${queue.bound === "at_cap" ? " (SPOOL_MAX_BYTES)" : ""}` : "");
+  const limit = queue.bound === "at_cap" ? " (SPOOL_MAX_BYTES)" : "";
+  put(byId("gauge-all"), !known ? "" : (queue.intake === "open" && queue.left_bytes ? `room for ${bytes(queue.left_bytes)} more` : "no room left") + limit);
   let words = "";
   if (queue.intake !== "open") words = "Full: new pictures wait at the broker.";
   else if (forecast.full_in_seconds !== null) words = `At the present rate full in ${span(forecast.full_in_seconds)}.`;
@@ -324,7 +327,8 @@ async function loadPicture(item, picture) {
     const url = URL.createObjectURL(await answer.blob());
     image.addEventListener("error", () => { // a picture that no browser can show
       URL.revokeObjectURL(url);
-      image.replaceWith(make("div", { class: "blank", role: "img", "aria-label": `Picture ${picture.key}, which cannot be shown` }));
+      image.replaceWith(make("div", { class: "blank", role: "img", "aria-label": `Picture ${picture.key}, which cannot be shown` },
+        "cannot be shown here"));
     });
     image.src = url;
     blank.replaceWith(image);
@@ -376,14 +380,14 @@ async function togglePayload(row, button, id) {
     const isText = letter.text !== undefined;
     const shown = isText ? letter.text : letter.hex.replace(/(..)/g, "$1 ").trim();
     const rest = letter.shown_bytes < letter.payload_bytes
-      ? `The first ${bytes(letter.shown_bytes)} of ${bytes(letter.payload_bytes)}` : `All ${bytes(letter.payload_bytes)}`;
+      ? `the first ${bytes(letter.shown_bytes)} of ${bytes(letter.payload_bytes)}` : `all ${bytes(letter.payload_bytes)}`;
     row.append(make("div", { class: "payload" },
-      make("p", {}, `${rest}${isText ? "" : ", in hexadecimal digits"}`),
+      make("p", {}, `As it came: ${rest}${isText ? "" : ", in hexadecimal digits"}`),
       make("pre", { tabindex: "0", "aria-label": `Payload of dead letter ${id}` }, shown || "(empty)")));
-    put(button, "Close");
+    put(button, "Hide");
     button.setAttribute("aria-expanded", "true");
   } catch {
-    tell("The daemon does not answer.");
+    tell("mqtt-to-blob does not answer.");
   }
 }
 
@@ -413,7 +417,7 @@ async function act(deed, id, row) {
       await look();
     }
   } catch {
-    tell("The daemon does not answer.");
+    tell("mqtt-to-blob does not answer.");
   }
   buttons.forEach((button) => { button.disabled = false; });
 }
@@ -435,16 +439,25 @@ function show(status) {
   }
 }
 
+// What is known is old from now on: it is grey, and its age is told.
 function showSilence() {
-  if (document.documentElement.dataset.state === "unknown") return;
+  const title = "mqtt-to-blob does not answer";
+  const since = lastAt ? ` What is below is ${span((Date.now() - lastAt) / 1000)} old, from ${moment(lastAt)}.` : "";
+  put(byId("sentence"), tied(`${title}: it has stopped, or this device does not reach its machine.${since}`));
+  if (announced === "silence") return;
+  announced = "silence";
   document.documentElement.dataset.state = "unknown";
   put(byId("state-word"), WORDS.unknown);
   byId("state-mark").setAttribute("href", "#mark-unknown");
-  const since = lastAt ? ` What is below is from ${clock(lastAt)}.` : "";
-  put(byId("sentence"), `The daemon does not answer: it is stopped, or this browser does not reach it.${since}`);
-  put(byId("announcement"), byId("sentence").textContent);
+  put(byId("announcement"), `${title}.`);
   document.title = "No answer · mqtt-to-blob";
-  announced = "silence";
+  showWarnings([{
+    severity: "unknown",
+    title,
+    cause: "Pictures that it had taken are safe on its disk; new ones wait at the broker, as long as that keeps them.",
+    remedy: "See whether its machine is on and whether this device is in the same network. Then, on that machine, " +
+      "whether it runs (docker ps, or systemctl status mqtt-to-blob) and what its log says.",
+  }]);
 }
 
 async function look() {
