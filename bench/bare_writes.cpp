@@ -43,8 +43,8 @@ double bare_writes(const std::filesystem::path& folder, std::size_t picture_byte
   const Fd file(::open((folder / "bare").c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   check(static_cast<bool>(file), "open");
   const Progress progress("bare writes");
-  const std::size_t places =
-      std::max<std::size_t>(std::min(kMaxFileBytes / picture.message_bytes(), messages), 1);
+  std::size_t places = std::min(kMaxFileBytes / picture.message_bytes(), messages);
+  if (places == 0) places = 1;
   // Written, not only reserved: the first write into a reserved block changes the file's map.
   for (std::size_t place = 0; place < places; ++place) {
     write_at(file, picture.message(0), place * picture.message_bytes());
