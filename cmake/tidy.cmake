@@ -2,7 +2,9 @@
 # time would go into the libraries' headers, for each file anew. Looked at again after a file, a header or
 # the configuration has changed, so that asking twice costs nothing.
 find_program(M2B_CLANG_TIDY clang-tidy)
-add_custom_target(tidy)
+if(M2B_CLANG_TIDY) # without it there is no such target, and whoever asks for it is told
+  add_custom_target(tidy)
+endif()
 file(GLOB_RECURSE tidy_headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/*.hpp ${PROJECT_SOURCE_DIR}/include/*.hpp
      ${PROJECT_SOURCE_DIR}/bench/*.hpp)
 
