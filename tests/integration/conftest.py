@@ -3,6 +3,7 @@
 import pytest
 from harness import service
 from harness.folders import remove_behind
+from harness.scripted_store import ScriptedStore
 from harness.stack import Stack
 
 pytest_plugins = ["harness.fixtures"]
@@ -18,3 +19,12 @@ def module_stack(tmp_path_factory, minio, shared_store):
     yield stack
     stack.close()
     service.end_since(point)
+
+
+@pytest.fixture
+def store_ahead():
+    """A store whose clock is three hours ahead of ours."""
+    store = ScriptedStore().start()
+    store.clock_offset = 3 * 3600
+    yield store
+    store.close()

@@ -7,7 +7,6 @@ import pytest
 from harness.browser import DESKTOP, PHONE, Browser
 from harness.messages import Message, picture, pictures
 from harness.programs import REPOSITORY
-from harness.scripted_store import ScriptedStore
 from harness.waiting import wait_until
 
 TOPIC = "ia/rawImage/a/b"
@@ -206,19 +205,14 @@ def test_no_room_on_the_disk(browser, new_stack):
     look_from_all_sides(browser, "no-room")
 
 
-def test_a_wrong_clock(browser, new_stack):
-    store = ScriptedStore().start()
-    try:
-        store.clock_offset = 3 * 3600
-        stack = new_stack(store=store, **QUICK).start()
-        stack.publisher.send(picture())
-        stack.assert_exactly_stored()
-        open_page(browser, stack.bridge, "but our clock is .* behind the store's")
-        assert state(browser) == "attention"
-        assert "NTP" in browser.text("#warnings")
-        look_from_all_sides(browser, "wrong-clock")
-    finally:
-        store.close()
+def test_a_wrong_clock(browser, new_stack, store_ahead):
+    stack = new_stack(store=store_ahead, **QUICK).start()
+    stack.publisher.send(picture())
+    stack.assert_exactly_stored()
+    open_page(browser, stack.bridge, "but our clock is .* behind the store's")
+    assert state(browser) == "attention"
+    assert "NTP" in browser.text("#warnings")
+    look_from_all_sides(browser, "wrong-clock")
 
 
 def test_a_slow_line(browser, new_stack):

@@ -5,7 +5,6 @@ import json
 import re
 
 from harness.messages import Message, picture, pictures
-from harness.scripted_store import ScriptedStore
 from harness.waiting import wait_until
 
 TOPIC = "ia/rawImage/a/b"
@@ -146,20 +145,15 @@ def test_a_disk_with_nothing_to_spare(new_stack):
     assert document["sentence"].startswith("Disk full for ")
 
 
-def test_a_clock_that_is_wrong(new_stack):
-    store = ScriptedStore().start()
-    try:
-        store.clock_offset = 3 * 3600
-        stack = new_stack(store=store, **QUICK).start()
-        stack.publisher.send(picture())
-        stack.assert_exactly_stored()
-        warning, document = told(stack.bridge, "clock_wrong")
-        assert warning["title"] in ("Our clock is 3 h behind the store's", "Our clock is 2 h 59 min behind the store's")
-        assert "NTP" in warning["remedy"]
-        assert document["state"] == "attention"
-        assert abs(document["store"]["clock_offset_seconds"] - 3 * 3600) < 5
-    finally:
-        store.close()
+def test_a_clock_that_is_wrong(new_stack, store_ahead):
+    stack = new_stack(store=store_ahead, **QUICK).start()
+    stack.publisher.send(picture())
+    stack.assert_exactly_stored()
+    warning, document = told(stack.bridge, "clock_wrong")
+    assert warning["title"] in ("Our clock is 3 h behind the store's", "Our clock is 2 h 59 min behind the store's")
+    assert "NTP" in warning["remedy"]
+    assert document["state"] == "attention"
+    assert abs(document["store"]["clock_offset_seconds"] - 3 * 3600) < 5
 
 
 def test_a_slow_line(new_stack):
