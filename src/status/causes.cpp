@@ -189,6 +189,8 @@ Cause cause_of(const BrokerTrouble& trouble, const StatusNames& names) {
 Cause cause_of(Intake intake, const StatusNames& names, bool waits) {
   const std::string later =
       " Until then the broker keeps new pictures, as long as its own queue and disk allow.";
+  const std::string make_room =
+      (waits ? "Make room on that disk." : "Make room on that disk: no pictures fill it.") + later;
   switch (intake) {
     case Intake::open:
       break;
@@ -200,12 +202,10 @@ Cause cause_of(Intake intake, const StatusNames& names, bool waits) {
     case Intake::at_floor:
       return {"disk_full", "Disk full",
               "The disk of " + names.spool + " has no more than SPOOL_MIN_FREE_BYTES left.",
-              (waits ? "Make room on that disk." : "Make room on that disk: no pictures fill it.") +
-                  later};
+              make_room};
     case Intake::disk_full:
       return {"disk_full", "Disk full", "The disk of " + names.spool + " has no room at all.",
-              (waits ? "Make room on that disk." : "Make room on that disk: no pictures fill it.") +
-                  later};
+              make_room};
     case Intake::disk_error:
       return {"disk_error", "Disk out of order", "Writing to " + names.spool + " fails.",
               "See the log here and of the system (dmesg), and replace the disk if it is broken. "

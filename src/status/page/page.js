@@ -176,7 +176,8 @@ function showQueue(status) {
   put(byId("queue-unit"), waiting === 1 ? "picture waits" : "pictures wait");
   const known = queue.used_bytes !== null;
   const all = known ? queue.used_bytes + queue.left_bytes : 0;
-  const percent = all > 0 ? (100 * queue.used_bytes) / all : known ? 100 : 0;
+  const none = known && queue.left_bytes === 0; // also where nothing is used and nothing left
+  const percent = none ? 100 : all > 0 ? (100 * queue.used_bytes) / all : 0;
   const gauge = byId("gauge");
   gauge.dataset.health = stages.queue;
   gauge.setAttribute("aria-valuenow", percent.toFixed(0));
@@ -184,7 +185,8 @@ function showQueue(status) {
   byId("gauge-fill").style.width = `${percent}%`;
   put(byId("gauge-used"), known ? `${bytes(queue.used_bytes)} used` : "The disk does not answer");
   const limit = queue.bound === "at_cap" ? " (SPOOL_MAX_BYTES)" : "";
-  put(byId("gauge-all"), !known ? "" : (queue.intake === "open" && queue.left_bytes ? `room for ${bytes(queue.left_bytes)} more` : "no room left") + limit);
+  const room = none || queue.intake !== "open" ? "no room left" : `room for ${bytes(queue.left_bytes)} more`;
+  put(byId("gauge-all"), known ? room + limit : "");
   let words = "";
   if (queue.intake !== "open") words = "Full: new pictures wait at the broker.";
   else if (forecast.full_in_seconds !== null) words = `At the present rate full in ${span(forecast.full_in_seconds)}.`;
