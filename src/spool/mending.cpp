@@ -27,8 +27,8 @@ using Snapshot = lmdb::File::Snapshot;
 
 constexpr std::string_view kIncompleteMark = "-incomplete-after-";
 constexpr std::string_view kTakenBackMark = "-taken-back-after-";
-constexpr std::size_t kMendedAtATime = std::size_t{1}
-                                       << 20;  // so much is lost of a disk that fills
+/// So much is lost of a disk that fills.
+constexpr std::size_t kMendedAtATime = std::size_t{1} << 20;
 
 /// Room that is held back while messages are carried over. Where they fill the disk to its last
 /// byte, what has to follow (the accounts, the first removals) would find none.
