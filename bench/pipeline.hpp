@@ -79,9 +79,10 @@ struct PipelineResult {
   [[nodiscard]] PeerRatios ratios_to(const BridgeRun& peer) const;
 };
 
-/// Broker, store and bridge anew; `messages` pictures of that size through them, then as many bare
-/// PUTs into the same store. Then the same with the peer in the bridge's place, once for each
-/// PeerQueue, if there is a peer.
+/// Broker, store and bridge anew; `messages` pictures of that size through them, and as many bare
+/// PUTs into the same store, half of them before and half behind, since disk and processors of a
+/// shared machine do not stay as they are. Then the same with the peer in the bridge's place, once
+/// for each PeerQueue, if there is a peer.
 [[nodiscard]] PipelineResult run_pipeline(const PipelineRun& run, std::size_t picture_bytes,
                                           const std::stop_token& stop);
 

@@ -51,7 +51,7 @@ void put_signed(Work& work) {
   Object object = bare_object(work.picture, 0);
   for (std::size_t number = work.next++; number < work.run.count; number = work.next++) {
     throw_if_stopped(work.stop);
-    object.key = bare_key(number);
+    object.key = bare_key(work.run.first + number);
     expect_stored(store.put(object, work.stop));
   }
 }
@@ -72,7 +72,7 @@ void put_batches(Work& work) {
     throw_if_stopped(work.stop);
     std::vector<const Object*> batch;
     for (std::size_t i = 0; i < std::min(step, count - number); ++i) {
-      objects[i].key = bare_key(number + i);
+      objects[i].key = bare_key(work.run.first + number + i);
       batch.push_back(&objects[i]);
     }
     expect_stored(store.put_batch(batch, work.stop));
@@ -83,7 +83,7 @@ void put_unsigned(Work& work) {
   HttpClient client(work.access.address);
   for (std::size_t number = work.next++; number < work.run.count; number = work.next++) {
     throw_if_stopped(work.stop);
-    client.put(fmt::format("/{}/{}", work.access.bucket, bare_key(number).str()),
+    client.put(fmt::format("/{}/{}", work.access.bucket, bare_key(work.run.first + number).str()),
                work.picture.decoded());
   }
 }

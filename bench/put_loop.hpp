@@ -12,6 +12,7 @@ struct PutRun {
   std::size_t count = 0;
   unsigned threads = 1;   // each with a connection of its own and nothing else to do
   std::size_t batch = 1;  // objects that go in one request; 1: by a plain PUT
+  std::size_t first = 0;  // number of the first object: each has its own key
 };
 
 /// Makes the bucket unless it is there; throws what the store says against it.
