@@ -6,6 +6,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "m2b/upload/store_context.hpp"
@@ -57,6 +58,9 @@ class HttpConnection final {
                          curl_off_t upload_total, curl_off_t uploaded) noexcept;
 
   void set_fixed_options(StoreContext& context);
+  [[nodiscard]] bool goes_with_head(const BodyPieces& body) const noexcept;
+  void put_with_head(std::string_view body);
+  void put_behind_head();
   [[nodiscard]] bool answer_is_overdue(std::size_t uploaded) noexcept;
   [[nodiscard]] HttpResponse collect(CURLcode code) const;
 

@@ -103,6 +103,8 @@ class ScriptedHttpServer::Socket {
     return bytes;
   }
 
+  [[nodiscard]] std::size_t read_ahead() const { return buffer_.size(); }
+
   void wait_for_end() {
     while (fill()) buffer_.clear();
   }
@@ -274,7 +276,9 @@ bool ScriptedHttpServer::serve_request(Socket& socket, std::size_t connection) {
   const Step step = next_step();
   Request request = parse_head(head);
   request.connection = connection;
-  request.body = socket.read_bytes(std::min(content_length(request), step.body_bytes));
+  const std::size_t body_bytes = std::min(content_length(request), step.body_bytes);
+  request.body_bytes_with_head = std::min(body_bytes, socket.read_ahead());
+  request.body = socket.read_bytes(body_bytes);
   {
     const std::lock_guard lock(mutex_);
     requests_.push_back(std::move(request));

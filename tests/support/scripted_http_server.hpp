@@ -25,7 +25,8 @@ class ScriptedHttpServer {
     std::string target;  // as it stood in the request line
     Headers headers;
     std::string body;
-    std::size_t connection = 0;  // counted from 0
+    std::size_t connection = 0;            // counted from 0
+    std::size_t body_bytes_with_head = 0;  // read along with the last bytes of the head
 
     /// Empty if there is none; names without regard to case.
     [[nodiscard]] std::string header(std::string_view name) const;

@@ -150,6 +150,30 @@ TEST_SUITE("S3 store") {
     CHECK(request.header("Expect").empty());
   }
 
+  TEST_CASE_FIXTURE(Fixture, "a small object goes out together with its head") {
+    CHECK(put(object("small", std::string(8000, 'p'))).outcome == PutOutcome::stored);
+    CHECK(server_.request(0).body_bytes_with_head == 8000);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "small and large objects and questions take turns") {
+    const std::string large(100'000, 'L');
+    for (int round = 0; round < 2; ++round) {
+      CHECK(put(object("small")).outcome == PutOutcome::stored);
+      CHECK(put(object("large", large)).outcome == PutOutcome::stored);
+      CHECK(ensure_bucket().code == "not_s3");
+    }
+    for (std::size_t i = 0; i < 6; i += 3) {
+      CHECK(server_.request(i).method == "PUT");
+      CHECK(server_.request(i).body == "picture");
+      CHECK(server_.request(i + 1).method == "PUT");
+      const bool same = server_.request(i + 1).body == large;
+      CHECK(same);
+      CHECK(server_.request(i + 2).method == "GET");
+      CHECK(server_.request(i + 2).body.empty());
+      CHECK(server_.request(i + 2).header("Content-Type").empty());
+    }
+  }
+
   TEST_CASE_FIXTURE(Fixture, "keys are encoded on the wire as they are signed") {
     const std::string id = "a b+c=d%e&f?g\\h#i/Größe/..x";
     CHECK(put(object(id)).outcome == PutOutcome::stored);
@@ -181,11 +205,15 @@ TEST_SUITE("S3 store") {
     server_.answer(200, etag());
     server_.drop();
     server_.answer(200, etag());
+    std::string body = "the whole body";
+    SUBCASE("that went out with its head") {}
+    SUBCASE("that went out behind its head") { body.resize(100'000, 'b'); }
     CHECK(put(object("1")).outcome == PutOutcome::stored);
-    CHECK(put(object("2", "the whole body")).outcome == PutOutcome::stored);
+    CHECK(put(object("2", body)).outcome == PutOutcome::stored);
     CHECK(server_.request(1).connection == 0);
     CHECK(server_.request(2).connection == 1);
-    CHECK(server_.request(2).body == "the whole body");
+    const bool same = server_.request(2).body == body;
+    CHECK(same);
   }
 
   TEST_CASE_FIXTURE(Fixture, "a success without an ETag is not believed") {
@@ -433,9 +461,14 @@ TEST_SUITE("S3 store") {
     options_.connect_timeout = 100ms;
     options_.stall_timeout = 1s;
     S3Store impatient(context_);
+    std::string body = "picture";
     SUBCASE("in its head") { server_.drip("HTTP/1.1 200 OK\r\nX-Drip: "); }
+    SUBCASE("in its head, to a large object") {
+      body.resize(100'000, 'b');
+      server_.drip("HTTP/1.1 200 OK\r\nX-Drip: ");
+    }
     SUBCASE("in its body") { server_.drip("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"); }
-    const PutResult result = impatient.put(object("1"), {});
+    const PutResult result = impatient.put(object("1", body), {});
     CHECK(result.outcome == PutOutcome::retry_later);
     CHECK(result.code == "timeout");
   }

@@ -21,6 +21,8 @@ class BandwidthLimit {
   /// requested, which ends the wait at once; what was waited for is then forgone.
   [[nodiscard]] std::size_t take(std::size_t wanted, const std::stop_token& abort);
 
+  [[nodiscard]] bool is_limited() const noexcept { return is_limited_; }
+
  private:
   const bool is_limited_;
   std::mutex mutex_;  // guards the fields below
