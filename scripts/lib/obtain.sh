@@ -37,12 +37,14 @@ install_cached() {
 
 # with_go ARGUMENTS...: a build by Go. Up to two gigabytes of modules and objects, needed once: kept
 # apart from the user's own Go folders and removed after success. After a failure they stay, so that
-# the next try goes on from there.
+# the next try goes on from there. Whoever builds several names a folder for their objects in
+# GO_OBJECTS, and removes it: what two are made of is compiled once then, if the flags are the same.
 with_go() {
   local go
-  export GOPATH=$build/path GOCACHE=$build/cache GOTMPDIR=$build/tmp
-  # The caller's flags are meant for other programs; a toolchain must not be fetched behind us.
-  export GOFLAGS='' GOTOOLCHAIN=local GOBIN=$build/bin CGO_ENABLED=0
+  export GOPATH=$build/path GOCACHE=${GO_OBJECTS:-$build/cache} GOTMPDIR=$build/tmp
+  # The caller's flags are meant for other programs; a toolchain must not be fetched behind us. Without
+  # what debuggers need, which takes a good part of the time.
+  export GOFLAGS='-trimpath -gcflags=all=-dwarf=false' GOTOOLCHAIN=local GOBIN=$build/bin CGO_ENABLED=0
   unset GOROOT
   mkdir -p "$GOTMPDIR"
   go=$(go_command) || return 1
@@ -55,8 +57,7 @@ with_go() {
 }
 
 from_source() {
-  # Without what debuggers need, which takes a good part of the time.
-  with_go install -gcflags=all=-dwarf=false -ldflags='-s -w' "${module:?}" || return 1
+  with_go install -ldflags='-s -w' "${module:?}" || return 1
   # Named after the last part of the module's path.
   module=${module%@*}
   install_cached "$GOBIN/${module##*/}"
