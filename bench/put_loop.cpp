@@ -43,15 +43,16 @@ struct Work {
   const PutRun& run;
   const std::stop_token& stop;
   StoreContext& context;
-  std::atomic<std::size_t> next = 0;
+  std::size_t end = run.first + run.count;
+  std::atomic<std::size_t> next = run.first;  // number of an object
 };
 
 void put_signed(Work& work) {
   S3Store store(work.context);
   Object object = bare_object(work.picture, 0);
-  for (std::size_t number = work.next++; number < work.run.count; number = work.next++) {
+  for (std::size_t number = work.next++; number < work.end; number = work.next++) {
     throw_if_stopped(work.stop);
-    object.key = bare_key(work.run.first + number);
+    object.key = bare_key(number);
     expect_stored(store.put(object, work.stop));
   }
 }
@@ -65,14 +66,13 @@ void put_batches(Work& work) {
                     "are for MinIO and pictures of at most {} bytes",
                     objects.front().body.size(), S3Store::kMaxBatchedBytes));
   }
-  const std::size_t count = work.run.count;
   const std::size_t step = work.run.batch;
-  for (std::size_t number = work.next.fetch_add(step); number < count;
+  for (std::size_t number = work.next.fetch_add(step); number < work.end;
        number = work.next.fetch_add(step)) {
     throw_if_stopped(work.stop);
     std::vector<const Object*> batch;
-    for (std::size_t i = 0; i < std::min(step, count - number); ++i) {
-      objects[i].key = bare_key(work.run.first + number + i);
+    for (std::size_t i = 0; i < std::min(step, work.end - number); ++i) {
+      objects[i].key = bare_key(number + i);
       batch.push_back(&objects[i]);
     }
     expect_stored(store.put_batch(batch, work.stop));
@@ -81,9 +81,9 @@ void put_batches(Work& work) {
 
 void put_unsigned(Work& work) {
   HttpClient client(work.access.address);
-  for (std::size_t number = work.next++; number < work.run.count; number = work.next++) {
+  for (std::size_t number = work.next++; number < work.end; number = work.next++) {
     throw_if_stopped(work.stop);
-    client.put(fmt::format("/{}/{}", work.access.bucket, bare_key(work.run.first + number).str()),
+    client.put(fmt::format("/{}/{}", work.access.bucket, bare_key(number).str()),
                work.picture.decoded());
   }
 }
