@@ -162,8 +162,13 @@ ConcurrencyLimit::Ended UploadWorker::upload(std::vector<UploadJob> batch,
     return ended;
   }
   if (result.outcome != PutOutcome::stopped) {
-    // It may be the batch, or one of it, and not the store: each alone will tell.
-    batch_size_.failed(std::chrono::steady_clock::now());
+    // If it went out, it may be the batch, or one of it, and not the store: each alone will tell.
+    const bool may_be_at_fault = !result.is_unsent;
+    if (may_be_at_fault) {
+      batch_size_.failed(std::chrono::steady_clock::now());
+    } else {
+      flow_.gate().report(pass, result);
+    }
     flow_.stats().count_retry(result.code);
     for (UploadJob& job : batch) {
       ++job.tries;
@@ -172,7 +177,7 @@ ConcurrencyLimit::Ended UploadWorker::upload(std::vector<UploadJob> batch,
         flow_.leave_to_its_turn(job);
         continue;
       }
-      job.alone = true;
+      job.alone = may_be_at_fault;
       flow_.try_again(std::move(job));
     }
   }

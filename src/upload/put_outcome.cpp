@@ -141,6 +141,11 @@ constexpr std::array kTransport{
     TransportRow{CURLE_URL_MALFORMAT, PutOutcome::hold, "bad_url"},
 };
 
+bool is_without_connection(CURLcode code) noexcept {
+  return code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_RESOLVE_PROXY ||
+         code == CURLE_COULDNT_CONNECT;
+}
+
 TransportRow find_transport(CURLcode code) noexcept {
   const auto* const row =
       std::find_if(kTransport.begin(), kTransport.end(),
@@ -206,6 +211,7 @@ PutResult result_of_failure(CURLcode code, std::string_view text) {
   result.outcome = row.outcome;
   result.code = row.label;
   result.detail = text.empty() ? curl_easy_strerror(code) : text;
+  result.is_unsent = is_without_connection(code);
   return result;
 }
 

@@ -390,6 +390,25 @@ TEST_SUITE("pipeline") {
     CHECK(pipeline->stats().retries().contains("InvalidArgument"));
   }
 
+  TEST_CASE_FIXTURE(BatchFixture, "a batch that found no connection says nothing against batches") {
+    options.uploaders = 1;  // no other one is under way when the first fails
+    std::atomic<int> batches{0};
+    bucket.take_batches([&](std::size_t objects) {
+      if (++batches == 1) {
+        return PutResult{PutOutcome::retry_later, 0, "could_not_connect", "", true};
+      }
+      in_batches += objects;
+      return FakeBucket::stored();
+    });
+    start();
+    CHECK(drained());
+    CHECK(bucket.objects().size() == kMessages);
+    CHECK(batches > 1);
+    CHECK(pipeline->stats().stored_in_batches == in_batches);
+    CHECK(in_batches + static_cast<std::size_t>(bucket.attempts()) == kMessages);
+    CHECK(pipeline->stats().retries().contains("could_not_connect"));
+  }
+
   TEST_CASE_FIXTURE(BatchFixture,
                     "a large object between the small ones goes on its own, at once") {
     append("large", std::string(400, 'A'));

@@ -181,6 +181,17 @@ TEST_SUITE("put outcome") {
     check_transport(CURLE_FTP_ACCEPT_FAILED, PutOutcome::retry_later, "transport");
   }
 
+  TEST_CASE("without a connection nothing was sent") {
+    for (const CURLcode code :
+         {CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY, CURLE_COULDNT_CONNECT}) {
+      CHECK(result_of_failure(code, "").is_unsent);
+    }
+    for (const CURLcode code : {CURLE_OPERATION_TIMEDOUT, CURLE_SEND_ERROR, CURLE_RECV_ERROR}) {
+      CHECK_FALSE(result_of_failure(code, "").is_unsent);
+    }
+    CHECK_FALSE(result_of_answer(503, "").is_unsent);
+  }
+
   TEST_CASE("a connection that only a person can mend holds everything") {
     check_transport(CURLE_PEER_FAILED_VERIFICATION, PutOutcome::hold, "tls_certificate");
     check_transport(CURLE_SSL_ISSUER_ERROR, PutOutcome::hold, "tls_certificate");

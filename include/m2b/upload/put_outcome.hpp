@@ -23,6 +23,7 @@ struct PutResult {
   std::string code;     ///< S3 error code, or the transport error's name: a bounded set, fit for a
                         ///< metric label
   std::string detail;   ///< for the log: server's message and request id, or the transport's text
+  bool is_unsent = false;  ///< there was no connection, and no byte of the request went out
 };
 
 /// The name as it stands in logs and metrics.
