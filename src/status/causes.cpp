@@ -186,6 +186,15 @@ Cause cause_of(const BrokerTrouble& trouble, const StatusNames& names) {
           "holds for us comes once it is back."};
 }
 
+Cause cause_of_silence(const StatusNames& names) {
+  return {"broker_silent", "Nothing heard from the broker",
+          "The connection to " + names.broker +
+              " is open, but for one and a half intervals of MQTT_KEEPALIVE nothing has come over "
+              "it, nor an answer to our ping.",
+          "See whether the broker hangs, and whether the network to it passes anything. The "
+          "connection is made anew by itself; what the broker holds for us comes then."};
+}
+
 Cause cause_of(Intake intake, const StatusNames& names, bool waits) {
   const std::string later =
       " Until then the broker keeps new pictures, as long as its own queue and disk allow.";

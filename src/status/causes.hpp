@@ -19,6 +19,8 @@ struct Cause {
 /// Pure.
 [[nodiscard]] Cause cause_of(const StoreTrouble& trouble, const StatusNames& names);
 [[nodiscard]] Cause cause_of(const BrokerTrouble& trouble, const StatusNames& names);
+/// Of a broker that is connected, and silent beyond its keep-alive.
+[[nodiscard]] Cause cause_of_silence(const StatusNames& names);
 /// `waits`: whether anything is in the queue.
 [[nodiscard]] Cause cause_of(Intake intake, const StatusNames& names, bool waits);
 

@@ -113,6 +113,11 @@ class Diagnostician {
         broker_clause_ = cause.headline;
         warn(Health::trouble, result_.broker, std::move(cause));
       }
+    } else if (broker.silent_since) {
+      Cause cause = cause_of_silence(now_.names);
+      cause.headline += for_long(*broker.silent_since);
+      broker_clause_ = cause.headline;
+      warn(Health::trouble, result_.broker, std::move(cause));
     } else if (trends_.connections_lost >= kManyConnectionsLost) {
       warn(Health::attention, result_.broker,
            {"broker_unsteady", "The connection to the broker keeps breaking",
@@ -224,7 +229,7 @@ class Diagnostician {
   }
 
   void look_at_clock() {
-    const seconds offset = now_.store.clock_offset;
+    const seconds offset = now_.store.clock_offset.value_or(seconds(0));
     if (std::chrono::abs(offset) < kClockIsWrong || warns_of("clock_wrong")) {
       return;
     }
@@ -232,9 +237,9 @@ class Diagnostician {
          {"clock_wrong",
           fmt::format("Our clock is {} {} the store's", words::duration(std::chrono::abs(offset)),
                       offset.count() > 0 ? "behind" : "ahead of"),
-          "The store refuses what is signed with a time far from its own, so the store's time is "
-          "used "
-          "and uploads go on. The times on this page, in the log and in the dead letters are ours.",
+          "The store refuses what is signed with a time more than 15 minutes from its own; then "
+          "the store's time is used, and uploads go on. The times on this page, in the log and in "
+          "the dead letters are ours.",
           "See which of the two clocks is wrong, set it, and let it follow a time server (NTP)."});
   }
 

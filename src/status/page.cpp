@@ -67,6 +67,8 @@ void add_broker(Rows& rows, const StatusSnapshot& now, const Rates& rates) {
   rows.row("Topics", fmt::format("{}", fmt::join(now.names.topics, ", ")));
   rows.row("Connected", yes_or_no(now.broker.connected));
   rows.row("Subscribed", yes_or_no(now.broker.subscribed));
+  rows.row("Heard within its keep-alive",
+           yes_or_no(now.broker.connected && !now.broker.silent_since));
   rows.row("Messages a second", words::per_second(rates.in));
   rows.row("Messages received", now.broker.received);
   rows.row("Messages acknowledged", now.broker.acknowledged);
@@ -123,7 +125,9 @@ void add_store(Rows& rows, const StatusSnapshot& now, const Rates& rates) {
   for (const auto& [reason, count] : store.retries) {
     rows.row(fmt::format("Repeated for {}", reason), count);
   }
-  rows.row("Clock of the store ahead of ours", fmt::format("{} s", store.clock_offset.count()));
+  if (store.clock_offset) {
+    rows.row("Clock of the store ahead of ours", fmt::format("{} s", store.clock_offset->count()));
+  }
 }
 
 void add_letters(Rows& rows, const StatusSnapshot& now) {

@@ -10,7 +10,8 @@ namespace {
 constexpr std::array kOutcomes{PutOutcome::stored, PutOutcome::retry_later, PutOutcome::hold,
                                PutOutcome::doubtful, PutOutcome::rejected};
 
-StatusSnapshot::Broker broker_of(const ReceiverStats& stats) {
+StatusSnapshot::Broker broker_of(const Receiver& receiver) {
+  const ReceiverStats& stats = receiver.stats();
   StatusSnapshot::Broker broker{.connected = stats.connected,
                                 .subscribed = stats.subscribed,
                                 .trouble = stats.trouble(),
@@ -20,6 +21,9 @@ StatusSnapshot::Broker broker_of(const ReceiverStats& stats) {
                                 .connect_failures = stats.connect_failures,
                                 .connections_lost = stats.connections_lost,
                                 .sessions_lost = stats.sessions_lost};
+  if (broker.connected && !receiver.hears_broker()) {
+    broker.silent_since = stats.heard_at.load();
+  }
   for (const auto& of_qos : stats.received) {
     broker.received += of_qos;
   }
@@ -62,7 +66,7 @@ StatusSnapshot::Store store_of(const StatusSources& sources) {
                               .uploaded_bytes = stats.uploaded_bytes,
                               .slots = sources.pipeline.upload_slots()};
   if (sources.clock_offset != nullptr) {
-    store.clock_offset = sources.clock_offset->get();
+    store.clock_offset = sources.clock_offset->seen();
   }
   for (const PutOutcome outcome : kOutcomes) {
     store.uploads.emplace_back(outcome, stats.uploads(outcome));
@@ -99,7 +103,7 @@ StatusSnapshot take_snapshot(const StatusSources& sources,
   snapshot.wall_time = wall_now();
   snapshot.up_for = std::chrono::floor<std::chrono::seconds>(snapshot.at - started_at);
   snapshot.names = sources.names;
-  snapshot.broker = broker_of(sources.receiver.stats());
+  snapshot.broker = broker_of(sources.receiver);
   snapshot.queue = queue_of(sources.spool, snapshot.wall_time);
   snapshot.queue.missing_key = sources.pipeline.stats().missing_key;
   snapshot.letters = letters_of(sources.spool, sources.pipeline.stats());

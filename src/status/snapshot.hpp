@@ -33,6 +33,7 @@ struct StatusSnapshot {
     bool connected = false;
     bool subscribed = false;
     std::optional<BrokerTrouble> trouble = {};
+    std::optional<Time> silent_since = {};  // connected, and for too long nothing has come from it
     std::optional<Time> session_lost_at = {};
     std::uint64_t received = 0;  // redeliveries included
     std::uint64_t acknowledged = 0;
@@ -65,7 +66,7 @@ struct StatusSnapshot {
   struct Store {
     StoreState state = StoreState::unknown;
     std::optional<StoreTrouble> trouble = {};
-    std::chrono::seconds clock_offset{0};
+    std::optional<std::chrono::seconds> clock_offset = {};  // ahead of ours; of the last answer
     std::vector<std::pair<PutOutcome, std::uint64_t>> uploads = {};
     std::map<std::string, std::uint64_t> retries = {};
     std::uint64_t uploaded_bytes = 0;

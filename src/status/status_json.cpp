@@ -102,12 +102,16 @@ class Writer {
               {"connected", broker.connected},
               {"subscribed", broker.subscribed},
               {"trouble", nullptr},
+              {"silent_for_seconds", nullptr},
               {"received", broker.received},
               {"acknowledged", broker.acknowledged},
               {"connects", broker.connects},
               {"connect_failures", broker.connect_failures},
               {"connections_lost", broker.connections_lost},
               {"sessions_lost", broker.sessions_lost}};
+    if (broker.silent_since) {
+      json["silent_for_seconds"] = ago(*broker.silent_since);
+    }
     if (broker.trouble && !(broker.connected && broker.subscribed)) {
       json["trouble"] = {{"meaning", broker.trouble->meaning},
                          {"for_seconds", ago(broker.trouble->since)}};
@@ -151,7 +155,10 @@ class Writer {
               {"uploaded_bytes", store.uploaded_bytes},
               {"retries", store.retries},
               {"slots", store.slots},
-              {"clock_offset_seconds", store.clock_offset.count()}};
+              {"clock_offset_seconds", nullptr}};
+    if (store.clock_offset) {
+      json["clock_offset_seconds"] = store.clock_offset->count();
+    }
     if (store.trouble) {
       const PutResult& failure = store.trouble->last_failure;
       json["trouble"] = {{"code", failure.code},

@@ -137,6 +137,10 @@ def test_ready_means_that_the_broker_is_proven_alive(new_stack):
     assert time.monotonic() - frozen_at < 1.5 * 5 + 2
     assert "nothing heard" in bridge.request("/readyz")[2]
     assert (bridge.metric("broker_alive"), bridge.metric("broker_connected")) == (0, 1)
+    status = bridge.status()
+    assert [each["id"] for each in status["warnings"]] == ["broker_silent"]
+    assert status["state"] == status["stages"]["broker"] == "trouble"
+    assert status["broker"]["silent_for_seconds"] >= 7
     assert bridge.status_of("/livez") == 200
     stack.broker.send_signal(signal.SIGCONT)
     bridge.wait_until_ready()

@@ -1,11 +1,13 @@
 """The status page and /status: what a stranger is told, who may see what, and who may act."""
 
+import contextlib
 import html
 import json
 import re
 import time
 
 from harness.messages import Message, picture, pictures
+from harness.scripted_store import ScriptedStore
 from harness.waiting import wait_until
 
 TOPIC = "ia/rawImage/a/b"
@@ -155,6 +157,16 @@ def test_a_clock_that_is_wrong(new_stack, store_ahead):
     assert "NTP" in warning["remedy"]
     assert document["state"] == "attention"
     assert abs(document["store"]["clock_offset_seconds"] - 3 * 3600) < 5
+
+
+def test_a_clock_that_the_store_still_takes(new_stack):
+    with contextlib.closing(ScriptedStore().start()) as store:
+        store.clock_offset = -120
+        stack = new_stack(store=store, **QUICK).start()
+        stack.publisher.send(picture())
+        warning, document = told(stack.bridge, "clock_wrong")
+        assert warning["title"] in ("Our clock is 2 min ahead of the store's", "Our clock is 1 min 59 s ahead of the store's")
+        assert document["state"] == "attention"
 
 
 def test_a_slow_line(new_stack):

@@ -272,6 +272,9 @@ TEST_SUITE("diagnosis") {
     snapshot.store.clock_offset = -20min;
     CHECK(warning(diagnosis(snapshot), "clock_wrong").title ==
           "Our clock is 20 min ahead of the store's");
+    snapshot.store.clock_offset = 90s;
+    CHECK(warning(diagnosis(snapshot), "clock_wrong").title ==
+          "Our clock is 1 min 30 s behind the store's");
     snapshot.store.clock_offset = 30s;
     CHECK(diagnosis(snapshot).state == Health::well);
   }
@@ -356,6 +359,16 @@ TEST_SUITE("diagnosis") {
     CHECK(warning(diagnosis(well(), trends), "broker_unsteady").severity == Health::attention);
     trends.connections_lost = 4;
     CHECK(diagnosis(well(), trends).state == Health::well);
+  }
+
+  TEST_CASE("broker silent: connected, and not heard") {
+    StatusSnapshot snapshot = well();
+    snapshot.broker.silent_since = snapshot.at - 95s;
+    const Diagnosis found = diagnosis(snapshot);
+    CHECK(found.state == Health::trouble);
+    CHECK(found.broker == Health::trouble);
+    CHECK(found.sentence.starts_with("Nothing heard from the broker for 1 min 35 s"));
+    CHECK(contains(warning(found, "broker_silent").cause, "broker.lan:1883"));
   }
 
   TEST_CASE("the worst comes first") {

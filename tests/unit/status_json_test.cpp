@@ -38,8 +38,8 @@ TEST_SUITE("status_json") {
                                                   "dead_letters", "pictures", "history", "access"});
     CHECK(names_of(json["broker"]) ==
           std::set<std::string>{"address", "topics", "connected", "subscribed", "trouble",
-                                "received", "acknowledged", "connects", "connect_failures",
-                                "connections_lost", "sessions_lost"});
+                                "silent_for_seconds", "received", "acknowledged", "connects",
+                                "connect_failures", "connections_lost", "sessions_lost"});
     CHECK(names_of(json["queue"]) ==
           std::set<std::string>{"folder", "accounts", "intake", "closed_for_seconds",
                                 "oldest_age_seconds", "used_bytes", "left_bytes", "bound",
@@ -49,6 +49,8 @@ TEST_SUITE("status_json") {
                                                            "slots", "clock_offset_seconds"});
     CHECK(json["state"] == "well");
     CHECK(json["broker"]["trouble"].is_null());
+    CHECK(json["broker"]["silent_for_seconds"].is_null());
+    CHECK(json["store"]["clock_offset_seconds"].is_null());
     CHECK(json["forecast"]["full_in_seconds"].is_null());
     CHECK(json["queue"]["accounts"]["stored"] == 100);
     CHECK(json["access"]["content"] == "open");
