@@ -149,6 +149,7 @@ class StatusServer::Impl {
   using Gate = std::optional<Denial> (Access::*)(const Caller&) const;
 
   void run(const std::stop_token& stop) {
+    step_back();  // it accepts connections, as many as somebody likes to make
     Repetition failures;
     while (!stop.stop_requested()) {
       HttpServer server(stop, {});  // one that has served cannot serve again

@@ -1,6 +1,10 @@
 """/livez, /readyz and /metrics, and that no client of theirs disturbs anybody."""
 
 import contextlib
+import itertools
+import os
+import pathlib
+import re
 import signal
 import socket
 import threading
@@ -228,7 +232,9 @@ def test_slow_clients_do_not_hold_the_stop(new_stack):
 
 
 class Flood:
-    """Clients that ask for the largest answers as fast as they can, and read none of them."""
+    """Clients that ask for all that takes work, as fast as they can, and read none of the answers."""
+
+    PATHS = ("/status", "/", "/metrics", "/dead-letters/1", "/pictures/1", "/readyz")
 
     def __init__(self, bridge, count):
         self._port = bridge.status_port
@@ -247,10 +253,11 @@ class Flood:
 
     def _ask(self):
         open_ones = []
+        paths = itertools.cycle(self.PATHS)
         while not self._ended.wait(0.01):
             with contextlib.suppress(OSError):
                 client = socket.create_connection(("127.0.0.1", self._port), timeout=2)
-                client.send(b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                client.send(f"GET {next(paths)} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
                 open_ones.append(client)
             if len(open_ones) > 20:
                 open_ones.pop(0).close()
@@ -293,6 +300,19 @@ def test_a_flood_of_requests_slows_neither_health_nor_pictures(new_stack):
         stack.assert_exactly_stored()
         assert longest_answer(bridge, "/livez") < 2
     assert bridge.private_bytes() < memory + 64 * 1024 * 1024
+
+
+def test_who_asks_has_what_the_pictures_leave_of_the_processors(new_stack):
+    bridge = new_stack().bridge.start()
+    assert bridge.status_of("/livez") == 200
+    niceness = {}
+    for thread in pathlib.Path(f"/proc/{bridge.pid}/task").iterdir():
+        name, fields = thread.joinpath("comm").read_text().strip(), thread.joinpath("stat").read_text()
+        niceness[name] = int(fields.rpartition(")")[2].split()[16])
+    asked = {name for name in niceness if re.fullmatch(r"status|http(-\d+)?", name)}
+    assert len(asked) >= 3
+    ours = os.getpriority(os.PRIO_PROCESS, 0)
+    assert {name for name, nice in niceness.items() if nice > ours} == asked
 
 
 @pytest.mark.parametrize(

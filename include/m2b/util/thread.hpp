@@ -12,6 +12,9 @@ namespace m2b {
 /// Names the calling thread as it is seen in top and gdb (at most 15 bytes count).
 void name_this_thread(const std::string& name) noexcept;
 
+/// The calling thread has what the others leave of the processors from now on.
+void step_back() noexcept;
+
 /// A joined, named thread; `body` takes a stop token. The last member of its owner.
 template <class Body>
 [[nodiscard]] std::jthread start_thread(std::string name, Body body) {
