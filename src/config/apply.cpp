@@ -16,7 +16,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t kMaxPasswordBytes = 65'535;
 constexpr std::chrono::seconds kNeverExpires{0xFFFF'FFFF};  // MQTT 5, section 3.1.2.11.2
 
 }  // namespace
@@ -112,7 +111,7 @@ Outcome apply_dead_letter_prefix(Config& config, std::string_view text) {
 }
 
 Outcome apply_password(Config& config, std::string_view text) {
-  if (text.size() > kMaxPasswordBytes) {
+  if (!is_mqtt_password(text)) {
     return "";
   }
   config.mqtt.password = Secret(std::string(text));
@@ -177,12 +176,8 @@ Outcome apply_status_address(Config& config, std::string_view text) {
   return std::nullopt;
 }
 
-/// It becomes part of a header. A short one could be found by trying.
 Outcome apply_status_token(Config& config, std::string_view text) {
-  constexpr std::size_t kLeast = 16;
-  constexpr std::size_t kMost = 256;
-  if (text.size() < kLeast || text.size() > kMost ||
-      !std::ranges::all_of(text, [](char byte) { return byte > ' ' && byte <= '~'; })) {
+  if (!is_status_token(text)) {
     return "";
   }
   config.status.token = Secret(std::string(text));

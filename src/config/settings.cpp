@@ -452,7 +452,8 @@ std::vector<Setting> store_and_life_settings() {
        .help = "Who knows it may replay and drop dead letters on the status page; and then alone "
                "sees payloads and pictures there.",
        .secret = true,
-       .apply = config::apply_status_token},
+       .apply = config::apply_status_token,
+       .keep_file = [](Config& c, const std::string& f) { c.status.token_file = f; }},
       {.name = "STATUS_THUMBNAILS",
        .default_text = "auto",
        .allowed = "auto, True or False",

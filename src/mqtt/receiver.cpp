@@ -20,7 +20,7 @@
 #include "m2b/util/fail_point.hpp"
 #include "m2b/util/log.hpp"
 #include "m2b/util/repetition.hpp"
-#include "m2b/util/secret_file.hpp"
+#include "m2b/util/secret_source.hpp"
 #include "m2b/util/thread.hpp"
 #include "mqtt/ack_after_commit.hpp"
 #include "mqtt/acknowledger.hpp"
@@ -94,7 +94,7 @@ class Receiver::Session final : public paho::Events {
         subscriber_(options, spool, stats_),
         version_(options.version),
         pause_(options.backoff),
-        last_password_(options.password) {}
+        password_("MQTT_PASSWORD", options.password, options.password_file, &is_mqtt_password) {}
 
   void start() {
     thread_ = start_thread("mqtt-session", [this](const std::stop_token& stop) { run(stop); });
@@ -268,7 +268,7 @@ class Receiver::Session final : public paho::Events {
     client_.emplace(options_, client_id_, version_.current(), acknowledger_->ack_time(), *this);
     acknowledger_->begin_connection(*client_);
     fail_point("mqtt.before_connect");
-    client_->connect(password());
+    client_->connect(password_.current());
     // Paho gives up by itself after connect_timeout; the name look-up comes on top of it.
     const auto deadline = Clock::now() + 2 * options_.connect_timeout + std::chrono::seconds(30);
     while (const auto event = next_event(stop, deadline)) {
@@ -285,25 +285,6 @@ class Receiver::Session final : public paho::Events {
       on_refused(-1, false, stop);
     }
     return false;
-  }
-
-  /// As the file has it by now, should it come from one: it may have been replaced.
-  [[nodiscard]] Secret password() {
-    if (options_.password_file.empty()) {
-      return options_.password;
-    }
-    auto read = read_secret_file(options_.password_file);
-    if (const auto* const fault = std::get_if<SecretFileFault>(&read)) {
-      if (const auto held_back = password_faults_.admit(fault->text)) {
-        log::warn(
-            "mqtt", "the password cannot be read again; goes on with the last one",
-            {{"file", options_.password_file}, {"cause", fault->text}, {"repeated", *held_back}});
-      }
-    } else {
-      password_faults_.reset();
-      last_password_ = std::get<Secret>(std::move(read));
-    }
-    return last_password_;
   }
 
   void on_accepted(bool session_present) {
@@ -499,8 +480,7 @@ class Receiver::Session final : public paho::Events {
   VersionChoice version_;
   ReconnectPause pause_;
   Repetition failures_;
-  Repetition password_faults_;
-  Secret last_password_;
+  SecretSource password_;
   /// Connections that come and go: each of a few, then summed up.
   Repetition comings_{std::chrono::seconds(30), 10};
   bool session_present_ = false;

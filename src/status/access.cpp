@@ -52,6 +52,13 @@ bool is_json(std::string_view content_type) {
 
 }  // namespace
 
+bool is_status_token(std::string_view text) noexcept {
+  constexpr std::size_t kLeast = 16;
+  constexpr std::size_t kMost = 256;
+  return text.size() >= kLeast && text.size() <= kMost &&
+         std::ranges::all_of(text, [](char byte) { return byte > ' ' && byte <= '~'; });
+}
+
 bool is_loopback(const StatusOptions& options) {
   return is_loopback_name(ascii_lower(options.host));
 }
@@ -74,7 +81,7 @@ bool is_equal_in_constant_time(std::string_view given, std::string_view expected
 bool Access::knows_token(const Caller& caller) const noexcept {
   constexpr std::string_view kScheme = "Bearer ";
   return has_token() && caller.authorization.starts_with(kScheme) &&
-         is_equal_in_constant_time(caller.authorization.substr(kScheme.size()), token_);
+         is_equal_in_constant_time(caller.authorization.substr(kScheme.size()), token_.reveal());
 }
 
 std::optional<Denial> Access::denial_of_page(const Caller& caller) const {

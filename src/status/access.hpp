@@ -3,8 +3,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "m2b/status/options.hpp"
+#include "m2b/util/secret.hpp"
 
 namespace m2b {
 
@@ -26,9 +28,10 @@ struct Denial {
 /// Who may see and do what at the status listener (docs/status.md). Pure.
 class Access {
  public:
-  /// The options outlive it.
-  explicit Access(const StatusOptions& options)
-      : token_(options.token.reveal()), is_loopback_(is_loopback(options)) {}
+  explicit Access(const StatusOptions& options) : Access(options, options.token) {}
+  /// With the token of this moment in place of the one at the start.
+  Access(const StatusOptions& options, Secret token)
+      : token_(std::move(token)), is_loopback_(is_loopback(options)) {}
 
   /// The page and what it says in its own words. On the loopback the request must have come to a
   /// name of the loopback: a site whose name is made to point there (DNS rebinding) sees nothing.
@@ -45,7 +48,7 @@ class Access {
  private:
   [[nodiscard]] bool knows_token(const Caller& caller) const noexcept;
 
-  const std::string& token_;
+  const Secret token_;
   const bool is_loopback_;
 };
 

@@ -26,6 +26,7 @@
 #include "m2b/util/host.hpp"
 #include "m2b/util/log.hpp"
 #include "m2b/util/repetition.hpp"
+#include "m2b/util/secret_source.hpp"
 #include "m2b/util/thread.hpp"
 #include "status/access.hpp"
 #include "status/diagnosis.hpp"
@@ -118,7 +119,9 @@ std::optional<std::vector<SpoolId>> ids_of(const std::string& body) {
 class StatusServer::Impl {
  public:
   Impl(const StatusOptions& options, const StatusSources& sources)
-      : options_(options), sources_(sources), access_(options_) {}
+      : options_(options),
+        sources_(sources),
+        token_("STATUS_TOKEN", options.token, options.token_file, &is_status_token) {}
 
   void start() {
     if (options_.enabled) {
@@ -226,11 +229,11 @@ class StatusServer::Impl {
       const std::string origin = request.get_header_value("Origin");
       const std::string site = request.get_header_value("Sec-Fetch-Site");
       const std::string type = request.get_header_value("Content-Type");
-      const auto denial = (access_.*gate)({.host = host,
-                                           .authorization = authorization,
-                                           .origin = origin,
-                                           .fetch_site = site,
-                                           .content_type = type});
+      const auto denial = (access().*gate)({.host = host,
+                                            .authorization = authorization,
+                                            .origin = origin,
+                                            .fetch_site = site,
+                                            .content_type = type});
       if (!denial) {
         (this->*handler)(request, response);
         return;
@@ -249,6 +252,8 @@ class StatusServer::Impl {
     }
   }
 
+  [[nodiscard]] Access access() { return {options_, token_.current()}; }
+
   [[nodiscard]] StatusView view() const {
     StatusView view;
     view.snapshot = take_snapshot(sources_, started_at_);
@@ -266,7 +271,7 @@ class StatusServer::Impl {
   }
 
   void serve_status(const Request& /*request*/, Response& response) {
-    answer(response, status_json(view(), access_));
+    answer(response, status_json(view(), access()));
   }
 
   void serve_letter(const Request& request, Response& response) {
@@ -338,7 +343,7 @@ class StatusServer::Impl {
 
   const StatusOptions options_;
   const StatusSources sources_;
-  const Access access_;
+  SecretSource token_;
   Clock::time_point started_at_;
   History history_;
   Repetition wrong_tokens_;

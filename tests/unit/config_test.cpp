@@ -173,6 +173,7 @@ TEST_SUITE("config") {
         {"status.host", config.status.host},
         {"status.port", text(config.status.port)},
         {"status.token", config.status.token.reveal()},
+        {"status.token_file", config.status.token_file},
         {"status.thumbnails", text(static_cast<int>(config.status.thumbnails))},
         {"log_level", text(static_cast<int>(config.log_level))},
         {"log_format", text(static_cast<int>(config.log_format))},
@@ -639,13 +640,14 @@ TEST_SUITE("config") {
   }
 
   TEST_CASE("a secret's file is kept where it is read again") {
-    const TempFile file("held");
+    const TempFile file("held-in-the-file");
     Texts environment = original_environment();
     for (const char* name : {"MINIO_ACCESS_KEY", "MINIO_SECRET_KEY"}) {
       environment.erase(name);
     }
-    for (const char* name : {"MINIO_ACCESS_KEY_FILE", "MINIO_SECRET_KEY_FILE",
-                             "MINIO_SESSION_TOKEN_FILE", "MQTT_PASSWORD_FILE"}) {
+    for (const char* name :
+         {"MINIO_ACCESS_KEY_FILE", "MINIO_SECRET_KEY_FILE", "MINIO_SESSION_TOKEN_FILE",
+          "MQTT_PASSWORD_FILE", "STATUS_TOKEN_FILE"}) {
       environment[name] = file.path();
     }
     const Config config = config_of(environment);
@@ -653,7 +655,8 @@ TEST_SUITE("config") {
     CHECK(config.store.credential_files.secret_key == file.path());
     CHECK(config.store.credential_files.session_token == file.path());
     CHECK(config.mqtt.password_file == file.path());
-    CHECK(config.mqtt.password.reveal() == "held");
+    CHECK(config.mqtt.password.reveal() == "held-in-the-file");
+    CHECK(config.status.token_file == file.path());
   }
 
   TEST_CASE("the AWS tools' names of the keys serve where ours are not given") {

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <fstream>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -154,8 +155,11 @@ TEST_SUITE("status_server") {
   /// As a Fixture, of which somebody has the token.
   struct GuardedFixture : Fixture {
     const std::string token = "a-token-of-some-length";
-    StatusOptions guarded_options{
-        .enabled = true, .host = "127.0.0.1", .port = free_port(), .token = Secret(token)};
+    StatusOptions guarded_options{.enabled = true,
+                                  .host = "127.0.0.1",
+                                  .port = free_port(),
+                                  .token = Secret(token),
+                                  .token_file = (dir.path() / "token").string()};
     StatusServer guarded{guarded_options, sources()};
     httplib::Client visitor{"127.0.0.1", guarded_options.port};
     const httplib::Headers bearer{{"Authorization", "Bearer " + token}};
@@ -231,6 +235,16 @@ TEST_SUITE("status_server") {
     CHECK(visitor.Get("/dead-letters/1", {{"Cookie", "token=" + token}})->status == 401);
     CHECK(visitor.Get("/")->status == 200);
     CHECK(visitor.Get("/status")->status == 200);
+  }
+
+  TEST_CASE_FIXTURE(GuardedFixture, "a token that was replaced opens nothing any more") {
+    std::ofstream(guarded_options.token_file) << "another-token-of-some-length\n";
+    CHECK(visitor.Get("/dead-letters/1", bearer)->status == 401);
+    const httplib::Headers another{{"Authorization", "Bearer another-token-of-some-length"}};
+    CHECK(visitor.Get("/dead-letters/1", another)->status == 200);
+    std::ofstream(guarded_options.token_file) << "short\n";
+    CHECK(visitor.Get("/dead-letters/1", another)->status == 200);
+    CHECK(visitor.Get("/dead-letters/1", {{"Authorization", "Bearer short"}})->status == 401);
   }
 
   TEST_CASE_FIXTURE(GuardedFixture,

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "m2b/tls/options.hpp"
@@ -49,6 +50,11 @@ struct MqttOptions {
   bool group_commit = true;  // one sync for several messages, where the build can (decision 0014)
   BackoffPolicy backoff;     // between attempts to connect or subscribe
 };
+
+/// Its length has two bytes (MQTT 5, section 1.5.6).
+[[nodiscard]] constexpr bool is_mqtt_password(std::string_view text) noexcept {
+  return text.size() <= 65'535;
+}
 
 /// Whether this program was linked so that the broker's certificate can be verified for another
 /// name than the host that is called (`tls.server_name`).
