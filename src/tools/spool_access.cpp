@@ -5,6 +5,7 @@
 
 #include "m2b/control/control_client.hpp"
 #include "m2b/spool/spool_reader.hpp"
+#include "tools/ownership.hpp"
 
 namespace m2b {
 namespace {
@@ -67,6 +68,7 @@ class RestingSpool final : public SpoolAccess {
                    .keys = keys_});
       moved = spool.move_letters(move, ids).get();
     }
+    give_to_owner_of(directory_);
     reader_.emplace(directory_, keys_);
     return moved;
   }

@@ -17,6 +17,7 @@
 #include "m2b/spool/spool_reader.hpp"
 #include "m2b/util/visible.hpp"
 #include "tools/exporter.hpp"
+#include "tools/ownership.hpp"
 #include "tools/progress.hpp"
 #include "tools/spool_access.hpp"
 #include "tools/text.hpp"
@@ -433,6 +434,7 @@ class Tool {
 
   int repair() {
     const RepairReport report = repair_spool(request_.directory, request_.keys);
+    give_to_owner_of(request_.directory);
     if (request_.json) {
       print(Json{{"set_aside", report.set_aside},
                  {"taken_back", report.taken_back},
