@@ -162,6 +162,28 @@ def test_the_policy_lets_out_to_the_store(tool, tmp_path, settings, port):
     assert objects["NetworkPolicy"]["spec"]["egress"][0]["ports"][3] == {"port": port}
 
 
+@pytest.mark.parametrize(
+    "settings, port",
+    [
+        ({}, 1883),
+        ({"MQTT_TRANSPORT": "tcp"}, 1883),
+        ({"MQTT_TRANSPORT": "tls"}, 8883),
+        ({"MQTT_TRANSPORT": "ws"}, 80),
+        ({"MQTT_TRANSPORT": "wss"}, 443),
+        ({"MQTT_TRANSPORT": "WSS"}, 443),
+        ({"MQTT_TRANSPORT": "tls", "BROKER_PORT": "1884"}, 1884),
+    ],
+)
+def test_the_policy_lets_out_to_the_broker(tool, tmp_path, settings, port):
+    objects = tool.objects(values(settings), tmp_path)
+    assert objects["NetworkPolicy"]["spec"]["egress"][0]["ports"][2] == {"port": port}
+    # The program has the same default, and is told no port that nobody gave.
+    told = objects["ConfigMap"]["data"]
+    assert {name: told.get(name) for name in ("MQTT_TRANSPORT", "BROKER_PORT")} == (
+        {"MQTT_TRANSPORT": None, "BROKER_PORT": None} | settings
+    )
+
+
 def test_the_program_takes_the_settings_as_the_pod_gets_them(least, tmp_path):
     environment = environment_of(least)
     for name, text in least["Secret"]["stringData"].items():
@@ -177,6 +199,8 @@ def test_the_program_takes_the_settings_as_the_pod_gets_them(least, tmp_path):
     [
         ({"settings": {"BROKER_PROT": "1884"}}, "BROKER_PROT"),
         ({"settings": {"BROKER_PORT": 1884}}, "BROKER_PORT"),
+        ({"settings": {"BROKER_PORT": ""}}, "BROKER_PORT"),
+        ({"settings": {"MQTT_TRANSPORT": "ssl"}}, "MQTT_TRANSPORT"),
         ({"settings": {"MINIO_SECRET_KEY": "in the clear"}}, "MINIO_SECRET_KEY"),
         ({"settings": {"SPOOL_DIR": "/tmp"}}, "SPOOL_DIR"),
         ({"settings": {"TOPIC": ""}}, "TOPIC"),

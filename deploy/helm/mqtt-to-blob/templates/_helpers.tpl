@@ -61,6 +61,13 @@ app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | tr
 {{- end }}
 {{- end }}
 
+{{/* BROKER_PORT, and without it the program's own default, which is MQTT_TRANSPORT's. */}}
+{{- define "mqtt-to-blob.brokerPort" -}}
+{{- $transport := .Values.settings.MQTT_TRANSPORT | default "tcp" | lower }}
+{{- $port := get (dict "tcp" "1883" "tls" "8883" "ws" "80" "wss" "443") $transport }}
+{{- default $port .Values.settings.BROKER_PORT }}
+{{- end }}
+
 {{/* Port of MINIO_URL: behind its last colon, unless that is inside of IPv6 brackets. */}}
 {{- define "mqtt-to-blob.storePort" -}}
 {{- $secure := .Values.settings.MINIO_SECURE | default "True" | lower }}
