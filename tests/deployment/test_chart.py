@@ -225,6 +225,28 @@ def test_wrong_values_are_refused(tool, wrong, complaint):
     assert complaint in finished.stderr, finished.stderr
 
 
+def job_of(objects):
+    """The label `job` of the metrics, as the Prometheus operator makes it of a ServiceMonitor."""
+    monitor, service = objects["ServiceMonitor"]["spec"], objects["Service"]["metadata"]
+    job = service["labels"].get(monitor.get("jobLabel"), service["name"])
+    (endpoint,) = monitor["endpoints"]
+    for step in endpoint.get("relabelings", []):
+        assert step.keys() == {"targetLabel", "replacement"}, "depends on what is not known here"
+        job = step["replacement"] if step["targetLabel"] == "job" else job
+    return job
+
+
+@pytest.mark.parametrize(
+    "names", [{}, {"nameOverride": "pictures"}, {"fullnameOverride": "pictures-of-hall-2"}]
+)
+def test_the_shipped_alarms_select_what_the_monitor_scrapes(tool, tmp_path, names):
+    alarms = (REPOSITORY / "deploy" / "prometheus" / "alerts.yml").read_text()
+    given = values(serviceMonitor={"enabled": True}, **names)
+    objects = tool.objects(given, tmp_path, release="bridge")
+    assert objects["Service"]["metadata"]["name"] != "mqtt-to-blob"
+    assert set(re.findall(r'\bjob="([^"]*)"', alarms)) == {job_of(objects)}
+
+
 def test_nothing_is_installed_before_it_is_told_where_to(tool):
     finished = tool.render({}, check=False)
     assert finished.returncode == 1
