@@ -17,8 +17,18 @@ from harness.ports import free_port
 from harness.programs import REPOSITORY
 from harness.publisher import Publisher
 from harness.waiting import wait_until
+from manifests import ChartTool, pod_of, values
 from site_of_systemd import Site, executable_of, number_of_blocks, recipes
 
+# Answers with what the cluster has, keeps what is to be made, and runs here what is to run in a pod.
+KUBECTL = """#!/bin/sh
+echo "$*" >> "$SITE/kubectl.log"
+case "$1" in
+  get) cat "$SITE/$2.json" ;;
+  create) cat > "$SITE/created.json" ;;
+  exec) shift 3; exec "$@" ;;
+esac
+"""
 NOT_JSON = Message("ia/rawImage/station1/camera1", b"no JSON at all")
 
 
@@ -141,6 +151,40 @@ def test_upgrade_and_downgrade(ground):
     site.run("downgrade")
     assert executable_of(site.bridge) == old
     ground.judge.assert_exactly_stored()
+
+
+@pytest.mark.parametrize("claim", ["of-the-set", "existing"])
+def test_a_pod_for_the_tools_is_made_where_the_bridge_is_stopped(ground, claim):
+    site = ground.site()
+    (site.bin / "kubectl").write_text(KUBECTL)
+    (site.bin / "kubectl").chmod(0o755)
+    tool = ChartTool(ground.folder)
+    given = {} if claim == "of-the-set" else {"persistence": {"existingClaim": claim}}
+    given |= {"fullnameOverride": "mqtt-to-blob"}  # as the plain manifests have it
+    objects = tool.objects(values(**given), ground.folder)
+    (site.folder / "statefulset.json").write_text(json.dumps(objects["StatefulSet"]))
+    assert site.systemctl("start", "mqtt-to-blob") == 0
+    assert site.systemctl("stop", "mqtt-to-blob") == 0
+
+    assert "0 messages of damaged files wait again" in site.run("tool-pod")
+    name = objects["StatefulSet"]["metadata"]["name"]
+    assert f"get statefulset {name} -o json" in (site.folder / "kubectl.log").read_text()
+    # Kubernetes knows it, and it is the bridge's pod but for what it runs.
+    (made,) = json.loads(tool("read", site.folder / "created.json").stdout)
+    assert made["metadata"] == {"name": "mqtt-to-blob-tool"}, "no label that the Service selects"
+    expected = pod_of(objects)
+    (container,) = made["spec"]["containers"]
+    (bridge,) = expected["containers"]
+    probes = {"startupProbe", "livenessProbe", "readinessProbe"}
+    assert container == {name: value for name, value in bridge.items() if name not in probes} | {
+        "command": ["sleep", "infinity"]
+    }
+    assert made["spec"].keys() == expected.keys()
+    volumes = {one["name"]: one for one in made["spec"]["volumes"]}
+    assert {one["name"] for one in container["volumeMounts"]} == volumes.keys()
+    # A StatefulSet names a claim after the template, itself and the number of the pod.
+    claimed = f"spool-{name}-0" if claim == "of-the-set" else claim
+    assert volumes["spool"]["persistentVolumeClaim"] == {"claimName": claimed}
 
 
 def test_a_spool_moves_to_another_machine(ground):
