@@ -1,20 +1,21 @@
-"""The filter of system calls in the unit of deploy/systemd, against what the daemon really calls.
+"""The unit of deploy/systemd: under a systemd of its own, and its filter against all that the daemon calls.
 
-No service manager runs where the tests do, so the filter is worked out here, by the rules of systemd.exec(5)
-and from the sets of the systemd that is installed.
+The filter is worked out here, by the rules of systemd.exec(5) and from the sets of the systemd that is
+installed: a call that is refused may be missed by nobody for long.
 """
 
 import functools
+import pathlib
+import stat
 
 import pytest
 from engine import run
 from harness import service
+from harness.fail_points import damage_a_meta_page
 from harness.messages import Message, pictures
-from harness.programs import REPOSITORY
 from harness.stack import Stack
 from harness.waiting import wait_until
-
-UNIT = REPOSITORY / "deploy" / "systemd" / "mqtt-to-blob.service"
+from machine_of_systemd import UNIT, Machine, why_missing
 
 
 @functools.cache
@@ -40,11 +41,17 @@ def allowed_calls():
 
 
 @pytest.fixture
-def stack(tmp_path, minio, shared_store):
+def new_stack(tmp_path, minio):
     point = service.checkpoint()
-    stack = Stack(tmp_path, minio, shared_store, BROKER_URL="localhost", STATUS_THUMBNAILS="True")
-    yield stack
-    stack.close()
+    stacks = []
+
+    def make(**options):
+        stacks.append(Stack(tmp_path, minio, **options))
+        return stacks[-1]
+
+    yield make
+    for stack in stacks:
+        stack.close()
     service.end_since(point)
 
 
@@ -53,7 +60,8 @@ def test_of_the_resources_the_unit_allows_the_nice_value_alone():
     assert not allowed_calls() & calls_of("@privileged")
 
 
-def test_the_unit_allows_all_that_the_daemon_calls(stack, tmp_path):
+def test_the_unit_allows_all_that_the_daemon_calls(new_stack, shared_store, tmp_path):
+    stack = new_stack(store=shared_store, BROKER_URL="localhost", STATUS_THUMBNAILS="True")
     table = tmp_path / "calls"
     bridge = stack.bridge
     bridge.wrapper = ["strace", "-D", "-f", "-qq", "-c", "-U", "name", "-o", table]
@@ -69,3 +77,72 @@ def test_the_unit_allows_all_that_the_daemon_calls(stack, tmp_path):
     called = {line for line in lines if line.replace("_", "").isalnum()} - {"syscall", "total"}
     assert {"setpriority", "fdatasync", "sendto"} <= called
     assert called <= allowed_calls(), called - allowed_calls()
+
+
+@pytest.fixture
+def stack(new_stack):
+    """Of which the machine's service is the bridge."""
+    return new_stack(RETRY_MAX_DELAY="500ms")
+
+
+@pytest.fixture
+def machine(stack, tmp_path):
+    """The unit installed and not started; broker and store run."""
+    if missing := why_missing():
+        pytest.skip(missing)
+    stack.broker.start()
+    stack.store.start()
+    machine = Machine(tmp_path / "machine", stack.bridge)
+    machine.start()
+    yield machine
+    machine.end()
+
+
+def status_of(process):
+    lines = pathlib.Path(f"/proc/{process}/status").read_text().splitlines()
+    return dict(line.split(":\t", 1) for line in lines)
+
+
+def daemons(machine):
+    """Their numbers here."""
+    procs = machine.group / "system.slice" / UNIT.name / "cgroup.procs"
+    return procs.read_text().split() if procs.exists() else []
+
+
+def test_the_service_runs_locked_in_and_is_started_again_when_it_dies(stack, machine):
+    machine.systemctl("start", "mqtt-to-blob")  # returns once the daemon has said that it is ready
+    stack.bridge.wait_until_ready()
+    stack.publisher.send(*pictures(20))
+    stack.assert_exactly_stored()
+    (daemon,) = daemons(machine)
+    status = status_of(daemon)
+    assert "0" not in status["Uid"].split()
+    assert (status["CapEff"], status["CapBnd"]) == ("0" * 16, "0" * 16)
+    assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
+    assert "messages wait" in machine.shown("StatusText")
+
+    stack.store.stop()
+    stack.publisher.send(*pictures(20))
+    stack.bridge.wait_until_acknowledged(40)
+    machine.systemctl("kill", "--signal=KILL", "mqtt-to-blob")
+    stack.store.start()
+    wait_until(lambda: machine.shown("NRestarts") == "1", 10, "systemd starts it again")
+    stack.assert_exactly_stored()
+    machine.systemctl("stop", "mqtt-to-blob")
+    assert (machine.shown("Result"), daemons(machine)) == ("success", [])
+    assert stat.S_IMODE(machine.spool.stat().st_mode) == 0o700
+
+
+def test_after_a_repair_by_root_the_service_opens_its_spool(stack, machine):
+    stack.store.stop()
+    machine.systemctl("start", "mqtt-to-blob")
+    stack.bridge.wait_until_ready()
+    stack.publisher.send(*pictures(10))
+    stack.bridge.wait_until_acknowledged(10)
+    machine.systemctl("stop", "mqtt-to-blob")
+    damage_a_meta_page(machine.spool / "records" / "data.mdb")
+    done = machine.run("env", "SPOOL_DIR=/var/lib/mqtt-to-blob", "mqtt-to-blob", "spool", "repair")
+    assert done.returncode == 0 and "was damaged" in done.stdout, done.stdout + done.stderr
+    machine.systemctl("start", "mqtt-to-blob")
+    stack.store.start()
+    stack.assert_exactly_stored()
