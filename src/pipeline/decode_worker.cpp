@@ -59,7 +59,8 @@ std::optional<DecodeWorker::Result> DecodeWorker::decode(const DecodeJob& job,
       if (std::holds_alternative<DamagedRecord>(read)) {
         return Result{"unknown",
                       Rejection{DeadLetterReason::damaged,
-                                "the bytes in the spool do not match the record's checksum"}};
+                                "the bytes in the spool do not match the record's checksum, or a "
+                                "later version has written them"}};
       }
       if (const auto* const missing = std::get_if<KeyMissing>(&read)) {
         if (spool_.keys().is_lost(missing->key)) {

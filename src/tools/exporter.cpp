@@ -57,12 +57,21 @@ Exporter::Exporter(fs::path folder) : folder_(std::move(folder)) {
 }
 
 void Exporter::add(SpoolId id, std::string_view payload, documents::Json about) {
-  const std::string name = fmt::format("{:020}.json", to_number(id));
+  write(fmt::format("{:020}.json", to_number(id)), payload, std::move(about));
+}
+
+std::string Exporter::add_record(SpoolId id, std::string_view record, documents::Json about) {
+  std::string name = fmt::format("{:020}.record", to_number(id));
+  write(name, record, std::move(about));
+  return name;
+}
+
+void Exporter::write(const std::string& name, std::string_view bytes, documents::Json about) {
   const fs::path path = folder_ / name;
   make_private(path);
   errno = 0;
   std::ofstream file(path, std::ios::binary);
-  file.write(payload.data(), static_cast<std::streamsize>(payload.size()));
+  file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   file.close();
   if (!file) {
     fail(path, errno);

@@ -16,18 +16,23 @@ class ExportError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// Writes messages into a folder: each payload as `<id>.json`, and a line about each in
-/// `index.jsonl`, for the user's own eyes (0600). Throws ExportError.
+/// Writes messages into a folder: each payload as `<id>.json`, what cannot be read as one as
+/// `<id>.record`, and a line about each in `index.jsonl`, for the user's own eyes (0600). Throws
+/// ExportError.
 class Exporter {
  public:
   /// The folder is made (0700); one that holds something already is refused.
   explicit Exporter(std::filesystem::path folder);
 
   void add(SpoolId id, std::string_view payload, documents::Json about);
+  /// The bytes as they are in the spool; returns the name of their file.
+  std::string add_record(SpoolId id, std::string_view record, documents::Json about);
   /// All of it is on disk when this returns.
   void finish();
 
  private:
+  void write(const std::string& name, std::string_view bytes, documents::Json about);
+
   const std::filesystem::path folder_;
   std::ofstream index_;
 };

@@ -374,12 +374,16 @@ class Tool {
       auto raw = load();
       const bool intact = raw && is_intact(record_of(info).id, *raw);
       const auto message = open(record_of(info).id, raw);
-      if (!message) {
-        ++unreadable;
-        return;
-      }
       Json about = documents::of(info);
       about["intact"] = intact;
+      if (!message) {
+        ++unreadable;
+        if (raw) {
+          const std::string file = exporter.add_record(record_of(info).id, *raw, std::move(about));
+          output_.err << fmt::format("mqtt-to-blob: as it is in the spool it is in {}\n", file);
+        }
+        return;
+      }
       exporter.add(record_of(info).id, message->payload, std::move(about));
       ++count;
     });

@@ -6,7 +6,9 @@ import os
 import pathlib
 import socket
 import stat
+import struct
 
+import lmdb
 import pytest
 from harness.judge import Judge
 from harness.messages import Message, picture
@@ -243,6 +245,98 @@ def test_verify_and_export_of_a_damaged_spool_change_nothing(new_stack):
     assert after["faults"] == ["message 2: its checksum is wrong"]
     told = tools.one("spool", "stat")
     assert told["set_aside_files"] and told["accounts"]["waiting"] == 3
+
+
+# docs/spool-format.md
+PIECE_BITS = 16
+PRESENT_VERSION, LATER_VERSION = 1, 3
+
+
+def records_in(folder):
+    """id -> bytes of each record, as they stand there. Nobody may be writing."""
+    found = {}
+    with lmdb.open(str(folder), readonly=True, lock=False, max_dbs=4) as env:
+        database = env.open_db(b"records", integerkey=True, create=False)
+        with env.begin() as txn:
+            for key, piece in txn.cursor(db=database):
+                number = struct.unpack("=Q", key)[0] >> PIECE_BITS
+                found[number] = found.get(number, b"") + piece
+    return found
+
+
+def change_version(folder, number, version):
+    """Of one record, as if another version of the program had written it. Nobody may use the spool."""
+    with lmdb.open(str(folder), max_dbs=4) as env:
+        database = env.open_db(b"records", integerkey=True, create=False)
+        key = struct.pack("=Q", number << PIECE_BITS)
+        with env.begin(write=True, db=database) as txn:
+            assert txn.put(key, bytes([version]) + txn.get(key)[1:])
+    assert records_in(folder)[number][0] == version
+
+
+@pytest.fixture
+def downgraded(new_stack):
+    """Three pictures waited, of which a later version has written the second one; then it was started
+    with the store in reach."""
+
+    def start(**settings):
+        stack = new_stack(**settings)
+        stack.tools = Tools(stack.bridge)
+        stack.broker.start()
+        stack.bridge.settings["MINIO_URL"] = f"127.0.0.1:{free_port()}"
+        stack.bridge.start_ready()
+        stack.sent = [picture(size=size) for size in (3_000, 150_000, 12_000)]
+        stack.publisher.send(*stack.sent)
+        stack.bridge.wait_until_acknowledged(3)
+        assert stack.bridge.stop() == 0
+        change_version(stack.bridge.spool_dir / "records", 2, LATER_VERSION)
+        stack.unknown = records_in(stack.bridge.spool_dir / "records")[2]
+        assert stack.sent[1].payload in stack.unknown
+        assert "message 2: " in stack.tools.run("spool", "verify", code=1).stdout
+        stack.bridge.settings["MINIO_URL"] = stack.store.address
+        stack.bridge.start_ready()
+        wait_until(lambda: stack.bridge.dead_letters() == {"damaged": 1}, 10, "a dead letter")
+        stack.bridge.wait_until_spool_is_empty()
+        return stack
+
+    return start
+
+
+def test_what_a_later_version_wrote_is_kept_until_that_one_is_back(downgraded):
+    """docs/operations.md, "Downgrade"."""
+    stack = downgraded()
+    tools, letters = stack.tools, stack.bridge.spool_dir / "dead-letters"
+    assert set(stack.bucket.etags()) == {stack.sent[n].expectation.key for n in (0, 2)}
+    (letter,) = tools.json("dead-letter", "ls")
+    assert (letter["id"], letter["reason"], letter["readable"]) == (2, "damaged", False)
+    refused = tools.run("dead-letter", "replay", "--all", code=1)
+    assert "dead letter 2 is damaged and cannot be replayed" in refused.stderr
+    assert "0 exported" in tools.run("dead-letter", "export", "letters", code=1).stdout
+    (about,) = map(json.loads, (stack.bridge.folder / "letters" / "index.jsonl").read_text().splitlines())
+    assert (about["reason"], about["intact"]) == ("damaged", False)
+    assert "a later version" in about["detail"]
+    assert (stack.bridge.folder / "letters" / about["file"]).read_bytes() == stack.unknown
+    assert stack.bridge.stop() == 0
+    assert records_in(letters) == {2: stack.unknown}
+
+    # As the later version is one that knows the record, let this one know it.
+    change_version(letters, 2, PRESENT_VERSION)
+    stack.bridge.start_ready()
+    assert tools.one("dead-letter", "replay", "--all")["moved"] == 1
+    stack.assert_exactly_stored()
+    stack.bridge.wait_until_spool_is_empty()
+    assert tools.json("dead-letter", "ls") == []
+    accounts = tools.one("spool", "stat")["accounts"]
+    assert (accounts["received"], accounts["stored"], accounts["dead_lettered"]) == (3, 3, 0)
+
+
+def test_what_a_later_version_wrote_goes_to_the_bucket_as_it_is_under_a_prefix(downgraded):
+    stack = downgraded(DEAD_LETTER_PREFIX="bad/")
+    wait_until(lambda: stack.tools.json("dead-letter", "ls") == [], 10, "it leaves the spool")
+    (key,) = [key for key in stack.bucket.etags() if key.startswith("bad/")]
+    sent = stack.bucket.read(key)
+    assert sent.sha256 == hashlib.sha256(stack.unknown).hexdigest()
+    assert sent.metadata["reason"] == "damaged"
 
 
 @pytest.mark.parametrize("group_commit", ["False", "True"])
