@@ -54,14 +54,14 @@ class Authority:
         made = made.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         _write_certificate(self.certificate, made.sign(self._key, hashes.SHA256()))
 
-    def issue(self, common_name="server", names=LOOPBACK, hours=(-1, 24)):
-        """`hours` from now is it valid from and until."""
-        return self._make(common_name, names, hours, self._name, self._key)
+    def issue(self, common_name="server", names=LOOPBACK, hours=(-1, 24), password=None):
+        """`hours` from now is it valid from and until; with a password its key is encrypted."""
+        return self._make(common_name, names, hours, self._name, self._key, password)
 
     def self_signed(self, common_name="itself", names=LOOPBACK):
         return self._make(common_name, names, (-1, 24), None, None)
 
-    def _make(self, common_name, names, hours, issuer, issuer_key):
+    def _make(self, common_name, names, hours, issuer, issuer_key, password=None):
         key = ec.generate_private_key(ec.SECP256R1())
         subject = _name(common_name)
         made = _builder(subject, issuer or subject, key, *hours)
@@ -73,7 +73,9 @@ class Authority:
             key.private_bytes(
                 serialization.Encoding.PEM,
                 serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
+                serialization.BestAvailableEncryption(password.encode())
+                if password
+                else serialization.NoEncryption(),
             )
         )
         return identity
