@@ -1,6 +1,5 @@
 """Keys and passwords that are replaced in their files, without a restart of the bridge."""
 
-import boto3
 import pytest
 
 from harness.messages import pictures
@@ -64,28 +63,67 @@ def test_the_stores_keys_are_replaced(new_stack, tmp_path, form):
     assert next_one not in stack.bridge.log_text()
 
 
-def test_temporary_keys_with_their_token(new_stack, tmp_path):
+def test_temporary_keys_with_their_token(new_stack):
     """MinIO's own token service gives them (AssumeRole)."""
     stack = new_stack()
-    if not stack.store.running:
-        stack.store.start()
-    keys = boto3.client(
-        "sts",
-        endpoint_url=stack.store.url,
-        aws_access_key_id=stack.store.access_key,
-        aws_secret_access_key=stack.store.secret_key,
-        region_name="us-east-1",
-    ).assume_role(RoleArn="arn:aws:iam::0:role/any", RoleSessionName="bridge")["Credentials"]
+    keys = stack.store.temporary_keys()
     stack.bridge.settings |= {
         "MINIO_ACCESS_KEY": None,
         "MINIO_SECRET_KEY": None,
-        "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],
-        "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"],
-        "AWS_SESSION_TOKEN": keys["SessionToken"],
+        "AWS_ACCESS_KEY_ID": keys.access_key,
+        "AWS_SECRET_ACCESS_KEY": keys.secret_key,
+        "AWS_SESSION_TOKEN": keys.token,
     }
     stack.start()
     stack.publisher.send(*pictures(100, size=2_000))
     stack.assert_exactly_stored()
+
+
+@pytest.mark.parametrize("form", ["a shared file", "a file for each"])
+def test_temporary_keys_are_renewed_with_their_token(new_stack, tmp_path, form):
+    """Pictures wait for as long as the store refuses the token, and leave with the next one."""
+    stack = new_stack(RETRY_MAX_DELAY="500ms")
+    if form == "a shared file":
+        files = {"AWS_SHARED_CREDENTIALS_FILE": tmp_path / "keys"}
+    else:
+        names = ("MINIO_ACCESS_KEY", "MINIO_SECRET_KEY", "MINIO_SESSION_TOKEN")
+        files = {f"{name}_FILE": tmp_path / name.lower() for name in names}
+    stack.bridge.settings |= {"MINIO_ACCESS_KEY": None, "MINIO_SECRET_KEY": None} | files
+
+    def put(keys, token):
+        values = (keys.access_key, keys.secret_key, token)
+        if form == "a shared file":
+            names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+            lines = [f"{name} = {value}" for name, value in zip(names, values)]
+            write(files["AWS_SHARED_CREDENTIALS_FILE"], "\n".join(["[default]", *lines, ""]))
+        else:
+            for path, value in zip(files.values(), values):
+                write(path, value + "\n")
+
+    refused = stack.store.temporary_keys()
+    spoilt = refused.token[:-8] + refused.token[-8:].swapcase()
+    assert spoilt != refused.token
+    put(refused, spoilt)
+    stack.broker.start()
+    stack.bridge.start_ready()
+    stack.publisher.send(*pictures(20))
+    wait_until(
+        lambda: stack.bridge.metric("store_state", state="held") == 1, 20,
+        lambda: f"the token is refused:\n{stack.bridge.tail()}",
+    )  # fmt: skip
+    stack.bridge.wait_until_acknowledged(20)
+    assert stack.bridge.metric("spool_messages") == 20
+    assert stack.bucket.etags() == {}
+    pid = stack.bridge.pid
+    renewed = stack.store.temporary_keys()
+    assert renewed.token != refused.token
+    put(renewed, renewed.token)
+    stack.assert_exactly_stored()
+    assert stack.bridge.running and stack.bridge.pid == pid
+    log = stack.bridge.log_text()
+    assert "have changed in their files" in log
+    for secret in (spoilt, renewed.token, refused.secret_key, renewed.secret_key):
+        assert secret not in log
 
 
 def test_the_brokers_password_is_replaced(new_stack, tmp_path):
