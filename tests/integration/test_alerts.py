@@ -10,11 +10,10 @@ from harness.certificates import Authority
 from harness.messages import Message, picture, pictures
 from harness.programs import REPOSITORY
 from harness.prometheus import RULES, Prometheus, promtool
+from harness.volumes import Injection
 from harness.waiting import wait_until
 
 ALARM = re.compile(r"- alert: (\w+)")
-# Nobody can order a broken disk; alerts_test.yml has that one.
-NOT_PROVOKED = {"MqttToBlobDiskBroken"}
 
 
 @pytest.fixture
@@ -154,6 +153,22 @@ def test_the_alarm_of_a_missing_key(watched):
     stack.store.start()
     restart(stack.bridge, SPOOL_KEY="\n".join(keys))
     prometheus.wait_until_clear("KeyMissing")
+
+
+def test_the_alarms_of_a_disk_that_fails(watched):
+    """They clear by themselves once it takes what is written, and nothing is lost meanwhile."""
+    stack, prometheus = watched()
+    life = stack.bridge.pid
+    with Injection(life, {"fdatasync": "error=EIO"}):
+        stack.publisher.publish(picture())
+        prometheus.wait_until_firing("DiskBroken", "IntakeClosed")
+        assert stack.bridge.metric("spool_intake_state", state="disk_error") == 1
+        assert stack.bridge.total("messages_acknowledged_total") == 0
+    prometheus.wait_until_clear("DiskBroken", "IntakeClosed")
+    stack.assert_exactly_stored()
+    assert stack.bridge.running and stack.bridge.pid == life
+
+
 def test_the_alarm_of_a_certificate_that_ends(new_stack, watch, tmp_path):
     authority = Authority(tmp_path / "authority")
     own = authority.issue("bridge", hours=(-1, 48))
@@ -176,7 +191,7 @@ def test_no_alarm_is_left_out():
     """Neither of the tests above, nor of the documents."""
     names = set(ALARM.findall(RULES.read_text()))
     tested = open(__file__).read()
-    for name in names - NOT_PROVOKED:
+    for name in names:
         word = name.removeprefix("MqttToBlob")
         assert re.search(rf'wait_until_firing\([^)]*"{word}"', tested), name
     unit_tests = RULES.with_name("alerts_test.yml").read_text()
