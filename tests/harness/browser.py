@@ -8,6 +8,7 @@ import shutil
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 
 from harness.waiting import wait_until
@@ -135,6 +136,16 @@ class Browser:
                 button.click()
                 return
         raise AssertionError(f"no button {button_text!r} in {self.text(within)!r}")
+
+    def type(self, keys):
+        """On the keyboard: it goes to what has the focus."""
+        ActionChains(self._driver).send_keys(keys).perform()
+
+    def focused(self):
+        """What a person would call the element that has the focus."""
+        return self.run(
+            "const n = document.activeElement; return (n.textContent || n.id).trim();"
+        )
 
     def errors(self):
         """What the console said since it was asked last."""

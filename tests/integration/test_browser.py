@@ -7,10 +7,14 @@ import pytest
 from harness.browser import DESKTOP, PHONE, Browser
 from harness.messages import Message, picture, pictures
 from harness.programs import REPOSITORY
-from harness.waiting import wait_until
+from harness.waiting import stays_true, wait_until
+from harness.wire import TO_SERVER, Wire
 
 TOPIC = "ia/rawImage/a/b"
 TOKEN = "the-token-of-this-test"
+PERIOD = 3  # seconds between two looks, and with JavaScript off ten: docs/status.md
+PERIOD_WITHOUT_SCRIPTS = 10
+TAB, ENTER, SPACE = "\ue004", "\ue007", " "
 QUICK = {"RETRY_MAX_DELAY": "500ms", "STORE_CONNECT_TIMEOUT": "1s"}
 SAMPLE = (REPOSITORY / "scripts" / "assets" / "sample.jpg").read_bytes()
 
@@ -33,9 +37,9 @@ def no_console_errors(browser, new_stack):
     assert errors == []
 
 
-def open_page(browser, bridge, expected):
+def open_page(browser, bridge, expected, port=None):
     """Opens it and waits until its scripts show what is expected in the sentence."""
-    browser.open(f"http://127.0.0.1:{bridge.status_port}/")
+    browser.open(f"http://127.0.0.1:{port or bridge.status_port}/")
     browser.wait_for("#sentence", re.compile(expected))
     browser.wait_for("#fresh", re.compile("^as of "))
 
@@ -98,6 +102,8 @@ def test_without_scripts_it_is_a_plain_table(browser, new_stack):
         for size, name in ((DESKTOP, "desktop"), (PHONE, "phone")):
             browser.look(size)
             browser.open(f"http://127.0.0.1:{stack.bridge.status_port}/")
+            refresh = browser.find("meta[http-equiv=refresh]").get_attribute("content")
+            assert refresh == str(PERIOD_WITHOUT_SCRIPTS)
             table = browser.text("table.values")
             assert re.search(r"^Stored 3$", table, re.MULTILINE)
             assert re.search(r"^Subscribed yes$", table, re.MULTILINE)
@@ -215,32 +221,99 @@ def test_a_wrong_clock(browser, new_stack, store_ahead):
     look_from_all_sides(browser, "wrong-clock")
 
 
+def points_of(browser, curve):
+    """The line of a curve of the last hour, as it is drawn: (x, y) of each point, y downwards."""
+    path = browser.run("return document.querySelector(arguments[0]).getAttribute('d') || ''",
+                       f"#spark-{curve} .line")  # fmt: skip
+    return [tuple(map(float, point.split())) for point in re.split("[ML]", path)[1:]]
+
+
+def is_drawn(points, values):
+    """A point for each value, from left to right, and the higher the more it is."""
+    across = [x for x, _ in points]
+    if not 1 < len(points) == len(values) or across != sorted(set(across)):
+        return False
+    steps = zip(points, points[1:], values, values[1:])
+    seen = max(values) / 20  # a smaller step is hardly one of the line
+    return all(
+        (after < before) == (more > less)
+        for (_, before), (_, after), less, more in steps
+        if abs(more - less) > seen
+    )
+
+
+def wire_to(browser, stage):
+    """The rate that stands on the line before a stage of the pipeline."""
+    assert browser.find(f"[data-stage={stage}] .wire").is_displayed()
+    return float(re.fullmatch(r"(\S+) /s", browser.text(f"[data-stage={stage}] .wire")).group(1))
+
+
 def test_a_slow_line(browser, new_stack):
     stack = new_stack(UPLOAD_BANDWIDTH_LIMIT="20kB").start()
+    stack.publisher.send(*pictures(30, size=2_000))  # a steep begin of each curve
     stream = stack.stream((picture(size=20_000) for _ in range(1000)), per_second=5)
     wait_until(lambda: "faster than they leave" in stack.bridge.status()["sentence"], 40, "a slow line")
     open_page(browser, stack.bridge, "^Pictures come faster than they leave; ")
     assert state(browser) == "attention"
     look_from_all_sides(browser, "slow-line")
+
+    # What comes and what goes stands on the wires, and its course in the curves.
+    assert wire_to(browser, "queue") > wire_to(browser, "store") > 0
+    assert browser.find("[data-stage=broker]").get_attribute("data-flows") is not None
+    for curve, name in (("in", "in_per_second"), ("out", "out_per_second"), ("backlog", "backlog")):
+        wait_until(
+            lambda: is_drawn(points_of(browser, curve), stack.bridge.status()["history"][name]),
+            20, lambda: f"{points_of(browser, curve)} as {stack.bridge.status()['history'][name]}",
+        )  # fmt: skip
+        points = points_of(browser, curve)
+        assert len({y for _, y in points}) > 1, (curve, points)
+        assert browser.find(f"#spark-{curve} .line").size["height"] > 5
+        assert float(re.match(r"[\d.]+", browser.text(f"#spark-{curve} b")).group()) > 0
     stream.stop()
 
 
+class Door(Wire):
+    """Before the daemon: counts how often somebody looks."""
+
+    looks = 0
+
+    def passing(self, link, direction, data):
+        if direction == TO_SERVER:
+            self.looks += data.count(b"GET /status ")
+        super().passing(link, direction, data)
+
+
 def test_it_asks_only_while_somebody_looks(browser, new_stack):
-    """Counted by the daemon: a page in the background is silent."""
+    """A page in the background is silent."""
     stack = new_stack().start()
-    open_page(browser, stack.bridge, "^Ready for pictures|^All is well")
-    browser.run(
-        "window.asked = 0; const real = window.fetch;"
-        "window.fetch = (...all) => { ++window.asked; return real(...all); };"
-        "Object.defineProperty(document, 'hidden', { value: true, configurable: true });"
-        "document.dispatchEvent(new Event('visibilitychange'));"
-    )
-    assert browser.run("return window.asked") == 0
-    browser.run(
-        "Object.defineProperty(document, 'hidden', { value: false, configurable: true });"
-        "document.dispatchEvent(new Event('visibilitychange'));"
-    )
-    wait_until(lambda: browser.run("return window.asked") >= 2, 10, "it asks again and again")
+
+    def set_hidden(hidden):
+        browser.run(
+            f"Object.defineProperty(document, 'hidden', {{ value: {hidden}, configurable: true }});"
+            "document.dispatchEvent(new Event('visibilitychange'));"
+        )
+
+    with Door(stack.bridge.status_port) as door:
+        open_page(browser, stack.bridge, "^Ready for pictures|^All is well", door.port)
+        seen = door.looks
+        # Just after one, or the next would be on its way.
+        wait_until(lambda: door.looks > seen, 3 * PERIOD, "it asks again and again", poll=0.01)
+        set_hidden("true")
+        seen = door.looks
+        stays_true(lambda: door.looks == seen, 1.5 * PERIOD, "nobody looks, and it is silent")
+        set_hidden("false")
+        wait_until(lambda: door.looks >= seen + 2, 4 * PERIOD, "it asks again, and again")
+        browser.open("about:blank")
+
+
+def tab_to(browser, control):
+    """Presses Tab until the control has the focus; returns what had it on the way."""
+    reached = []
+    while not reached or reached[-1] != control:
+        assert len(reached) < 20, f"no {control!r} in {reached}"
+        browser.type(TAB)
+        reached.append(browser.focused())
+    return reached
 
 
 def test_the_keyboard_alone_is_enough(browser, new_stack):
@@ -248,13 +321,31 @@ def test_the_keyboard_alone_is_enough(browser, new_stack):
     stack.publisher.send(Message(TOPIC, b"bad"))
     wait_until(lambda: stack.bridge.metric("dead_letters") == 1, 10, "a dead letter")
     open_page(browser, stack.bridge, "could not become a picture")
-    reached = []
-    for _ in range(12):
-        browser.find(":focus, body").send_keys("\ue004")  # Tab
-        reached.append(browser.run(
-            "const n = document.activeElement; return (n.textContent || n.id).trim()"))  # fmt: skip
-    for control in ("Skip to the state", "token", "Use", "Look inside", "Replay", "Drop", "Metrics"):
+    reached = tab_to(browser, "Metrics")
+    for control in ("Skip to the state", "token", "Use", "Look inside", "Replay", "Drop"):
         assert control in reached, reached
+
+    open_page(browser, stack.bridge, "could not become a picture")
+    tab_to(browser, "token")
+    browser.type(TOKEN + ENTER)
+    browser.wait_for("#token-hint", re.compile("^The token is in use"))
+    tab_to(browser, "Look inside")
+    browser.type(SPACE)
+    browser.wait_for(".letter pre", re.compile("^bad$"))
+    assert browser.focused() == "Hide"
+    browser.type(ENTER)
+    wait_until(lambda: not browser.find_all(".letter pre"), 10, "it is closed again")
+
+    tab_to(browser, "Drop")
+    browser.type(ENTER)
+    assert browser.focused() == "Drop for good?"
+    browser.type(TAB)
+    assert browser.text(".deeds").endswith("Drop"), "who goes on has not meant it"
+    assert stack.bridge.metric("dead_letters") == 1
+    tab_to(browser, "Drop")
+    browser.type(SPACE + SPACE)
+    browser.wait_for("#told", re.compile("^No. 1 is dropped"))
+    wait_until(lambda: stack.bridge.metric("dead_letters") == 0, 10, "it is dropped")
 
 
 def test_the_screenshots_are_all_there(browser):
