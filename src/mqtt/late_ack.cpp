@@ -2,6 +2,8 @@
 
 #ifdef M2B_LATE_ACK
 
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <mutex>
 #include <vector>
@@ -115,7 +117,10 @@ std::size_t LateAck::send(std::span<const Ack> acks) {
     const auto send = acks[i].qos == 2 ? &__real_MQTTPacket_send_pubrec  //
                                        : &__real_MQTTPacket_send_puback;
     if (send(version_, acks[i].packet_id, connection_, client_id_.c_str()) == kSocketError) {
-      return acks.size();  // Paho finds the same error when it reads
+      // It may be the machine's memory (ENOBUFS) and not the connection, which Paho would read from
+      // as before, while the broker waits for this one for ever. After its end all comes again.
+      ::shutdown(socket, SHUT_RDWR);
+      return acks.size();
     }
   }
   return acks.size();

@@ -34,8 +34,8 @@ class LateAck {
   void take_over() noexcept;
 
   /// Sends acknowledgements in order, and says how many of them are done with: fewer than all while
-  /// earlier bytes still wait for the socket, all when the connection has ended. Waits for Paho's
-  /// lock, so not from its callbacks.
+  /// earlier bytes still wait for the socket, all when the connection has ended, as it does by one
+  /// that cannot be sent. Waits for Paho's lock, so not from its callbacks.
   [[nodiscard]] std::size_t send(std::span<const Ack> acks);
 
  private:

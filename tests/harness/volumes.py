@@ -182,12 +182,15 @@ def killed_at(syscall, number):
 class Injection:
     """Faults of system calls in a process that runs already, for as long as the block lasts.
 
-    `faults` are strace's: {"fdatasync": "error=EIO:when=1..3"}, counted for each thread.
+    `faults` are strace's: {"fdatasync": "error=EIO:when=1..3"}, counted for each thread;
+    with `only`, of those calls alone that are about that file, or that "socket:[…]".
     """
 
-    def __init__(self, pid, faults):
+    def __init__(self, pid, faults, only=None):
         _require_strace()
         self._command = ["strace", "-f", "-p", str(pid), "-o", "/dev/null"]
+        if only is not None:
+            self._command += ["-P", only]
         self._command += ["-e", f"trace={','.join(faults)}"]
         for syscall, fault in faults.items():
             self._command += ["-e", f"inject={syscall}:{fault}"]

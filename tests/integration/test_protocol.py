@@ -1,12 +1,14 @@
 """MQTT versions, filters, shared subscriptions and sessions."""
 
+import os
+import pathlib
 import re
 
 import pytest
 
 from harness.messages import picture, pictures
 from harness.proxy import OldBrokerProxy
-from harness.volumes import with_slow_disk
+from harness.volumes import Injection, with_slow_disk
 from harness.waiting import stays_true, wait_until
 
 FILTER = "ia/rawImage/#"
@@ -188,3 +190,28 @@ def test_bridges_with_spools_of_their_own_have_names_of_their_own(new_stack):
     first = connection_of(stack)[0]
     stack.new_bridge("other").start_ready()
     assert connection_of(stack)[0] != first
+
+
+def socket_to(bridge, port):
+    """What /proc calls the socket of its connection to that port on the loopback."""
+    for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, _, peer, state, *_, inode = line.split()[:10]
+        is_connected = state == "01"
+        if is_connected and int(peer.split(":")[1], 16) == port:
+            name = f"socket:[{inode}]"
+            files = pathlib.Path(f"/proc/{bridge.pid}/fd").iterdir()
+            if any(os.readlink(file) == name for file in files):
+                return name
+    raise AssertionError(f"no connection to {port}")
+
+
+def test_acknowledgements_that_cannot_be_sent_do_not_stop_the_flow(new_stack):
+    """As on a machine whose memory is used up for a moment: the connection itself is well."""
+    stack = new_stack().start()
+    connection = socket_to(stack.bridge, stack.broker.port)
+    mark = stack.bridge.mark()
+    with Injection(stack.bridge.pid, {"writev": "error=ENOBUFS"}, only=connection):
+        # More than the broker leaves unacknowledged.
+        stack.publisher.send(*pictures(300))
+        stack.bridge.wait_for_log(re.compile("connection lost"), 20, mark)
+    stack.assert_exactly_stored()

@@ -9,7 +9,7 @@
 
 namespace m2b::test {
 
-/// Hands messages on, and notes that a connection is there.
+/// Hands messages on, and notes that a connection is there, and was lost.
 class PahoEvents final : public paho::Events {
  public:
   explicit PahoEvents(std::function<void(paho::Message)> on_message)
@@ -17,13 +17,14 @@ class PahoEvents final : public paho::Events {
 
   void on_connected(bool /*session_present*/) noexcept override { connected = true; }
   void on_connect_failed(int /*code*/, bool /*dropped*/) noexcept override {}
-  void on_connection_lost() noexcept override {}
+  void on_connection_lost() noexcept override { lost = true; }
   void on_server_disconnect(int /*reason_code*/) noexcept override {}
   void on_suback(std::vector<int> /*codes*/) noexcept override {}
   void on_disconnected() noexcept override {}
   void on_message(paho::Message message) noexcept override { on_message_(std::move(message)); }
 
   std::atomic<bool> connected = false;
+  std::atomic<bool> lost = false;
 
  private:
   std::function<void(paho::Message)> on_message_;

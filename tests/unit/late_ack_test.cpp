@@ -1,8 +1,11 @@
 #include "mqtt/late_ack.hpp"
 
 #include <doctest/doctest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #include <atomic>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -93,6 +96,31 @@ TEST_SUITE("late_ack") {
     CHECK(broker.is_quiet());
     CHECK(client->acknowledge(std::vector<paho::Ack>{{2, 1}}) == 1);
     CHECK(broker.expect(Type::puback).packet_id() == 2);
+  }
+
+  /// Of our connection to that port.
+  int socket_to(std::uint16_t port) {
+    constexpr int kMost = 1024;
+    for (int fd = 0; fd < kMost; ++fd) {
+      sockaddr_in peer{};
+      socklen_t size = sizeof peer;
+      if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0 &&
+          ntohs(peer.sin_port) == port) {
+        return fd;
+      }
+    }
+    return -1;
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "an acknowledgement that cannot be sent ends the connection") {
+    connect(MqttVersion::v5, paho::AckTime::when_told);
+    publish(1, 1);
+    // Nothing can be sent any more, and Paho, which reads, sees nothing of that.
+    REQUIRE(::shutdown(socket_to(broker.port()), SHUT_WR) == 0);
+    publish(2, 1);
+    CHECK_FALSE(events.lost);
+    CHECK(client->acknowledge(std::vector<paho::Ack>{{1, 1}, {2, 1}}) == 2);
+    CHECK(eventually([&] { return events.lost.load(); }));
   }
 
   TEST_CASE_FIXTURE(Fixture, "after the end of the connection acknowledgements come to nothing") {
