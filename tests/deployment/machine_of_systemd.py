@@ -1,5 +1,6 @@
 """A systemd that runs the unit of deploy/systemd, beside whatever runs the machine."""
 
+import contextlib
 import errno
 import itertools
 import os
@@ -11,7 +12,7 @@ import subprocess
 from harness.bridge import bridge_binary
 from harness.programs import REPOSITORY
 from harness.service import Service
-from harness.waiting import wait_until
+from harness.waiting import TimedOut, wait_until
 
 SHIPPED = REPOSITORY / "deploy" / "systemd"
 UNIT = SHIPPED / "mqtt-to-blob.service"
@@ -74,8 +75,9 @@ class Machine(Service):
 
     def command(self):
         inside = [str(pathlib.Path(__file__).parent / "systemd_inside"), str(self.folder), str(self.group)]
-        # systemd writes to a terminal alone.
-        return ["script", "-q", "-e", "-f", "-c", shlex.join(["exec", *inside]), "/dev/null"]
+        # systemd writes to a terminal alone. With that goes a SIGHUP, which may be ignored here.
+        inside = ["exec", "setpriv", "--pdeathsig", "KILL", "--", *inside]
+        return ["script", "-q", "-e", "-f", "-c", shlex.join(inside), "/dev/null"]
 
     def is_up(self):
         return bool(self._first_process()) and self.run("systemctl", "is-system-running").stdout == "running\n"
@@ -97,7 +99,8 @@ class Machine(Service):
 
     def end(self):
         super().end()
-        wait_until(self._are_groups_removed, 10, "the machine has ended")
+        with contextlib.suppress(TimedOut):
+            wait_until(self._are_groups_removed, 10, "the machine has ended")
 
     def _are_groups_removed(self):
         """All in there ends with the machine, which takes the kernel a moment."""

@@ -96,6 +96,7 @@ def machine(stack, tmp_path):
     machine.start()
     yield machine
     machine.end()
+    assert not machine.group.exists(), "something of it goes on"
 
 
 def status_of(process):
