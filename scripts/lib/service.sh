@@ -35,7 +35,7 @@ service_start() {
   local name=$1 ports=$2
   shift 2
   service_launching=1
-  setsid "$@" </dev/null >"$state/$name.log" 2>&1 {lock}>&- &
+  setsid "$@" </dev/null >"$state/$name.log" 2>&1 {lock}>&- {messages}>&- &
   printf '%s %s %s\n' "$!" "$(start_time "$!" || echo gone)" "$ports" >"$state/$name.service"
   service_launching=
 }

@@ -26,6 +26,14 @@ class Quickstart:
         self.state = home / "mqtt-to-blob" / "quickstart"
         self._environment = os.environ | {"XDG_STATE_HOME": str(home), "MINIO_BIN": str(minio)}
 
+    def put_before(self, name, commands):
+        """What the script calls by that name from now on: a shell's commands."""
+        programs = self.state.parent.parent / "programs"
+        programs.mkdir(parents=True, exist_ok=True)
+        (programs / name).write_text(f"#!/bin/sh\n{commands}\n")
+        (programs / name).chmod(0o755)
+        self._environment["PATH"] = f"{programs}:{os.environ['PATH']}"
+
     def launch(self, *arguments):
         return subprocess.Popen(
             # A shell that starts something in the background lets it ignore Ctrl-C, and that is
@@ -148,6 +156,14 @@ def test_a_signal_stops_whatever_the_run_has_started(quickstart, number, service
     assert process.returncode == 128 + number, err
     assert "quickstart: error: " in err
     assert quickstart.leftovers() == []
+
+
+def test_a_signal_is_told_also_out_of_a_command_whose_errors_go_nowhere(quickstart):
+    quickstart.put_before("curl", 'kill -INT "$PPID"; exit 7')  # asks whether MinIO is ready
+    code, _, err = quickstart()
+    assert code == 128 + signal.SIGINT, err
+    assert "quickstart: error: stopped by a signal" in err
+    assert quickstart.record("minio") and not quickstart.lives("minio")
 
 
 def test_a_daemon_that_cannot_start_is_one_clear_line_and_nothing_is_left(quickstart):
