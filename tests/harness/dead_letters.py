@@ -1,4 +1,4 @@
-"""The dead letters as they stand on disk, read by other code than ours (docs/spool-format.md)."""
+"""Records and dead letters as they stand on disk, read by other code than ours (docs/spool-format.md)."""
 
 import hashlib
 import hmac
@@ -20,7 +20,7 @@ _REASONS = {
     8: "rejected_by_store",
     9: "key_lost",
 }
-_PIECE_BITS = 16
+PIECE_BITS = 16
 _HEADER = struct.Struct("<BBBxH2xIIQQ")
 _PLAIN, _ENCRYPTED = 1, 2
 _BOUND_BYTES = 24  # of a record's header; the checksum is outside of the encryption
@@ -38,6 +38,22 @@ class DeadLetter:
     key: str = ""  # of the encryption; "" where there is none
 
 
+def _records_of(txn, database):
+    pieces = {}
+    for key, piece in txn.cursor(db=database):
+        number = struct.unpack("=Q", key)[0] >> PIECE_BITS
+        pieces.setdefault(number, []).append(piece)
+    return {number: b"".join(parts) for number, parts in pieces.items()}
+
+
+def records_in(folder):
+    """id -> bytes of each record in a folder of a spool. Nobody may be writing."""
+    with lmdb.open(str(folder), readonly=True, lock=False, max_dbs=4) as env:
+        database = env.open_db(b"records", integerkey=True, create=False)
+        with env.begin() as txn:
+            return _records_of(txn, database)
+
+
 def read_dead_letters(spool_dir, master_key=None):
     """All of them, in order of their ids; those that are encrypted need the key. Nobody may be writing."""
     path = str(spool_dir / "dead-letters")
@@ -45,12 +61,9 @@ def read_dead_letters(spool_dir, master_key=None):
         records = env.open_db(b"records", integerkey=True, create=False)
         reasons = env.open_db(b"reasons", integerkey=True, create=False)
         with env.begin() as txn:
-            pieces = {}
-            for key, piece in txn.cursor(db=records):
-                number = struct.unpack("=Q", key)[0] >> _PIECE_BITS
-                pieces.setdefault(number, []).append(piece)
+            found = _records_of(txn, records)
             return [
-                _letter_of(number, value, b"".join(pieces[number]), master_key)
+                _letter_of(number, value, found[number], master_key)
                 for key, value in txn.cursor(db=reasons)
                 for number in struct.unpack("=Q", key)
             ]

@@ -10,6 +10,7 @@ import struct
 
 import lmdb
 import pytest
+from harness.dead_letters import PIECE_BITS, records_in
 from harness.judge import Judge
 from harness.messages import Message, picture
 from harness.ports import free_port
@@ -248,20 +249,7 @@ def test_verify_and_export_of_a_damaged_spool_change_nothing(new_stack):
 
 
 # docs/spool-format.md
-PIECE_BITS = 16
 PRESENT_VERSION, LATER_VERSION = 1, 3
-
-
-def records_in(folder):
-    """id -> bytes of each record, as they stand there. Nobody may be writing."""
-    found = {}
-    with lmdb.open(str(folder), readonly=True, lock=False, max_dbs=4) as env:
-        database = env.open_db(b"records", integerkey=True, create=False)
-        with env.begin() as txn:
-            for key, piece in txn.cursor(db=database):
-                number = struct.unpack("=Q", key)[0] >> PIECE_BITS
-                found[number] = found.get(number, b"") + piece
-    return found
 
 
 def change_version(folder, number, version):
