@@ -271,7 +271,7 @@ class StatusServer::Impl {
   }
 
   void serve_status(const Request& /*request*/, Response& response) {
-    answer(response, status_json(view(), access()));
+    answer(response, status_json(view(), Access(options_)));  // whether there is a token, not which
   }
 
   void serve_letter(const Request& request, Response& response) {
