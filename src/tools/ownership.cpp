@@ -31,9 +31,12 @@ void give_to_owner_of(const std::filesystem::path& folder) {
   // Where the folder is a link, as systemd makes them, it is what it leads to.
   const std::filesystem::path real = std::filesystem::canonical(folder);
   const struct stat owner = status_of(real);
+  if (owner.st_uid == 0) {
+    return;
+  }
   for (const auto& entry : std::filesystem::recursive_directory_iterator(real)) {
     const struct stat status = status_of(entry.path());
-    const bool is_ours = status.st_uid == 0 && owner.st_uid != 0;
+    const bool is_ours = status.st_uid == 0;
     // The owner may have put a second name of a file in there that is not his.
     const bool is_only_there = S_ISDIR(status.st_mode) || status.st_nlink == 1;
     if (is_ours && is_only_there &&
