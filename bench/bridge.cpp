@@ -75,8 +75,9 @@ BridgeProgram daemon_program(const BridgeOptions& options, const BridgePlace& pl
 Bridge::Bridge(const BridgeProgram& program, const std::stop_token& stop)
     : account_(program.account),
       spool_file_(program.spool_file),
+      status_(program.status),
       process_(program.command),
-      client_(program.status) {
+      client_(status_) {
   process_.wait_until(
       [&] {
         const auto answer = client_.get(program.ready_path);

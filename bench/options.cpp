@@ -113,6 +113,19 @@ void add_peer(CLI::App& command, PeerOptions& peer) {
       ->check(CLI::Range(1, 1000));
 }
 
+void add_askers(CLI::App& command, AskOptions& ask) {
+  CLI::Option* const askers =
+      command
+          .add_option("--askers", ask.connections,
+                      "connections that ask the daemon's status listener meanwhile, without pause")
+          ->capture_default_str()
+          ->check(CLI::Range(0, 1000))
+          ->excludes("--peer");
+  command.add_option("--asked", ask.path, "what they ask for")
+      ->capture_default_str()
+      ->needs(askers);
+}
+
 void add_line(CLI::App& command, Options& options) {
   command
       .add_option("--rtt", options.line.rtt_ms,
@@ -149,6 +162,7 @@ void add_pipeline(CLI::App& command, Options& options) {
       ->capture_default_str()
       ->check(CLI::Range(0.0, 1e6));
   add_peer(command, run.peer);
+  add_askers(command, run.ask);
 }
 
 void add_soak(CLI::App& command, Options& options) {

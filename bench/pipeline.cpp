@@ -68,6 +68,8 @@ BridgeRun measure(const PipelineRun& run, const Picture& picture, const MakeProg
       stop);
   Publishers publishers(run, broker.address(), topic, picture, site.latencies, stop);
 
+  const Askers askers(run.ask, bridge.status());
+  const std::size_t answers_before = askers.answers();
   const Usage before(bridge, broker, site.store.store());
   publishers.start();
   const Watched seen = wait_for_all(
@@ -85,6 +87,10 @@ BridgeRun measure(const PipelineRun& run, const Picture& picture, const MakeProg
   result.bench_cpu = after.bench - before.bench;
   result.broker_cpu = difference(after.broker, before.broker);
   result.store_cpu = difference(after.store, before.store);
+  if (run.ask.connections > 0) {
+    result.answers_per_second =
+        static_cast<double>(askers.answers() - answers_before) / seen.seconds;
+  }
   if (run.rate > 0) result.latency = site.latencies.summary();
   return result;
 }

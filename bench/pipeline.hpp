@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/askers.hpp"
 #include "bench/bridge.hpp"
 #include "bench/latencies.hpp"
 #include "bench/peer.hpp"
@@ -21,6 +22,7 @@ struct PipelineRun {
   StoreChoice store;
   BridgeOptions bridge;
   PeerOptions peer;
+  AskOptions ask;
   std::filesystem::path folder;  // below it everything is written
   std::size_t messages = 1000;
   int qos = 1;
@@ -43,6 +45,7 @@ struct BridgeRun {
   std::optional<CpuTime> store_cpu;
   std::uint64_t peak_private_bytes = 0;  // of the bridge
   std::optional<LatencySummary> latency;
+  std::optional<double> answers_per_second;  // of its status listener, if it was asked
 
   [[nodiscard]] double per_second() const { return static_cast<double>(stored) / seconds; }
 };

@@ -107,6 +107,10 @@ std::string table(const std::vector<PipelineResult>& results) {
   std::string text =
       aligned(rows) + "CPU: user+system seconds per 1,000 messages; peak: the bridge's RssAnon\n";
   for (const PipelineResult& one : results) {
+    if (one.bridge.answers_per_second) {
+      text += fmt::format("{}: meanwhile the status listener gave {:.0f} answers a second\n",
+                          size_text(one.picture_bytes), *one.bridge.answers_per_second);
+    }
     if (one.bridge.publisher_limited) {
       text += fmt::format(
           "{}: publishing took nearly all of the time, so this may not be the bridge's limit; "

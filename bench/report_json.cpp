@@ -40,7 +40,8 @@ Json bridge_json(const BridgeRun& run, std::size_t messages) {
             {"store", cpu_json(run.store_cpu, messages)},
             {"bench", cpu_json(run.bench_cpu, messages)}}},
           {"bridge_peak_private_bytes", run.peak_private_bytes},
-          {"latency", latency_json(run.latency)}};
+          {"latency", latency_json(run.latency)},
+          {"answers_per_second", optional_json(run.answers_per_second)}};
 }
 
 Json ratios_json(const PeerRatios& ratios) {

@@ -57,6 +57,7 @@ def test_pipeline_stores_every_message(tmp_path):
     assert one["bridge_peak_private_bytes"] > 0
     assert one["publisher_limited"] in (True, False)
     assert one["latency"] is None
+    assert one["answers_per_second"] is None  # nobody asked
     assert one["peers"] == {}
     assert set(one["cpu_seconds_per_1000"]) == {"bridge", "broker", "store", "bench"}
     for cpu in one["cpu_seconds_per_1000"].values():
@@ -168,6 +169,15 @@ def test_pipeline_tells_the_latency_of_each_message_at_a_rate(tmp_path, qos):
     for latency in (one["latency"], other["latency"]):
         assert latency["count"] == 50
         assert 0 < latency["p50_ms"] <= latency["p99_ms"] <= latency["max_ms"]
+
+
+def test_pipeline_counts_the_answers_of_the_status_listener(tmp_path):
+    (one,) = results(
+        tmp_path, "pipeline", "--store", "discard", "--messages", "50", "--rate", "100",
+        "--size", "1KiB", "--askers", "2", "--asked", "/livez",
+    )  # fmt: skip
+    assert one["stored"] == one["latency"]["count"] == 50
+    assert one["answers_per_second"] > 2
 
 
 def test_pipeline_measures_a_real_store_as_well(tmp_path, shared_store):
@@ -318,6 +328,11 @@ def test_stages_are_measured_one_by_one(tmp_path):
         (["pipeline", "--set", "QOS"], "'QOS'", "NAME=VALUE"),
         (["pipeline", "--peer", "/none"], "'/none'", "scripts/peer"),
         (["pipeline", "--peer", "/bin/true", "--size", "3MiB"], "'3MiB'", "below 2MiB"),
+        (
+            ["pipeline", "--store", "discard", "--askers", "1", "--asked", "/none"],
+            "'/none'",
+            "--asked",
+        ),
         (["drain", "--store", "discard", "--live", "1"], "'discard'", "minio"),
         (["fifo", "--queued", "15MiB"], "'15MiB'", "16MiB"),
         (["soak", "--store", "discard", "--rate", "1e6", "--minutes", "10"], "1e+06", "--minutes"),
