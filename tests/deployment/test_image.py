@@ -1,6 +1,7 @@
 """The container image: what is in it, and that its volume is all it needs to lose nothing."""
 
 import json
+import re
 import time
 
 import engine
@@ -8,6 +9,7 @@ import pytest
 from engine import docker, run
 from harness.judge import Judge
 from harness.messages import Message, picture, pictures
+from harness.programs import REPOSITORY
 from harness.waiting import wait_until
 from plant import Plant, assert_unprivileged, kernel_status, options_of_readme
 
@@ -92,6 +94,31 @@ def test_pictures_survive_the_kill_of_the_container_on_its_volume_alone(plant):
     judge.assert_exactly_stored(within=60)
     assert judge.expected_count == 50
     plant.bridge.wait_until_healthy()
+
+
+def test_what_waits_is_exported_out_of_the_container_as_the_readme_says(plant, tmp_path):
+    readme = (REPOSITORY / "README.md").read_text()
+    (commands,) = re.findall(r"<!-- run: export -->\n```sh\n(.*?)```", readme, re.DOTALL)
+    for of_container in ("exec {} ", "cp {}:"):
+        named = of_container.format("mqtt-to-blob")
+        assert named in commands
+        commands = commands.replace(named, of_container.format(plant.bridge.name))
+    plant.broker.start()
+    plant.start_bridge()
+    messages = pictures(10, size=20_000)
+    with plant.publisher(None) as publisher:  # the store is down
+        publisher.send(*messages)
+    wait_until(lambda: plant.spooled() == 10, 30, plant.bridge.log, poll=0.5)
+
+    run("bash", "-euc", commands, cwd=tmp_path)
+
+    copy = tmp_path / "copy"
+    index = [json.loads(line) for line in (copy / "index.jsonl").read_text().splitlines()]
+    assert [(copy / about["file"]).read_bytes() for about in index] == [
+        message.payload for message in messages
+    ]
+    assert plant.spooled() == 10
+    assert "copy" not in docker("exec", plant.bridge.name, "ls", "/spool").split()
 
 
 def test_the_container_stops_quickly_and_with_code_0(plant):
