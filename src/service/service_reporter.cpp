@@ -23,7 +23,7 @@ namespace {
 
 constexpr const char* kArea = "service";
 constexpr int kSignsInWatchdog = 4;
-/// How old the status line may be where no watchdog asks for more.
+/// How old the status line may be: people look at it, however patient the watchdog is.
 constexpr std::chrono::seconds kStatusInterval{10};
 
 std::optional<std::int64_t> parse_number(const std::optional<std::string>& text) {
@@ -79,7 +79,11 @@ class ServiceReporter::Impl {
 
  private:
   [[nodiscard]] Pulse::Clock::duration interval() const {
-    return options_.watchdog.count() > 0 ? options_.watchdog / kSignsInWatchdog : kStatusInterval;
+    constexpr Pulse::Clock::duration kLongest = kStatusInterval;
+    if (options_.watchdog.count() == 0) {
+      return kLongest;
+    }
+    return std::min<Pulse::Clock::duration>(kLongest, options_.watchdog / kSignsInWatchdog);
   }
 
   void run(const std::stop_token& stop) {

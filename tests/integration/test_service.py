@@ -79,6 +79,14 @@ def test_it_is_ready_without_the_broker_and_says_how_it_is(new_stack, manager):
     assert stack.bridge.wait_for_exit(10) == 0
 
 
+def test_how_it_is_is_said_soon_also_where_the_watchdog_is_patient(new_stack, path_manager):
+    stack = new_stack(NOTIFY_SOCKET=path_manager.address, WATCHDOG_USEC="300000000")  # the unit's
+    stack.bridge.launch()
+    path_manager.wait_for("STATUS", "no connection to the broker; .*")
+    stack.broker.start()
+    path_manager.wait_for("STATUS", "subscribed; .*", within=20)
+
+
 def test_a_process_that_stands_still_gives_no_sign(new_stack, path_manager):
     stack = new_stack(NOTIFY_SOCKET=path_manager.address, WATCHDOG_USEC="1000000").start()
     path_manager.wait_for("WATCHDOG", "1")

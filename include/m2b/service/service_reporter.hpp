@@ -30,8 +30,9 @@ struct ServiceSources {
 };
 
 /// Tells the service manager when we are ready, how we are, and, for its watchdog, that the threads
-/// of the pipeline are alive: each is woken four times in the watchdog's time, and no sign is given
-/// once one of them has not gone round for half of it. Without a service manager it does nothing.
+/// of the pipeline are alive: each is woken four times in the watchdog's time or more, and no sign
+/// is given once one of them has not gone round for half of it. Without a service manager it does
+/// nothing.
 class ServiceReporter {
  public:
   ServiceReporter(ServiceOptions options, ServiceSources sources);
