@@ -15,6 +15,11 @@
 /// What fuzzers ask of a module beyond not crashing.
 namespace m2b::fuzz {
 
+/// Stands in for secrets, which must not be printed. It begins with no hexadecimal digit: what is
+/// not fit to be printed is escaped as `\x9c`, and with the input behind that made a canary of
+/// "cAnArY".
+inline constexpr const char* kCanary = "kAnArY";
+
 /// Ends the process where a promise does not hold; libFuzzer keeps the input.
 inline void require(bool holds, const char* promise) {
   if (!holds) {

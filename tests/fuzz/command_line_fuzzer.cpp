@@ -15,9 +15,8 @@
 namespace {
 
 using namespace m2b;
+using fuzz::kCanary;
 using fuzz::require;
-
-constexpr std::string_view kCanary = "cAnArY";
 
 void check_exit(const Exit& exit, bool is_tool) {
   require(exit.code == 0 || exit.code == 64, "it ends with success or as a usage error");

@@ -17,10 +17,9 @@
 namespace {
 
 using namespace m2b;
+using fuzz::kCanary;
 using fuzz::require;
 using Texts = std::map<std::string, std::string>;
-
-constexpr const char* kCanary = "cAnArY";
 
 bool is_secret(const std::string& name) {
   return std::ranges::any_of(settings(), [&](const Setting& setting) {
