@@ -8,7 +8,6 @@
 #include "m2b/tls/tls_material.hpp"
 #include "m2b/upload/credentials.hpp"
 #include "m2b/util/secret_file.hpp"
-#include "m2b/util/visible.hpp"
 
 namespace m2b {
 namespace {
@@ -101,7 +100,7 @@ class Loader {
         return name == setting.name || (setting.secret && name == file_name_of(setting.name));
       });
       if (!known) {
-        errors_.push_back(visible(name) + " is not a setting");
+        errors_.push_back(config::shown(name) + " is not a setting");
       }
     }
   }

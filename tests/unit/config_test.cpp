@@ -462,7 +462,8 @@ TEST_SUITE("config") {
     CHECK(errors_of(without(original_environment(), "BUCKET_NAME")) ==
           std::vector<ConfigError>{"BUCKET_NAME is not set: must be a bucket name: 3 to 63 lower "
                                    "case letters, digits, dots and hyphens"});
-    CHECK(errors_of({}, {{"NO_SUCH", "1"}}).front() == "NO_SUCH is not a setting");
+    CHECK(errors_of({}, {{"NO_SUCH", "1"}}).front() == "\"NO_SUCH\" is not a setting");
+    CHECK(errors_of({}, {{std::string(2500, 'x'), "1"}}).front().size() < 200);
   }
 
   TEST_CASE("every mistake is reported at once") {
