@@ -5,6 +5,7 @@ import errno
 import itertools
 import os
 import pathlib
+import re
 import shlex
 import shutil
 import subprocess
@@ -45,6 +46,13 @@ def why_missing():
     made = subprocess.run(["unshare", "--mount", "--pid", "--fork", "mount", "-t", "tmpfs", "tmpfs", "/mnt"],
                           capture_output=True, text=True)  # fmt: skip
     return made.stderr
+
+
+def _is_first_of_its_namespace(number):
+    with contextlib.suppress(OSError):  # it has ended
+        status = pathlib.Path(f"/proc/{number}/status").read_text()
+        return re.search(r"^NSpid:.*\t1$", status, re.MULTILINE) is not None
+    return False
 
 
 class Machine(Service):
@@ -114,6 +122,7 @@ class Machine(Service):
         return True
 
     def _first_process(self):
-        """The number here of what is process 1 there."""
+        """The number here of what is process 1 there. Beside it is for a moment what it has just forked."""
         scope = self.group / "init.scope" / "cgroup.procs"
-        return scope.read_text().strip() if scope.exists() else ""
+        numbers = scope.read_text().split() if scope.exists() else []
+        return next(filter(_is_first_of_its_namespace, numbers), "")

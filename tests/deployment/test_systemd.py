@@ -69,6 +69,7 @@ def test_the_unit_allows_all_that_the_daemon_calls(new_stack, shared_store, tmp_
     stack.publisher.send(*pictures(20, size=60_000), Message("ia/rawImage/bad", b"no JSON"))
     stack.assert_exactly_stored()
     wait_until(lambda: bridge.status()["dead_letters"]["kept"] == 1, 10, "a dead letter")
+    bridge.wait_until_spool_is_empty()  # what is stored is removed a moment later
     assert bridge.stat()["accounts"]["waiting"] == 0
     assert bridge.stop() == 0
     # strace writes once the daemon has ended.
