@@ -75,9 +75,8 @@ BridgeProgram daemon_program(const BridgeOptions& options, const BridgePlace& pl
 Bridge::Bridge(const BridgeProgram& program, const std::stop_token& stop)
     : account_(program.account),
       spool_file_(program.spool_file),
-      status_(program.status),
       process_(program.command),
-      client_(status_) {
+      client_(program.status) {
   process_.wait_until(
       [&] {
         const auto answer = client_.get(program.ready_path);

@@ -77,7 +77,6 @@ class Bridge {
   /// Throws if it has ended or does not answer.
   [[nodiscard]] Account account();
 
-  [[nodiscard]] const Address& status() const noexcept { return status_; }
   [[nodiscard]] CpuTime cpu() const { return cpu_time(process_.pid()); }
   [[nodiscard]] std::uint64_t private_bytes() const { return bench::private_bytes(process_.pid()); }
   [[nodiscard]] Footprint footprint() const;
@@ -85,7 +84,6 @@ class Bridge {
  private:
   BridgeAccount (*account_)(std::string_view metrics);
   std::filesystem::path spool_file_;
-  Address status_;
   Process process_;
   HttpClient client_;
 };

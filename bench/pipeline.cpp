@@ -63,13 +63,12 @@ BridgeRun measure(const PipelineRun& run, const Picture& picture, const MakeProg
                   Site& site, const std::stop_token& stop) {
   const std::string topic = fmt::format("mqtt-to-blob-bench/{}/picture", ::getpid());
   const Broker broker(run.broker, site.folder.path(), stop);
-  Bridge bridge(
-      make_program({broker.address(), topic, run.qos, site.store.access(), site.folder.path()}),
-      stop);
+  const BridgeProgram program =
+      make_program({broker.address(), topic, run.qos, site.store.access(), site.folder.path()});
+  Bridge bridge(program, stop);
   Publishers publishers(run, broker.address(), topic, picture, site.latencies, stop);
 
-  const Askers askers(run.ask, bridge.status());
-  const std::size_t answers_before = askers.answers();
+  const Askers askers(run.ask, program.status);
   const Usage before(bridge, broker, site.store.store());
   publishers.start();
   const Watched seen = wait_for_all(
@@ -88,8 +87,7 @@ BridgeRun measure(const PipelineRun& run, const Picture& picture, const MakeProg
   result.broker_cpu = difference(after.broker, before.broker);
   result.store_cpu = difference(after.store, before.store);
   if (run.ask.connections > 0) {
-    result.answers_per_second =
-        static_cast<double>(askers.answers() - answers_before) / seen.seconds;
+    result.answers_per_second = static_cast<double>(askers.answers()) / seen.seconds;
   }
   if (run.rate > 0) result.latency = site.latencies.summary();
   return result;

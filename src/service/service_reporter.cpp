@@ -79,11 +79,10 @@ class ServiceReporter::Impl {
 
  private:
   [[nodiscard]] Pulse::Clock::duration interval() const {
-    constexpr Pulse::Clock::duration kLongest = kStatusInterval;
     if (options_.watchdog.count() == 0) {
-      return kLongest;
+      return kStatusInterval;
     }
-    return std::min<Pulse::Clock::duration>(kLongest, options_.watchdog / kSignsInWatchdog);
+    return std::min<Pulse::Clock::duration>(kStatusInterval, options_.watchdog / kSignsInWatchdog);
   }
 
   void run(const std::stop_token& stop) {

@@ -5,7 +5,6 @@ import errno
 import itertools
 import os
 import pathlib
-import re
 import shlex
 import shutil
 import subprocess
@@ -48,11 +47,17 @@ def why_missing():
     return made.stderr
 
 
-def _is_first_of_its_namespace(number):
-    with contextlib.suppress(OSError):  # it has ended
-        status = pathlib.Path(f"/proc/{number}/status").read_text()
-        return re.search(r"^NSpid:.*\t1$", status, re.MULTILINE) is not None
-    return False
+def status_of(process):
+    """What the kernel says of it: name -> value."""
+    lines = pathlib.Path(f"/proc/{process}/status").read_text().splitlines()
+    return dict(line.split(":\t", 1) for line in lines)
+
+
+def _is_first_of_its_namespace(process):
+    try:
+        return status_of(process)["NSpid"].split()[-1] == "1"
+    except OSError:  # it has ended
+        return False
 
 
 class Machine(Service):

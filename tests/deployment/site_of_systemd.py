@@ -28,9 +28,9 @@ _JOURNALCTL = """#!/bin/sh
 """
 
 
-def recipes():
-    """name -> commands; a block without a name is under None."""
-    return dict(_BLOCK.findall(DOCUMENT.read_text()))
+def recipes(document=DOCUMENT):
+    """name -> commands; blocks without a name are under an empty one."""
+    return dict(_BLOCK.findall(document.read_text()))
 
 
 def number_of_blocks():

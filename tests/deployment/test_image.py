@@ -1,7 +1,6 @@
 """The container image: what is in it, and that its volume is all it needs to lose nothing."""
 
 import json
-import re
 import time
 
 import engine
@@ -12,6 +11,7 @@ from harness.messages import Message, picture, pictures
 from harness.programs import REPOSITORY
 from harness.waiting import wait_until
 from plant import Plant, assert_unprivileged, kernel_status, options_of_readme
+from site_of_systemd import recipes
 
 
 @pytest.fixture(scope="module")
@@ -97,8 +97,7 @@ def test_pictures_survive_the_kill_of_the_container_on_its_volume_alone(plant):
 
 
 def test_what_waits_is_exported_out_of_the_container_as_the_readme_says(plant, tmp_path):
-    readme = (REPOSITORY / "README.md").read_text()
-    (commands,) = re.findall(r"<!-- run: export -->\n```sh\n(.*?)```", readme, re.DOTALL)
+    commands = recipes(REPOSITORY / "README.md")["export"]
     for of_container in ("exec {} ", "cp {}:"):
         named = of_container.format("mqtt-to-blob")
         assert named in commands

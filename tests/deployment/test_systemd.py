@@ -5,7 +5,6 @@ installed: a call that is refused may be missed by nobody for long.
 """
 
 import functools
-import pathlib
 import stat
 
 import pytest
@@ -15,7 +14,7 @@ from harness.fail_points import damage_a_meta_page
 from harness.messages import Message, pictures
 from harness.stack import Stack
 from harness.waiting import wait_until
-from machine_of_systemd import UNIT, Machine, why_missing
+from machine_of_systemd import UNIT, Machine, status_of, why_missing
 
 
 @functools.cache
@@ -98,11 +97,6 @@ def machine(stack, tmp_path):
     yield machine
     machine.end()
     assert not machine.group.exists(), "something of it goes on"
-
-
-def status_of(process):
-    lines = pathlib.Path(f"/proc/{process}/status").read_text().splitlines()
-    return dict(line.split(":\t", 1) for line in lines)
 
 
 def daemons(machine):
