@@ -89,7 +89,8 @@ class Events {
   /// The codes of a SUBACK as the broker sent them; there may be fewer or more than filters.
   virtual void on_suback(std::vector<int> codes) noexcept = 0;
   virtual void on_disconnected() noexcept = 0;
-  /// Something came on the connection, after on_connected(); where Hearing::is_linked().
+  /// Something came on the connection, after on_connected(); where Hearing::is_linked(). Takes no
+  /// lock: it is called under the mutex of the list of listeners.
   virtual void on_heard() noexcept {}
   virtual void on_message(Message message) noexcept = 0;
 };

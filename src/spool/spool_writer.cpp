@@ -172,7 +172,7 @@ bool SpoolWriter::is_urgent() const {
 
 void SpoolWriter::set_append_listener(std::function<void()> listener) {
   const std::lock_guard lock(listener_mutex_);
-  append_listener_ = std::move(listener);
+  append_listener_.swap(listener);  // the old one is destroyed outside of the lock
 }
 
 void SpoolWriter::tell_listener() {
@@ -710,22 +710,24 @@ void SpoolWriter::set_intake(Intake intake) {
 
 /// Whoever still waits learns that nothing of it was written.
 void SpoolWriter::end_tickets() {
-  for (PendingAppend& pending : in_hand_.appends) {
+  // Callbacks own what is not ours, whose destructor may take any lock (Paho's, for one, under
+  // which append() is called): they are destroyed after the mutex is free again.
+  Pending ended = std::exchange(in_hand_, {});
+  for (PendingAppend& pending : ended.appends) {
     pending.on_durable(Durability::closed, SpoolId{});
   }
-  for (PendingNote& pending : in_hand_.notes) {
+  for (PendingNote& pending : ended.notes) {
     pending.ticket.set_value(Durability::closed);
   }
-  for (PendingMove& pending : in_hand_.moves) {
+  for (PendingMove& pending : ended.moves) {
     pending.outcome.set_value({.failure = "the spool is being closed"});
   }
   const std::lock_guard lock(mutex_);
-  for (const Removal& removal : in_hand_.removals) {
+  for (const Removal& removal : ended.removals) {
     if (removal.burial) {
       removal.burial->outcome = Burial::stopped;
     }
   }
-  in_hand_ = {};
   removed_.notify_all();
 }
 

@@ -178,8 +178,9 @@ class SpoolWriter {
   Clock::time_point opened_at_{};
   LettersDropped letters_dropped_;
 
-  std::mutex
-      listener_mutex_;  // held while it is called, so that none is called once it is replaced
+  /// Held while the listener is called, so that none runs once it is replaced; for nothing else,
+  /// and by nobody who holds another mutex.
+  std::mutex listener_mutex_;
   std::function<void()> append_listener_;
 
   std::jthread thread_;

@@ -190,6 +190,19 @@ TEST_SUITE("parked_acks") {
     CHECK(received(2));
     CHECK(quiet());
   }
+
+  // Paho's own thread appends under Paho's lock, which the end of the last message takes: with the
+  // spool's mutex held, ThreadSanitizer tells the two orders.
+  TEST_CASE_FIXTURE(Fixture, "the last of its messages may end with the spool") {
+    start();
+    fill_spool();
+    broker.publish(0, "t", "nobody withdraws it", 0);
+    CHECK(received(1, 0));
+    disconnect();
+    parked.reset();
+    spool->close();
+    CHECK(spool->totals().received == 1);  // the filling one
+  }
 }
 
 }  // namespace

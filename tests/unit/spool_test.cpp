@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <fstream>
+#include <functional>
 #include <future>
 #include <iterator>
 #include <memory>
@@ -263,6 +264,71 @@ TEST_SUITE("spool") {
     CHECK(eventually([&] { return spool->intake() == Intake::at_floor; }));
     spool->close();
     CHECK(ticket.get() == Durability::closed);
+  }
+
+  /// Runs `body` when it is destroyed, as the owner of something that takes locks.
+  struct AtEnd {
+    explicit AtEnd(std::function<void()> run) : body(std::move(run)) {}
+    ~AtEnd() { body(); }
+    AtEnd(const AtEnd&) = delete;
+    AtEnd& operator=(const AtEnd&) = delete;
+    std::function<void()> body;
+  };
+
+  TEST_CASE_FIXTURE(Fixture, "no callback is called or destroyed under the writer's mutex") {
+    std::vector<std::future<SpoolTotals>> probes;  // by one thread at a time
+    // Whether another thread comes through the mutex now; the time only ends a test that fails.
+    const auto is_free = [&] {
+      probes.push_back(std::async(std::launch::async, [&] { return spool->totals(); }));
+      return probes.back().wait_for(60s) == std::future_status::ready;
+    };
+    std::atomic<int> free_calls{0};
+    std::atomic<int> free_ends{0};
+    const auto append = [&](std::stop_token withdraw = {}) {
+      auto owned = std::make_shared<AtEnd>([&] { free_ends += is_free() ? 1 : 0; });
+      spool->append(
+          message("t", "picture"),
+          [&, owned = std::move(owned)](Durability, SpoolId) { free_calls += is_free() ? 1 : 0; },
+          std::move(withdraw));
+    };
+    const auto fill = [&] {
+      options.min_free_bytes = std::uint64_t{1} << 60;
+      reopen();
+    };
+    const auto is_full = [&] { return spool->intake() == Intake::at_floor; };
+
+    SUBCASE("durable") {
+      append();
+      CHECK(eventually([&] { return free_ends == 1; }));
+    }
+    SUBCASE("withdrawn") {
+      fill();
+      std::stop_source withdrawal;
+      append(withdrawal.get_token());
+      CHECK(eventually(is_full));
+      withdrawal.request_stop();
+      CHECK(eventually([&] { return free_ends == 1; }));
+    }
+    SUBCASE("closed before there was room") {
+      fill();
+      append();
+      CHECK(eventually(is_full));
+    }
+    SUBCASE("appended once it is closed") {
+      spool->close();
+      append();
+    }
+    spool->close();
+    CHECK(free_calls == 1);
+    CHECK(free_ends == 1);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a listener is destroyed outside of the lock that guards it") {
+    const auto owned = [&] {
+      return std::make_shared<AtEnd>([&] { spool->set_append_listener(nullptr); });
+    };
+    spool->set_append_listener([kept = owned()] {});
+    spool->set_append_listener(nullptr);  // would wait for itself
   }
 
   TEST_CASE_FIXTURE(Fixture, "removals wait for company, others do not wait for them") {
