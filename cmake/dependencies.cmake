@@ -20,3 +20,8 @@ include(cmake/paho.cmake)
 find_path(CONCURRENTQUEUE_INCLUDE_DIR concurrentqueue/concurrentqueue.h REQUIRED)
 add_library(m2b_concurrentqueue INTERFACE)
 target_include_directories(m2b_concurrentqueue SYSTEM INTERFACE ${CONCURRENTQUEUE_INCLUDE_DIR})
+
+# m2b_boost: Asio and Beast, headers only; nothing is linked.
+find_path(BOOST_INCLUDE_DIR boost/beast/websocket.hpp REQUIRED)
+add_library(m2b_boost INTERFACE)
+target_include_directories(m2b_boost SYSTEM INTERFACE ${BOOST_INCLUDE_DIR})

@@ -1,13 +1,13 @@
 # m2b_paho: Eclipse Paho MQTT C, asynchronous, with TLS.
 #
 # Debian's static library if it is there, as its internals can be wrapped by the linker and those of the shared
-# one cannot: that is what group commit needs (docs/decisions/0014), and another name in the broker's certificate
-# than that of its host. Without it, or where wrapping it does not
-# link, the shared library serves, and each message waits for a commit of its own.
+# one cannot: that is what group commit needs (docs/decisions/0014), another name in the broker's certificate
+# than that of its host, and a proxy in the environment that Paho is not to take. Without it, or where wrapping it
+# does not link, the shared library serves, and each message waits for a commit of its own.
 find_package(eclipse-paho-mqtt-c REQUIRED)
 add_library(m2b_paho INTERFACE)
 
-set(wrapped MQTTPacket_Factory MQTTPacket_send_puback MQTTPacket_send_pubrec getaddrinfo)
+set(wrapped MQTTPacket_Factory MQTTPacket_send_puback MQTTPacket_send_pubrec getaddrinfo getenv)
 list(TRANSFORM wrapped PREPEND "-Wl,--wrap=" OUTPUT_VARIABLE wrap_options)
 find_library(PAHO_STATIC_LIBRARY libpaho-mqtt3as.a)
 if(PAHO_STATIC_LIBRARY)
@@ -29,6 +29,8 @@ if(PAHO_STATIC_LIBRARY)
     int __wrap_MQTTPacket_send_pubrec(int v, int i, void* n, const char* c) { return __real_MQTTPacket_send_pubrec(v, i, n, c); }
     int __real_getaddrinfo(const char*, const char*, const addrinfo*, addrinfo**);
     int __wrap_getaddrinfo(const char* n, const char* s, const addrinfo* h, addrinfo** f) { return __real_getaddrinfo(n, s, h, f); }
+    char* __real_getenv(const char*);
+    char* __wrap_getenv(const char* n) { return __real_getenv(n); }
     void* __real_MQTTPacket_Factory(int, void*, int*);
     void* __wrap_MQTTPacket_Factory(int v, void* n, int* e) { return __real_MQTTPacket_Factory(v, n, e); }
     }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <cstdint>
 #include <cstring>
 #include <utility>
@@ -15,6 +16,9 @@ namespace {
 /// 3.1.2.11.3). One sync makes all of them durable, so on a slow disk it bounds the rate; on 3.1.1
 /// the broker decides.
 constexpr std::uint16_t kReceiveMaximum = 256;
+/// How much longer than the relay of a WebSocket Paho waits to be connected.
+constexpr std::chrono::seconds kRelayHeadStart{2};
+constexpr std::chrono::seconds kNoHeadStart{0};
 
 void check(int code, const char* function) {
   if (code != MQTTASYNC_SUCCESS) {
@@ -65,26 +69,13 @@ Handle create_handle(const std::string& uri, const std::string& client_id, int v
   return Handle(handle);
 }
 
-std::string_view scheme_of(MqttTransport transport) {
-  switch (transport) {
-    case MqttTransport::tcp:
-      return "tcp";
-    case MqttTransport::tls:
-      return "ssl";
-    case MqttTransport::websocket:
-      return "ws";
-    case MqttTransport::secure_websocket:
-      break;
-  }
-  return "wss";
-}
-
-/// With TLS Paho verifies the certificate against the host in it.
+/// Of a broker without WebSocket. With TLS Paho verifies the certificate against the host in it.
 std::string uri_of(const MqttOptions& options) {
-  const bool has_name = is_secure(options.transport) && !options.tls.server_name.empty();
-  return fmt::format("{}://{}:{}{}", scheme_of(options.transport),
-                     has_name ? options.tls.server_name : options.host, options.port,
-                     is_websocket(options.transport) ? options.websocket_path : "");
+  const bool is_tls = options.transport == MqttTransport::tls;
+  return fmt::format(
+      "{}://{}:{}", is_tls ? "ssl" : "tcp",
+      is_tls && !options.tls.server_name.empty() ? options.tls.server_name : options.host,
+      options.port);
 }
 
 /// Borrows from the options. Paho reads the files for each handle, and so finds renewed ones.
@@ -212,10 +203,12 @@ Client::Client(const MqttOptions& options, std::string client_id, MqttVersion ve
   if (ack_time == AckTime::when_told) {
     late_ack_.emplace(client_id_);
   }
-  if (is_secure(options.transport) && !options.tls.server_name.empty()) {
+  if (is_websocket(options.transport)) {
+    relay_.emplace(options);
+  } else if (is_secure(options.transport) && !options.tls.server_name.empty()) {
     server_name_.emplace(options.tls.server_name, bare_host(options.host));
   }
-  handle_ = create_handle(uri_of(options), client_id_,
+  handle_ = create_handle(relay_ ? relay_->address() : uri_of(options), client_id_,
                           version == MqttVersion::v5 ? MQTTVERSION_5 : MQTTVERSION_3_1_1);
   check(MQTTAsync_setCallbacks(handle_.get(), this, &Callbacks::connection_lost,
                                &Callbacks::message_arrived, nullptr),
@@ -248,12 +241,14 @@ void Client::connect(const Secret& password) {
     connect.onFailure = &Callbacks::connect_failed;
   }
   connect.keepAliveInterval = static_cast<int>(options_.keep_alive.count());
-  connect.connectTimeout = static_cast<int>(options_.connect_timeout.count());
+  // The relay keeps to the limit by itself, and says what it was waiting for.
+  const auto timeout = options_.connect_timeout + (relay_ ? kRelayHeadStart : kNoHeadStart);
+  connect.connectTimeout = static_cast<int>(timeout.count());
   connect.automaticReconnect = 0;  // it does not subscribe again and hides the session-present flag
   connect.username = options_.username.empty() ? nullptr : options_.username.c_str();
   connect.password = password.empty() ? nullptr : password.reveal().c_str();
   MQTTAsync_SSLOptions ssl = ssl_options(options_.tls);
-  if (is_secure(options_.transport)) {
+  if (options_.transport == MqttTransport::tls) {
     connect.ssl = &ssl;
   }
   connect.context = this;

@@ -16,6 +16,7 @@
 #include "mqtt/hearing.hpp"
 #include "mqtt/late_ack.hpp"
 #include "mqtt/server_name.hpp"
+#include "mqtt/websocket_relay.hpp"
 
 /// The only place that knows Eclipse Paho.
 namespace m2b::paho {
@@ -100,7 +101,8 @@ class Events {
 /// callback does.
 class Client final {
  public:
-  /// `version` is v3_1_1 or v5. Throws Error.
+  /// `version` is v3_1_1 or v5. Throws Error, and std::system_error where the relay of a WebSocket
+  /// cannot be started.
   Client(const MqttOptions& options, std::string client_id, MqttVersion version, AckTime ack_time,
          Events& events);
   /// No event comes afterwards.
@@ -122,6 +124,11 @@ class Client final {
 
   [[nodiscard]] MqttVersion version() const noexcept { return version_; }
 
+  /// With a WebSocket, why the broker's side of it ended; known before the event of that.
+  [[nodiscard]] std::optional<RelayEnd> relay_end() const {
+    return relay_ ? relay_->end() : std::nullopt;
+  }
+
  private:
   struct Callbacks;  // the C functions, with access to events_
   const MqttOptions& options_;
@@ -130,6 +137,7 @@ class Client final {
   Events& events_;
   std::optional<LateAck> late_ack_;
   std::optional<ServerName> server_name_;
+  std::optional<WebSocketRelay> relay_;
   Hearing hearing_{events_};
   Handle handle_;  // last: its callbacks use the fields above
 };

@@ -202,7 +202,7 @@ class Receiver::Session final : public paho::Events {
         if (connect(stop)) {
           serve(stop);
         }
-      } catch (const paho::Error& error) {
+      } catch (const std::runtime_error& error) {  // Paho's, or no port or thread for a relay
         if (const auto held_back = failures_.admit(error.what())) {
           log::warn("mqtt", "connection given up",
                     {{"cause", error.what()}, {"repeated", *held_back}});
@@ -307,8 +307,20 @@ class Receiver::Session final : public paho::Events {
   void on_refused(int code, bool dropped, const std::stop_token& stop) {
     const MqttVersion tried = version_.current();
     const bool is_tls = is_secure(options_.transport);
-    // Of TLS each time: Paho tells a failed handshake from a broker that hangs up by nothing.
-    auto fault = code < 0 && is_tls ? find_fault(stop) : std::nullopt;
+    const std::optional<RelayEnd> relay = code < 0 ? client_->relay_end() : std::nullopt;
+    const bool was_open = !relay || relay->stage == RelayEnd::Stage::open;
+    const bool upgrade_refused = relay && relay->stage == RelayEnd::Stage::upgrade;
+    dropped = dropped && was_open;  // or Paho was not connected to the broker at all
+    std::optional<ConnectFault> fault;
+    if (!was_open && relay->stage != RelayEnd::Stage::tls) {
+      fault = relay->fault;
+    } else if (code < 0 && is_tls) {
+      // Of TLS each time: Paho tells a failed handshake from a broker that hangs up by nothing.
+      fault = find_fault(stop);
+      if (!fault && !was_open) {
+        fault = relay->fault;
+      }
+    }
     if (is_unsupported_version(code)) {
       version_.version_refused();
     } else if (dropped && !fault) {
@@ -319,21 +331,26 @@ class Receiver::Session final : public paho::Events {
     if (code < 0) {
       subscriber_.session_in_doubt();
     }
-    const std::string_view meaning =
-        dropped ? "connection closed before an answer" : describe_reason_code(code);
+    const std::string_view meaning = upgrade_refused ? "WebSocket upgrade refused"
+                                     : dropped       ? "connection closed before an answer"
+                                                     : describe_reason_code(code);
     stats_.count_connect_failure(meaning);
     const auto held_back = failures_.admit(meaning);
-    if (held_back && code < 0 && !is_tls && !dropped) {
+    if (held_back && !fault && code < 0 && !is_tls && !dropped) {
       fault = find_fault(stop);
+    }
+    if (!fault && dropped && relay) {
+      fault = relay->fault;  // how the broker closed the WebSocket; that is no fault of TCP or TLS
     }
     const bool falls_back = tried != version_.current();
     const bool is_for_a_person =
         fault ? fault->needs_a_person : needs_a_person(code) && !falls_back;
     if (held_back || fault || !stats_.trouble()) {  // otherwise it was told, and better
-      stats_.on_trouble({.kind = code < 0 || dropped ? BrokerTrouble::Kind::no_answer
-                                                     : BrokerTrouble::Kind::refused,
-                         .meaning = fault ? fault->text : std::string(meaning),
-                         .needs_a_person = is_for_a_person});
+      const bool is_silence = (code < 0 && !upgrade_refused) || dropped;
+      stats_.on_trouble(
+          {.kind = is_silence ? BrokerTrouble::Kind::no_answer : BrokerTrouble::Kind::refused,
+           .meaning = fault ? fault->text : std::string(meaning),
+           .needs_a_person = is_for_a_person});
     }
     if (!held_back) {
       return;
@@ -412,12 +429,15 @@ class Receiver::Session final : public paho::Events {
   void on_lost(const Event& event) {
     stats_.connections_lost.fetch_add(1, std::memory_order_relaxed);
     const bool said_good_bye = event.kind == Event::Kind::server_disconnect;
+    const std::optional<RelayEnd> relay = client_->relay_end();
+    const std::string cause = relay ? relay->fault.text : "";
     if (stats_.subscribed) {
       stats_.on_well();  // until now
     }
     stats_.on_trouble({.kind = BrokerTrouble::Kind::lost,
-                       .meaning = std::string(said_good_bye ? describe_reason_code(event.code)
-                                                            : "connection lost"),
+                       .meaning = said_good_bye   ? std::string(describe_reason_code(event.code))
+                                  : cause.empty() ? "connection lost"
+                                                  : "connection lost: " + cause,
                        .needs_a_person = said_good_bye && needs_a_person(event.code)});
     const std::string_view meaning = said_good_bye ? describe_reason_code(event.code) : "lost";
     const auto held_back = comings_.admit(meaning);
@@ -430,8 +450,11 @@ class Receiver::Session final : public paho::Events {
                  {"code", event.code},
                  {"meaning", meaning},
                  {"repeated", *held_back}});
-    } else {
+    } else if (cause.empty()) {
       log::warn("mqtt", "connection lost", {{"broker", broker()}, {"repeated", *held_back}});
+    } else {
+      log::warn("mqtt", "connection lost",
+                {{"broker", broker()}, {"cause", cause}, {"repeated", *held_back}});
     }
   }
 

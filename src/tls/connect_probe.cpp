@@ -17,6 +17,7 @@
 #include <fmt/format.h>
 #include <openssl/err.h>
 
+#include "m2b/tls/peer_name.hpp"
 #include "m2b/tls/tls_material.hpp"
 #include "m2b/util/fd.hpp"
 #include "m2b/util/handle.hpp"
@@ -158,17 +159,7 @@ class Handshake {
     ERR_clear_error();
     SSL_set_app_data(session, this);
     SSL_set_verify(session, SSL_VERIFY_PEER, &Handshake::verify);
-    X509_VERIFY_PARAM* const parameters = SSL_get0_param(session);
-    const bool is_address = X509_VERIFY_PARAM_set1_ip_asc(parameters, name_.c_str()) == 1;
-    ERR_clear_error();
-    return SSL_set_fd(session, socket_) == 1 &&
-           (is_address || (SSL_set1_host(session, name_.c_str()) == 1 && set_server_name(session)));
-  }
-
-  /// What SSL_set_tlsext_host_name() does, without its cast.
-  [[nodiscard]] bool set_server_name(SSL* session) const {
-    return SSL_ctrl(session, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
-                    const_cast<char*>(name_.c_str())) == 1;
+    return SSL_set_fd(session, socket_) == 1 && require_peer_name(session, name_);
   }
 
   /// Remembers the first certificate that is not believed, and why.

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 LEVELS = {"3.1.1": 4, "5": 5}
 CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC = 1, 2, 3, 4, 5
 SUBSCRIBE, SUBACK = 8, 9
+PINGREQ, DISCONNECT = 12, 14
 
+PINGRESP_PACKET = b"\xd0\0"
 NEVER = b"\xff\xff\xff\xff"  # as Session Expiry Interval
 
 
@@ -111,6 +113,13 @@ def suback(level, packet_id, *codes):
     return _packet(0x90, packet_id.to_bytes(2, "big") + properties + bytes(codes))
 
 
+def publish(packet_id, message):
+    """At QoS 1, to a client of MQTT 3.1.1."""
+    topic = message.topic.encode()
+    head = len(topic).to_bytes(2, "big") + topic + packet_id.to_bytes(2, "big")
+    return _packet(0x32, head + message.payload)
+
+
 def _connect(client_id, level, clean):
     properties = b""
     if level == LEVELS["5"]:
@@ -129,9 +138,7 @@ def publish_huge(port, message):
     with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(_connect("huge", LEVELS["3.1.1"], clean=True))
         assert connection.recv(4) == connack(LEVELS["3.1.1"], 0)
-        topic = message.topic.encode()
-        head = len(topic).to_bytes(2, "big") + topic + b"\0\x01"
-        connection.sendall(_packet(0x32, head + message.payload))
+        connection.sendall(publish(1, message))
         assert connection.recv(4) == b"\x40\x02\0\x01"
 
 
