@@ -12,6 +12,7 @@
 namespace m2b {
 namespace {
 
+constexpr std::string_view kStart = "HTTP/1.";  // a digit, a blank and the code follow
 constexpr std::string_view kEndOfHead = "\r\n\r\n";
 constexpr std::size_t kMaxReasonBytes = 60;     // of a status line
 constexpr std::size_t kMaxLocationBytes = 200;  // of a redirection
@@ -38,12 +39,15 @@ bool UpgradeAnswer::has_whole_head() const noexcept {
   return bytes_.find(kEndOfHead) != std::string::npos;
 }
 
+bool UpgradeAnswer::is_http() const noexcept {
+  return std::string_view(bytes_).substr(0, kStart.size()) == kStart.substr(0, bytes_.size());
+}
+
 bool UpgradeAnswer::is_refusal() const noexcept {
-  return has_whole_head() && status() != 0 && status() != kSwitchingProtocols;
+  return !is_http() || (has_whole_head() && status() != kSwitchingProtocols);
 }
 
 int UpgradeAnswer::status() const noexcept {
-  constexpr std::string_view kStart = "HTTP/1.";  // a digit, a blank and the code follow
   constexpr std::size_t kCodeAt = kStart.size() + 2;
   constexpr std::size_t kCodeDigits = 3;
   if (!bytes_.starts_with(kStart) || bytes_.size() < kCodeAt + kCodeDigits) {

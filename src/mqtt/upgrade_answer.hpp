@@ -19,15 +19,17 @@ class UpgradeAnswer {
   /// What came next; what goes beyond kMaxBytes is dropped.
   void add(std::string_view bytes);
 
-  /// The head is there, and it is not `101 Switching Protocols`: nothing behind it matters.
+  /// Nothing that may still come matters: this is no HTTP, or its whole head is there and does not
+  /// say `101 Switching Protocols`.
   [[nodiscard]] bool is_refusal() const noexcept;
 
   /// Why the upgrade failed, and the remedy. `error`: what the WebSocket library says of it.
   [[nodiscard]] ConnectFault explain(const MqttOptions& options, std::string_view error) const;
 
  private:
+  [[nodiscard]] bool is_http() const noexcept;  // as far as it has come
   [[nodiscard]] bool has_whole_head() const noexcept;
-  /// 0: this is no HTTP.
+  /// 0: there is none.
   [[nodiscard]] int status() const noexcept;
   /// `404 Not Found`, shortened and safe to print.
   [[nodiscard]] std::string status_text() const;

@@ -558,13 +558,13 @@ class LinkOver : public WebSocketLink {
       if (has_ended()) {
         return;
       }
-      if (error) {
+      if (error && error != websocket::error::bad_frame_payload) {
         return on_broker_gone(error);
       }
-      if (stream_.got_text()) {
+      if (error || stream_.got_text()) {  // only text can be wrong in itself
         return fail(
-            passing("the broker sent a text frame over the WebSocket; MQTT travels in "
-                    "binary frames (MQTT 5, section 6)"));
+            passing("the broker sent a text frame over the WebSocket; MQTT travels in binary "
+                    "frames (MQTT 5, section 6)"));
       }
       if (size == 0) {
         return read_from_broker();  // an empty message

@@ -120,6 +120,12 @@ def publish(packet_id, message):
     return _packet(0x32, head + message.payload)
 
 
+def filler(size):
+    """A packet of about so many bytes that a client of MQTT 3.1.1 has nothing to do with: UNSUBACK
+    for what it never asked."""
+    return _packet(0xB0, b"\xff\xff" + bytes(size))
+
+
 def _connect(client_id, level, clean):
     properties = b""
     if level == LEVELS["5"]:

@@ -214,7 +214,7 @@ def test_the_farewell_reaches_the_broker_before_the_websocket_is_closed(attack):
 # What is not.
 
 ILLEGAL = {
-    "text": (lambda _: frame(b"\xd0\0", TEXT), "text"),
+    "text": (lambda _: frame(b"\xd0\0", TEXT), "text frame"),
     "masked": (lambda _: frame_head(2, mask=b"abcd") + b"\xb1b", "mask"),
     "reserved bit": (lambda _: frame(b"\xd0\0", reserved=4), "reserved"),
     "reserved opcode": (lambda _: frame(b"\xd0\0", opcode=3), "opcode"),
@@ -309,7 +309,7 @@ def test_what_does_not_end_takes_no_memory(attack, flood):
         peer.start_session()
         if peer.number == 1:
             until = time.monotonic() + 2
-            flood(peer, b"\xd0\0" * (1 << 15), lambda: time.monotonic() < until)
+            flood(peer, mqtt.filler(1 << 16), lambda: time.monotonic() < until)
             over.set()
             return
         peer.send(frame(here.packets(2)))
@@ -365,7 +365,7 @@ REFUSED = {
     "no HTTP": (b"SSH-2.0-OpenSSH_9.2\r\n", ["no HTTP", "SSH-2.0-OpenSSH_9.2", "BROKER_PORT"]),
     "MQTT": (b"\x20\x02\x00\x01", ["no HTTP", "BROKER_PORT"]),
     "header of 100 kB": (
-        b"HTTP/1.1 101 Switching Protocols\r\n" + b"X: y\r\n" * 20_000, ["header", "8 KiB"],
+        b"HTTP/1.1 101 Switching Protocols\r\n" + b"X: y\r\n" * 20_000, ["head", "8 KiB"],
     ),
     "nothing": (b"", ["closed", "upgrade"]),
 }  # fmt: skip
