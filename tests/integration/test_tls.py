@@ -90,25 +90,35 @@ def bad_identity(kind, authority, stranger):
     }[kind]()
 
 
+# Paho does TLS for the one, the relay for the other.
+over_both = pytest.mark.parametrize("transport", ["tls", "wss"])
+
+
+@over_both
 @pytest.mark.parametrize("kind, words", BAD.values(), ids=BAD.keys())
-def test_a_broker_with_a_certificate_that(new_stack, authority, stranger, kind, words):
-    stack = new_stack(MQTT_TRANSPORT="tls", MQTT_CA_FILE=authority.certificate, RETRY_MAX_DELAY="500ms")
+def test_a_broker_with_a_certificate_that(new_stack, authority, stranger, kind, words, transport):
+    stack = new_stack(
+        MQTT_TRANSPORT=transport, MQTT_CA_FILE=authority.certificate, RETRY_MAX_DELAY="500ms"
+    )
     identity = bad_identity(kind, authority, stranger)
-    stack.bridge.settings["BROKER_PORT"] = port = stack.broker.listen(identity=identity)
+    websockets = transport == "wss"
+    port = stack.broker.listen(websockets=websockets, identity=identity)
+    stack.bridge.settings["BROKER_PORT"] = port
     stack.broker.start()
     stack.bridge.start()
     wait_for_line(stack.bridge, "mqtt: connection refused", words)
     assert stack.bridge.metric("broker_subscribed") == 0
     # Mended there, it goes on by itself.
     stack.broker.stop()
-    stack.broker.listen(port, identity=authority.issue("broker"))
+    stack.broker.listen(port, websockets=websockets, identity=authority.issue("broker"))
     stack.broker.start()
     stack.bridge.wait_until_ready()
     assert_flows(stack)
 
 
-def test_a_broker_port_without_tls_is_named(new_stack, authority):
-    stack = new_stack(MQTT_TRANSPORT="tls", MQTT_CA_FILE=authority.certificate)
+@over_both
+def test_a_broker_port_without_tls_is_named(new_stack, authority, transport):
+    stack = new_stack(MQTT_TRANSPORT=transport, MQTT_CA_FILE=authority.certificate)
     stack.broker.start()
     stack.bridge.start()
     wait_until(
@@ -116,9 +126,14 @@ def test_a_broker_port_without_tls_is_named(new_stack, authority):
     )
 
 
-def test_a_broker_that_wants_a_certificate_of_ours(new_stack, authority, stranger):
-    stack = new_stack(MQTT_TRANSPORT="tls", MQTT_CA_FILE=authority.certificate, RETRY_MAX_DELAY="500ms")
-    port = stack.broker.listen(identity=authority.issue("broker"), clients_of=authority)
+@over_both
+def test_a_broker_that_wants_a_certificate_of_ours(new_stack, authority, stranger, transport):
+    stack = new_stack(
+        MQTT_TRANSPORT=transport, MQTT_CA_FILE=authority.certificate, RETRY_MAX_DELAY="500ms"
+    )
+    port = stack.broker.listen(
+        websockets=transport == "wss", identity=authority.issue("broker"), clients_of=authority
+    )
     stack.bridge.settings["BROKER_PORT"] = port
     stack.broker.start()
     stack.bridge.start()
@@ -134,27 +149,36 @@ def test_a_broker_that_wants_a_certificate_of_ours(new_stack, authority, strange
     assert_flows(stack)
 
 
-def test_the_broker_may_be_reached_under_another_name_than_its_certificates(new_stack, authority):
+@over_both
+def test_the_broker_may_be_reached_under_another_name_than_its_certificates(
+    new_stack, authority, transport
+):
     stack = new_stack(
-        MQTT_TRANSPORT="tls",
+        MQTT_TRANSPORT=transport,
         MQTT_CA_FILE=authority.certificate,
         MQTT_SERVER_NAME="broker.plant",
     )
     identity = authority.issue("broker", names=["broker.plant"])
-    stack.bridge.settings["BROKER_PORT"] = stack.broker.listen(identity=identity)
+    stack.bridge.settings["BROKER_PORT"] = stack.broker.listen(
+        websockets=transport == "wss", identity=identity
+    )
     stack.start()
     assert_flows(stack)
 
 
-@pytest.mark.parametrize("peer", ["broker", "store"])
+@pytest.mark.parametrize("peer", ["tls", "wss", "store"])
 def test_a_peer_that_is_too_old(new_stack, authority, peer):
     stack = new_stack(TLS_MIN_VERSION="1.3", RETRY_MAX_DELAY="500ms")
-    server = stack.broker if peer == "broker" else stack.store
+    server_port = {
+        "tls": lambda: stack.broker.port,
+        "wss": lambda: stack.broker.listen(websockets=True),
+        "store": lambda: stack.store.port,
+    }[peer]()
     context = authority.issue("front").server_context()
     context.maximum_version = ssl.TLSVersion.TLSv1_2
-    with TlsFront(server.port, context) as front:
-        if peer == "broker":
-            stack.bridge.settings |= {"MQTT_TRANSPORT": "tls", "MQTT_CA_FILE": authority.certificate}
+    with TlsFront(server_port, context) as front:
+        if peer != "store":
+            stack.bridge.settings |= {"MQTT_TRANSPORT": peer, "MQTT_CA_FILE": authority.certificate}
             stack.bridge.settings["BROKER_PORT"] = front.port
         else:
             stack.bridge.settings |= {"MINIO_SECURE": "True", "STORE_CA_FILE": authority.certificate}
