@@ -19,9 +19,6 @@ constexpr std::size_t kMaxLocationBytes = 200;  // of a redirection
 constexpr std::size_t kMaxForeignBytes = 40;    // of what is no HTTP
 constexpr int kSwitchingProtocols = 101;
 
-ConnectFault passing(std::string text) { return {std::move(text), false}; }
-ConnectFault lasting(std::string text) { return {std::move(text), true}; }
-
 std::string where_it_should_be(const MqttOptions& options) {
   return fmt::format(
       "is port {} (BROKER_PORT) the broker's port for WebSocket, {} (MQTT_WEBSOCKET_PATH) its "
@@ -86,17 +83,17 @@ std::string UpgradeAnswer::header(std::string_view name) const {
 ConnectFault UpgradeAnswer::explain(const MqttOptions& options, std::string_view error) const {
   const int code = status();
   if (bytes_.empty()) {
-    return passing(fmt::format(
+    return ConnectFault::passing(fmt::format(
         "the connection was closed instead of an answer to the WebSocket upgrade ({}): {}", error,
         where_it_should_be(options)));
   }
   if (code == 0) {
-    return lasting(
+    return ConnectFault::lasting(
         fmt::format("what answers the WebSocket upgrade speaks no HTTP (it says \"{}\"): {}",
                     excerpt(bytes_, kMaxForeignBytes), where_it_should_be(options)));
   }
   if (code == kSwitchingProtocols) {
-    return lasting(
+    return ConnectFault::lasting(
         bytes_.size() >= kMaxBytes
             ? "the head of the answer to the WebSocket upgrade is longer than 8 KiB"
             : fmt::format("the answer to the WebSocket upgrade is not that of a WebSocket ({}): {}",
@@ -104,25 +101,26 @@ ConnectFault UpgradeAnswer::explain(const MqttOptions& options, std::string_view
   }
   const std::string refused = "the WebSocket upgrade was refused: HTTP status " + status_text();
   if (code / 100 == 3) {
-    return lasting(
+    return ConnectFault::lasting(
         fmt::format("{}, Location: {}: redirections are not followed; set BROKER_URL, BROKER_PORT, "
                     "MQTT_TRANSPORT and MQTT_WEBSOCKET_PATH to where the broker's WebSocket is",
                     refused, header("location")));
   }
   if (code == 401 || code == 403) {
-    return lasting(
+    return ConnectFault::lasting(
         refused +
         ": what stands in front of the broker wants a login of its own or does not admit this "
         "address; MQTT_USERNAME is only sent once the WebSocket is open");
   }
   if (code == 407 || code == 511) {
-    return lasting(
+    return ConnectFault::lasting(
         refused + ": a proxy on the way wants a login; the bridge has to reach the broker without");
   }
   if (code == 429 || code / 100 == 5) {
-    return passing(refused + ": does the broker run behind what answered? It is tried again");
+    return ConnectFault::passing(refused +
+                                 ": does the broker run behind what answered? It is tried again");
   }
-  return lasting(refused + ": " + where_it_should_be(options));
+  return ConnectFault::lasting(refused + ": " + where_it_should_be(options));
 }
 
 std::string excerpt(std::string_view text, std::size_t most) {

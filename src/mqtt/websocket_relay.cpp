@@ -46,15 +46,12 @@ using Error = boost::system::error_code;
 using Clock = std::chrono::steady_clock;
 
 /// What is on its way from the broker and to it, beside what the kernel's sockets hold.
-constexpr std::size_t kInboundBytes = 64 * 1024;
-constexpr std::size_t kOutboundBytes = 16 * 1024;
+constexpr std::size_t kInboundBytes = 65'536;
+constexpr std::size_t kOutboundBytes = 16'384;
 /// How long an open WebSocket may take to close once Paho is gone.
 constexpr std::chrono::milliseconds kClosePatience{300};
 /// Others on this machine may call the port before Paho does.
 constexpr int kBacklog = 16;
-
-ConnectFault passing(std::string text) { return {std::move(text), false}; }
-ConnectFault lasting(std::string text) { return {std::move(text), true}; }
 
 std::string text_of(const tcp::endpoint& endpoint) {
   const std::string address = endpoint.address().to_string();
@@ -256,8 +253,8 @@ class WebSocketLink {
 
   void on_sent(Error error) {
     if (error && error != net::error::operation_aborted) {
-      fail(passing("the connection under the WebSocket broke: " + error.message()));
-    } else if (!is_finished_) {
+      fail(ConnectFault::passing("the connection under the WebSocket broke: " + error.message()));
+    } else if (!is_finished_ && !reads_from_paho_) {
       read_from_paho();
     }
   }
@@ -293,7 +290,8 @@ class WebSocketLink {
         return;
       }
       if (error) {
-        return fail(passing("Paho's connection cannot be accepted: " + error.message()));
+        return fail(
+            ConnectFault::passing("Paho's connection cannot be accepted: " + error.message()));
       }
       Error ignored;
       if (!is_our_own(paho_.remote_endpoint(ignored), paho_.local_endpoint(ignored))) {
@@ -304,7 +302,7 @@ class WebSocketLink {
       paho_.set_option(tcp::no_delay(true), ignored);
       deadline_.expires_after(options_.connect_timeout);
       deadline_.async_wait([this](Error stopped) {
-        if (!stopped) {
+        if (!stopped && stage_ != Stage::open) {  // it may have been too late to stop it
           on_deadline();
         }
       });
@@ -313,19 +311,16 @@ class WebSocketLink {
   }
 
   void on_deadline() {
-    const std::string within =
-        fmt::format("within {} s (MQTT_CONNECT_TIMEOUT)", options_.connect_timeout.count());
-    switch (stage_) {
-      case Stage::reach:
-        return fail(passing(fmt::format("{}:{} cannot be reached {}{}", options_.host,
-                                        options_.port, within, tried())));
-      case Stage::tls:
-        return fail(passing("no end of the TLS handshake " + within));
-      case Stage::upgrade:
-        return fail(passing("no whole answer to the WebSocket upgrade " + within));
-      case Stage::open:
-        break;
+    std::string what = "no whole answer to the WebSocket upgrade";
+    if (stage_ == Stage::reach && addresses_.empty()) {
+      what = fmt::format("no answer to the look-up of the name {} (BROKER_URL)", options_.host);
+    } else if (stage_ == Stage::reach) {
+      what = fmt::format("{}:{} cannot be reached", options_.host, options_.port);
+    } else if (stage_ == Stage::tls) {
+      what = "no end of the TLS handshake";
     }
+    fail(ConnectFault::passing(fmt::format("{} within {} s (MQTT_CONNECT_TIMEOUT){}", what,
+                                           options_.connect_timeout.count(), tried())));
   }
 
   void look_up() {
@@ -336,7 +331,7 @@ class WebSocketLink {
             return;
           }
           if (error) {
-            return fail(passing(fmt::format(
+            return fail(ConnectFault::passing(fmt::format(
                 "the name {} cannot be resolved ({}): is BROKER_URL right, and the name server "
                 "there?",
                 options_.host, error.message())));
@@ -351,21 +346,23 @@ class WebSocketLink {
   /// One address after the other, each with its share of the time that is left.
   void connect() {
     if (next_address_ == addresses_.size()) {
-      return fail(
-          passing(fmt::format("{}:{} cannot be reached{}", options_.host, options_.port, tried())));
+      return fail(ConnectFault::passing(
+          fmt::format("{}:{} cannot be reached{}", options_.host, options_.port, tried())));
     }
     const auto left = addresses_.size() - next_address_;
     const tcp::endpoint address = addresses_[next_address_++];
     attempt_.expires_after((deadline_.expiry() - Clock::now()) / left);
-    attempt_.async_wait([this](Error stopped) {
+    attempt_.async_wait([this, mine = next_address_](Error stopped) {
       Error ignored;
-      if (!stopped && !has_ended()) {
+      if (!stopped && under_way_ == mine && !has_ended()) {
         is_late_ = true;
         broker().close(ignored);
       }
     });
     is_late_ = false;
+    under_way_ = next_address_;
     broker().async_connect(address, [this, address](Error error) {
+      under_way_ = 0;
       if (has_ended()) {
         return;
       }
@@ -462,6 +459,7 @@ class WebSocketLink {
   bool is_late_ = false;
   std::vector<tcp::endpoint> addresses_;
   std::size_t next_address_ = 0;
+  std::size_t under_way_ = 0;  // the address that is called, counted from 1
   std::vector<std::string> failures_;
   std::array<char, kInboundBytes> inbound_;
   std::array<char, kOutboundBytes> outbound_;
@@ -502,7 +500,7 @@ class LinkOver : public WebSocketLink {
           stream_.next_layer().stop_listening();
           if (error.category() == net::error::get_ssl_category()) {
             enter(Stage::tls);  // with TLS 1.3 our certificate is refused behind the handshake
-            return fail(passing("TLS ended the connection: " + error.message()));
+            return fail(ConnectFault::passing("TLS ended the connection: " + error.message()));
           }
           if (error) {
             return fail(stream_.next_layer().answer().explain(options(), error.message()));
@@ -540,13 +538,13 @@ class LinkOver : public WebSocketLink {
     };
     const std::string protocol = text_of_field(http::field::sec_websocket_protocol);
     if (protocol != kSubprotocol) {
-      return lasting(fmt::format(
+      return ConnectFault::lasting(fmt::format(
           "the WebSocket at {} (MQTT_WEBSOCKET_PATH) does not select the subprotocol mqtt, but "
           "{}: is it the broker's, and does a proxy on the way pass Sec-WebSocket-Protocol on?",
           options().websocket_path, protocol.empty() ? "none" : '"' + protocol + '"'));
     }
     if (response_.count(http::field::sec_websocket_extensions) > 0) {
-      return lasting(
+      return ConnectFault::lasting(
           "the answer to the WebSocket upgrade grants an extension that nobody asked for: " +
           text_of_field(http::field::sec_websocket_extensions));
     }
@@ -562,9 +560,9 @@ class LinkOver : public WebSocketLink {
         return on_broker_gone(error);
       }
       if (error || stream_.got_text()) {  // only text can be wrong in itself
-        return fail(
-            passing("the broker sent a text frame over the WebSocket; MQTT travels in binary "
-                    "frames (MQTT 5, section 6)"));
+        return fail(ConnectFault::passing(
+            "the broker sent a text frame over the WebSocket; MQTT travels in binary "
+            "frames (MQTT 5, section 6)"));
       }
       if (size == 0) {
         return read_from_broker();  // an empty message
@@ -579,18 +577,19 @@ class LinkOver : public WebSocketLink {
     }
     if (error == websocket::error::closed) {
       const auto& reason = stream_.reason();
-      return fail(
-          passing("the broker closed the WebSocket with " +
-                  describe_close(reason.code, {reason.reason.data(), reason.reason.size()})));
+      return fail(ConnectFault::passing(
+          "the broker closed the WebSocket with " +
+          describe_close(reason.code, {reason.reason.data(), reason.reason.size()})));
     }
     if (error == websocket::condition::protocol_violation) {
-      return fail(
-          passing("the broker broke the rules of WebSocket (RFC 6455): " + error.message()));
+      return fail(ConnectFault::passing("the broker broke the rules of WebSocket (RFC 6455): " +
+                                        error.message()));
     }
     if (error == net::error::eof || error == net::ssl::error::stream_truncated) {
-      return fail(passing("the broker ended the connection without closing the WebSocket"));
+      return fail(
+          ConnectFault::passing("the broker ended the connection without closing the WebSocket"));
     }
-    fail(passing("the connection under the WebSocket broke: " + error.message()));
+    fail(ConnectFault::passing("the connection under the WebSocket broke: " + error.message()));
   }
 
   void write_to_broker(std::size_t size) override {
@@ -633,17 +632,17 @@ class TlsLink final : private TlsContext, public LinkOver<net::ssl::stream<tcp::
     const TlsOptions& tls = options().tls;
     const std::string name = bare_host(tls.server_name.empty() ? options().host : tls.server_name);
     if (!fault.empty()) {
-      return fail(lasting(fault));
+      return fail(ConnectFault::lasting(fault));
     }
     if (!require_peer_name(layer_below().native_handle(), name)) {
-      return fail(lasting("TLS cannot be set up for " + name));
+      return fail(ConnectFault::lasting("TLS cannot be set up for " + name));
     }
     layer_below().async_handshake(net::ssl::stream_base::client, [this](Error error) {
       if (has_ended()) {
         return;
       }
       if (error) {
-        return fail(passing("the TLS handshake fails: " + error.message()));
+        return fail(ConnectFault::passing("the TLS handshake fails: " + error.message()));
       }
       begin_upgrade();
     });

@@ -33,9 +33,6 @@ using Clock = std::chrono::steady_clock;
 /// what is a complete handshake to us (RFC 8446, section 4.4.2.4).
 constexpr std::chrono::milliseconds kSecondThoughts{500};
 
-ConnectFault passing(std::string text) { return {std::move(text), false}; }
-ConnectFault lasting(std::string text) { return {std::move(text), true}; }
-
 std::string text_of(int error) { return std::generic_category().message(error); }
 
 /// Waits for sockets, until a deadline and no longer than until a stop.
@@ -80,7 +77,7 @@ std::variant<Addresses, ConnectFault> look_up(const ProbeTarget& target) {
   const int code = ::getaddrinfo(bare_host(target.host).c_str(),
                                  std::to_string(target.port).c_str(), &hints, &found);
   if (code != 0) {
-    return passing(fmt::format(
+    return ConnectFault::passing(fmt::format(
         "the name {} cannot be resolved ({}): is {} right, and the name server there?", target.host,
         code == EAI_SYSTEM ? text_of(errno) : ::gai_strerror(code), target.address_setting));
   }
@@ -112,7 +109,7 @@ std::variant<Fd, ConnectFault> connect(const ProbeTarget& target, const addrinfo
       }
     }
   }
-  return passing(
+  return ConnectFault::passing(
       fmt::format("{}:{} cannot be reached: {}", target.host, target.port, text_of(error)));
 }
 
@@ -129,18 +126,19 @@ class Handshake {
   /// Nothing when it succeeds.
   [[nodiscard]] std::optional<ConnectFault> run(Waiting& waiting) {
     if (context_ == nullptr) {
-      return lasting("TLS cannot be set up: " + openssl::take_error());
+      return ConnectFault::lasting("TLS cannot be set up: " + openssl::take_error());
     }
     if (std::string fault = equip_once(options_, context_.get()); !fault.empty()) {
-      return lasting(std::move(fault));
+      return ConnectFault::lasting(std::move(fault));
     }
     session_.reset(SSL_new(context_.get()));
     if (session_ == nullptr || !prepare()) {
-      return lasting("TLS cannot be set up: " + openssl::take_error());
+      return ConnectFault::lasting("TLS cannot be set up: " + openssl::take_error());
     }
     auto fault = drive(waiting, [this] { return SSL_connect(session_.get()); });
     if (timed_out_) {
-      return passing(fmt::format("no answer to the TLS handshake on port {}: {}", port_, kNotTls));
+      return ConnectFault::passing(
+          fmt::format("no answer to the TLS handshake on port {}: {}", port_, kNotTls));
     }
     if (fault) {
       return fault;
@@ -196,9 +194,9 @@ class Handshake {
           if (is_established_) {
             return {};
           }
-          return passing(fmt::format("the connection to port {} was cut in the TLS handshake{}: {}",
-                                     port_, error != 0 ? " (" + text_of(error) + ")" : "",
-                                     kNotTls));
+          return ConnectFault::passing(
+              fmt::format("the connection to port {} was cut in the TLS handshake{}: {}", port_,
+                          error != 0 ? " (" + text_of(error) + ")" : "", kNotTls));
         default:
           return failure();
       }
@@ -216,20 +214,20 @@ class Handshake {
     }
     switch (reason) {
       case SSL_R_CERTIFICATE_VERIFY_FAILED:
-        return lasting(verify_fault_.empty() ? text : verify_fault_);
+        return ConnectFault::lasting(verify_fault_.empty() ? text : verify_fault_);
       case SSL_R_WRONG_VERSION_NUMBER:
       case SSL_R_HTTP_REQUEST:
       case SSL_R_PACKET_LENGTH_TOO_LONG:
       case SSL_R_UNEXPECTED_EOF_WHILE_READING:
-        return lasting(
+        return ConnectFault::lasting(
             fmt::format("what answers on port {} speaks no TLS ({}): {}", port_, text, kNotTls));
       case SSL_R_UNSUPPORTED_PROTOCOL:
       case SSL_R_TLSV1_ALERT_PROTOCOL_VERSION:
-        return lasting(
+        return ConnectFault::lasting(
             fmt::format("no TLS version in common ({}): here it is at least {} (TLS_MIN_VERSION)",
                         text, options_.min_version == TlsVersion::v1_3 ? "1.3" : "1.2"));
       default:
-        return lasting(refused_us(reason, text));
+        return ConnectFault::lasting(refused_us(reason, text));
     }
   }
 

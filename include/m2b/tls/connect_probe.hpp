@@ -6,6 +6,7 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "m2b/tls/options.hpp"
 
@@ -21,8 +22,11 @@ struct ProbeTarget {
 
 /// Why a call does not succeed.
 struct ConnectFault {
-  std::string text;             // the cause, and what mends it
+  std::string text = {};        // the cause, and what mends it
   bool needs_a_person = false;  // it will not go away by itself
+
+  [[nodiscard]] static ConnectFault passing(std::string text) { return {std::move(text), false}; }
+  [[nodiscard]] static ConnectFault lasting(std::string text) { return {std::move(text), true}; }
 };
 
 /// Calls once more whom a library could not reach, as far as TCP and TLS go, to find out why: the
