@@ -1,6 +1,7 @@
 #include "mqtt/websocket_relay.hpp"
 
 #include <dirent.h>
+#include <string.h>
 
 #include <algorithm>
 #include <array>
@@ -220,7 +221,7 @@ class WebSocketLink {
   /// From a TCP connection on; ends in begin_relaying() or fail().
   virtual void upgrade() = 0;
   virtual void read_from_broker() = 0;
-  /// The first bytes of outbound_; then on_sent().
+  /// The first bytes of outbound_; then on_sent() with the same size.
   virtual void write_to_broker(std::size_t size) = 0;
   virtual void close_websocket() = 0;
 
@@ -251,7 +252,8 @@ class WebSocketLink {
     });
   }
 
-  void on_sent(Error error) {
+  void on_sent(Error error, std::size_t size) {
+    ::explicit_bzero(outbound_.data(), size);  // CONNECT holds the password
     if (error && error != net::error::operation_aborted) {
       fail(ConnectFault::passing("the connection under the WebSocket broke: " + error.message()));
     } else if (!is_finished_ && !reads_from_paho_) {
@@ -593,7 +595,8 @@ class LinkOver : public WebSocketLink {
   }
 
   void write_to_broker(std::size_t size) override {
-    stream_.async_write(outbound(size), [this](Error error, std::size_t) { on_sent(error); });
+    stream_.async_write(outbound(size),
+                        [this, size](Error error, std::size_t) { on_sent(error, size); });
   }
 
   void close_websocket() override {
