@@ -8,6 +8,7 @@ import pytest
 
 from harness import mqtt
 from harness.messages import pictures
+from harness.ports import free_port
 from harness.waiting import wait_until
 from harness.websocket import (
     CLOSE, CONTINUATION, PING, PONG, TEXT, WebSocketBroker, fragments, frame, frame_head,
@@ -209,6 +210,19 @@ def test_the_farewell_reaches_the_broker_before_the_websocket_is_closed(attack):
     here.bridge.start_ready()
     assert here.bridge.stop() == 0
     wait_until(lambda: ends == [mqtt.DISCONNECT, 1000], 10, lambda: f"DISCONNECT and close: {ends}")
+
+
+def test_a_proxy_in_the_environment_is_not_for_mqtt(attack):
+    def serve(here, peer):
+        peer.start_session()
+        peer.send(frame(here.packets(2)))
+        here.stay(peer)
+
+    here = attack(serve)
+    nobody = f"http://127.0.0.1:{free_port()}"
+    here.bridge.settings |= {"http_proxy": nobody, "https_proxy": nobody, "no_proxy": "127.0.0.1"}
+    here.bridge.start_ready()
+    here.assert_all_flowed(2)
 
 
 # What is not.
