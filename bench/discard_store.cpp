@@ -17,23 +17,32 @@ namespace m2b::bench {
 namespace {
 
 constexpr std::string_view kHeadEnd = "\r\n\r\n";
+/// Followed by the checksum that came with the request, which is taken for a proof.
 constexpr std::string_view kStored =
-    "HTTP/1.1 200 OK\r\nETag: \"d41d8cd98f00b204e9800998ecf8427e\"\r\nContent-Length: 0\r\n\r\n";
+    "HTTP/1.1 200 OK\r\nETag: \"discarded\"\r\nContent-Length: 0\r\nx-amz-checksum-sha256:";
 constexpr std::string_view kLocation =
     "<LocationConstraint xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"></LocationConstraint>";
 constexpr std::size_t kMaxHeadBytes = std::size_t{64} << 10;
 constexpr std::size_t kDiscardBytes = std::size_t{1} << 20;
 
+/// From the colon on, to the end of the line; nothing where there is none. `name` begins with the
+/// end of the line before and is in lower case.
+std::optional<std::string_view> header(std::string_view head, std::string_view name) {
+  const auto found = std::search(head.begin(), head.end(), name.begin(), name.end(),
+                                 [](char a, char b) { return (a | 0x20) == (b | 0x20); });
+  if (found == head.end()) return std::nullopt;
+  const std::string_view rest =
+      head.substr(static_cast<std::size_t>(found - head.begin()) + name.size());
+  return rest.substr(0, rest.find('\r'));
+}
+
 /// 0 without the header; nothing where it is no number.
 std::optional<std::size_t> content_length(std::string_view head) {
-  constexpr std::string_view kName = "\r\ncontent-length:";
-  const auto found = std::search(head.begin(), head.end(), kName.begin(), kName.end(),
-                                 [](char a, char b) { return (a | 0x20) == (b | 0x20); });
-  if (found == head.end()) return 0;
-  const char* text = &*found + kName.size();
-  while (*text == ' ') ++text;
+  auto text = header(head, "\r\ncontent-length:");
+  if (!text) return 0;
+  text->remove_prefix(std::min(text->find_first_not_of(' '), text->size()));
   std::size_t length = 0;
-  if (std::from_chars(text, head.data() + head.size(), length).ec != std::errc()) {
+  if (std::from_chars(text->data(), text->data() + text->size(), length).ec != std::errc()) {
     return std::nullopt;
   }
   return length;
@@ -89,6 +98,7 @@ void DiscardStore::serve(int socket) const {
   const std::string location = fmt::format(
       "HTTP/1.1 200 OK\r\nContent-Type: application/xml\r\nContent-Length: {}\r\n\r\n{}",
       kLocation.size(), kLocation);
+  std::string stored;
   HeadReader reader(socket);
   while (true) {
     const std::string_view head = reader.next();
@@ -96,7 +106,14 @@ void DiscardStore::serve(int socket) const {
     const auto body_bytes = content_length(head);
     if (!body_bytes || !reader.discard(*body_bytes)) return;
     on_answer_(head);
-    if (!send_all(socket, head.starts_with("PUT ") ? kStored : std::string_view(location))) return;
+    if (!head.starts_with("PUT ")) {
+      if (!send_all(socket, location)) return;
+      continue;
+    }
+    stored = kStored;
+    stored += header(head, "\r\nx-amz-checksum-sha256:").value_or("");
+    stored += kHeadEnd;
+    if (!send_all(socket, stored)) return;
   }
 }
 

@@ -26,13 +26,15 @@ void check(CURLcode code, const char* function) {
   throw std::logic_error(fmt::format("{} failed: {}", function, curl_easy_strerror(code)));
 }
 
-const char* response_header(const EasyHandle& handle, const char* name) noexcept {
+const curl_header* response_header(const EasyHandle& handle, const char* name,
+                                   std::size_t index) noexcept {
   constexpr int kLastRequest = -1;
   curl_header* header = nullptr;
-  if (curl_easy_header(handle.get(), name, 0, CURLH_HEADER, kLastRequest, &header) != CURLHE_OK) {
+  if (curl_easy_header(handle.get(), name, index, CURLH_HEADER, kLastRequest, &header) !=
+      CURLHE_OK) {
     return nullptr;
   }
-  return header->value;
+  return header;
 }
 
 }  // namespace m2b::curl

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+
 #include <curl/curl.h>
 
 #include "m2b/util/handle.hpp"
@@ -25,8 +27,9 @@ void set(const EasyHandle& handle, CURLoption option, Value value) {
   check(curl_easy_setopt(handle.get(), option, value), "curl_easy_setopt");
 }
 
-/// The first header of that name in the last answer; null if there is none. The text lives until
-/// the handle is used again.
-[[nodiscard]] const char* response_header(const EasyHandle& handle, const char* name) noexcept;
+/// The header of that name in the last answer, and of several the one with that number; null if
+/// there is none. Lives until the next call, its text until the handle is used again.
+[[nodiscard]] const curl_header* response_header(const EasyHandle& handle, const char* name,
+                                                 std::size_t index = 0) noexcept;
 
 }  // namespace m2b::curl

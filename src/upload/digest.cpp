@@ -29,9 +29,9 @@ std::string hex(std::string_view data) {
   return text;
 }
 
-std::string sha256_hex(std::string_view data) { return sha256_hex(std::span(&data, 1)); }
+std::string sha256_hex(std::string_view data) { return hex(sha256(std::span(&data, 1))); }
 
-std::string sha256_hex(std::span<const std::string_view> pieces) {
+std::string sha256(std::span<const std::string_view> pieces) {
   const DigestContext context(EVP_MD_CTX_new());
   if (!context) throw_openssl_error("EVP_MD_CTX_new");
   if (EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) != 1) {
@@ -48,7 +48,16 @@ std::string sha256_hex(std::span<const std::string_view> pieces) {
       1) {
     throw_openssl_error("EVP_DigestFinal_ex");
   }
-  return hex(digest);
+  return digest;
+}
+
+std::string base64(std::string_view data) {
+  // EVP_EncodeBlock() ends its text with a NUL, for which a string has room.
+  std::string text((data.size() + 2) / 3 * 4, '\0');
+  static_cast<void>(EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
+                                    reinterpret_cast<const unsigned char*>(data.data()),
+                                    static_cast<int>(data.size())));
+  return text;
 }
 
 std::optional<std::string> md5_hex(std::string_view data) {

@@ -10,10 +10,15 @@ namespace m2b {
 /// Two lower-case digits a byte.
 [[nodiscard]] std::string hex(std::string_view data);
 
-/// In hexadecimal. Throws what OpenSSL reports, should it fail.
+/// The 32 bytes, of the pieces as if they were one text. Throws what OpenSSL reports, should it
+/// fail.
+[[nodiscard]] std::string sha256(std::span<const std::string_view> pieces);
+
+/// In hexadecimal; as sha256().
 [[nodiscard]] std::string sha256_hex(std::string_view data);
-/// Of the pieces as if they were one text.
-[[nodiscard]] std::string sha256_hex(std::span<const std::string_view> pieces);
+
+/// With padding (RFC 4648, section 4).
+[[nodiscard]] std::string base64(std::string_view data);
 
 /// In hexadecimal, as S3 gives it as the ETag of a plain object. Nothing where OpenSSL may not
 /// compute MD5 (FIPS mode).

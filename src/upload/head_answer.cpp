@@ -5,6 +5,7 @@
 #include <system_error>
 
 #include "m2b/util/ascii.hpp"
+#include "upload/http_header.hpp"
 
 namespace m2b {
 namespace {
@@ -42,29 +43,29 @@ int parse_status(std::string_view line) {
   return status && *status >= 200 && *status <= 599 ? static_cast<int>(*status) : 0;
 }
 
-/// Without the quotes, which S3 has around it; a weak one stays as it is and matches nothing.
-std::string_view unquote(std::string_view etag) {
-  if (etag.size() >= 2 && etag.front() == '"' && etag.back() == '"') {
-    etag = etag.substr(1, etag.size() - 2);
-  }
-  return etag;
+/// False where the text is there already, with another value.
+bool take_once(std::string& text, std::string_view value) {
+  if (!text.empty()) return text == value;
+  text = value;
+  return true;
 }
 
 /// False where the header makes the answer unfit.
 bool take_header(HeadAnswer& answer, std::string_view name, std::string_view value) {
+  constexpr std::size_t kMostMetadata = 64;  // ours has less than ten
   if (is_ascii_word(name, "content-length")) {
     if (answer.content_length) return false;
     answer.content_length = parse_number<std::uint64_t>(value);
     return answer.content_length.has_value();
   }
-  if (is_ascii_word(name, "etag")) {
-    if (!answer.etag.empty()) return false;
-    answer.etag = unquote(value);
-    return true;
-  }
+  if (is_ascii_word(name, "etag")) return take_once(answer.etag, value);
+  if (is_ascii_word(name, "x-amz-checksum-sha256")) return take_once(answer.sha256, value);
+  // What is compressed is not the object; we asked for it as it is.
+  if (is_ascii_word(name, "content-encoding")) return is_ascii_word(value, "identity");
   if (is_ascii_word(name, "content-type")) answer.content_type = value;
   constexpr std::string_view kMetadata = "x-amz-meta-";
   if (is_ascii_word(name.substr(0, kMetadata.size()), kMetadata)) {
+    if (answer.metadata.size() == kMostMetadata) return false;
     answer.metadata.emplace_back(ascii_lower(name.substr(kMetadata.size())), value);
   }
   if (is_ascii_word(name, "connection")) answer.last = answer.last || is_ascii_word(value, "close");
@@ -91,6 +92,7 @@ std::optional<HeadAnswer> parse_head_answer(std::string_view head) {
       return std::nullopt;
     }
   }
+  answer.etag = std::string(strong_etag(answer.etag));
   return answer;
 }
 

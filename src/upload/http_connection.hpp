@@ -30,13 +30,24 @@ struct HttpResponse {
   CURLcode transport = CURLE_OK;  // anything else: there was no whole answer
   std::string transport_text;
   int status = 0;
-  std::string body;  // at most its first 64 KiB
-  bool has_etag = false;
-  bool is_minio = false;                         // by its Server header
-  std::optional<std::chrono::sys_seconds> date;  // the store's clock
+  std::string body;    // decoded; at most its first 64 KiB; empty where it is encoded for transport
+                       // or content in another way than we asked for
+  std::string etag;    // as it stands, quotes included; empty if there is none
+  std::string sha256;  // x-amz-checksum-sha256; empty if there is none
+  std::string server;  // the start of it
+  std::string content_type;  // likewise
+  /// What no S3 store does: a sentence of a bounded set. Empty: the form is as it should be.
+  std::string_view fault;
+  bool is_minio = false;  // by its Server header
+  /// The store's clock; nothing where that cannot be the time (is_plausible_now()).
+  std::optional<std::chrono::sys_seconds> date;
 };
 
 /// One kept-alive HTTP/1.1 connection through a libcurl easy handle. Belongs to one thread.
+///
+/// A whole answer (status lines, interim answers, headers, chunk extensions, body, trailers) is
+/// bounded in bytes and in time. libcurl does not decode bodies here: its decoder of chunks drops
+/// extensions and keeps trailers without a bound.
 class HttpConnection final {
  public:
   /// The context outlives the connection.
@@ -54,6 +65,8 @@ class HttpConnection final {
   static int seek_body(void* self, curl_off_t offset, int origin) noexcept;
   static std::size_t write_response(char* data, std::size_t size, std::size_t count,
                                     void* self) noexcept;
+  static std::size_t count_header(char* data, std::size_t size, std::size_t count,
+                                  void* self) noexcept;
   static int on_progress(void* self, curl_off_t download_total, curl_off_t downloaded,
                          curl_off_t upload_total, curl_off_t uploaded) noexcept;
 
@@ -63,20 +76,25 @@ class HttpConnection final {
   void put_behind_head();
   [[nodiscard]] bool answer_is_overdue(std::size_t uploaded) noexcept;
   [[nodiscard]] HttpResponse collect(CURLcode code) const;
+  void collect_headers(HttpResponse& response) const;
+  void decode_body(HttpResponse& response) const;
 
   using Clock = std::chrono::steady_clock;
 
-  /// From the last byte of the body to the last byte of the answer. Without a body it includes
-  /// connecting.
+  /// From the last byte of the request, or the first of the final answer if that comes before, to
+  /// the last byte of the answer. Without a body it includes connecting.
   const Clock::duration answer_timeout_;
 
   BandwidthLimit& bandwidth_;
 
   // What the callbacks work on, for the request under way.
   BodyReader body_;
-  std::string response_body_;
+  std::string response_body_;      // as it comes over the line
+  std::size_t header_bytes_ = 0;   // of the answer, interim answers included
+  bool answer_has_begun_ = false;  // the final one
+  bool head_is_complete_ = false;  // of it
   bool response_overflow_ = false;
-  std::optional<Clock::time_point> sent_at_;  // all of it
+  std::optional<Clock::time_point> answer_since_;  // when the time for the answer began
   bool overdue_ = false;
   std::stop_token abort_;
 

@@ -15,7 +15,7 @@ namespace {
 /// Requests without an answer, at most: their answers fit the buffers on the way (about 64 KiB), so
 /// a server that reads no more until we read cannot hold us up for ever.
 constexpr std::size_t kMaxOutstanding = 64;
-constexpr std::size_t kMaxHeadBytes = std::size_t{16} << 10U;
+constexpr std::size_t kMaxHeadBytes = std::size_t{8} << 10U;
 constexpr std::size_t kReadBytes = std::size_t{16} << 10U;
 constexpr std::chrono::milliseconds kAbortCheck{250};
 constexpr std::string_view kHeadEnd = "\r\n\r\n";
@@ -157,6 +157,7 @@ CURLcode PipelinedHeads::take_answers(Round& round) {
   while (round.answers.size() < round.asked) {
     const std::size_t end = received.find(kHeadEnd, begin);
     if (end == std::string::npos) break;
+    if (end - begin > kMaxHeadBytes) return CURLE_WEIRD_SERVER_REPLY;
     auto answer = parse_head_answer(std::string_view(received).substr(begin, end - begin));
     if (!answer) return CURLE_WEIRD_SERVER_REPLY;
     begin = end + kHeadEnd.size();

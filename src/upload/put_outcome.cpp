@@ -177,7 +177,7 @@ std::string_view to_string(PutOutcome outcome) noexcept {
 
 PutOutcome classify_response(int http_status, std::string_view s3_code) noexcept {
   if (http_status == 0) return PutOutcome::retry_later;
-  if (http_status == 200 || http_status == 204) return PutOutcome::stored;
+  if (http_status == 200) return PutOutcome::stored;
   if (http_status == 501) return PutOutcome::hold;  // whatever answers cannot PUT
   if (http_status >= 500 && http_status < 600) return PutOutcome::retry_later;
   if (http_status >= 400 && http_status < 500) return classify_refusal(http_status, s3_code);

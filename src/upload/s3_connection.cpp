@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 
 #include "m2b/tls/connect_probe.hpp"
-#include "m2b/util/log.hpp"
 #include "upload/classify.hpp"
 #include "upload/connection_options.hpp"
 #include "upload/curl.hpp"
@@ -51,8 +50,37 @@ bool may_be_about_tls(CURLcode failure) {
   }
 }
 
+/// For x-amz-content-sha256.
+std::string payload_hash(const S3Request& request) {
+  if (!request.signs_body) return "UNSIGNED-PAYLOAD";
+  return hex(request.body_sha256.empty() ? sha256(request.body) : request.body_sha256);
+}
+
 std::chrono::sys_seconds local_time() {
   return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+}
+
+/// Our clock may have been set since the offset was found.
+std::chrono::sys_seconds signing_time(std::chrono::seconds clock_offset) {
+  const std::chrono::sys_seconds local = local_time();
+  return is_plausible_now(local + clock_offset) ? local + clock_offset : local;
+}
+
+/// Refusals that another time in the signature may mend. A signature is for a day, so that a wrong
+/// one can look like a wrong secret, scope or right; a proxy may keep the reason to itself.
+bool may_be_about_time(const PutResult& result) {
+  constexpr int kBadRequest = 400;
+  constexpr int kUnauthorized = 401;
+  constexpr int kForbidden = 403;
+  if (result.outcome == PutOutcome::stored || result.outcome == PutOutcome::rejected) return false;
+  return result.http_status == kBadRequest || result.http_status == kUnauthorized ||
+         result.http_status == kForbidden;
+}
+
+/// Whether the answer is one that a store gives after it has found the signature to be right.
+bool has_taken_signature(const PutResult& result) {
+  return result.outcome == PutOutcome::stored || result.outcome == PutOutcome::rejected ||
+         result.code == "NoSuchBucket";
 }
 
 }  // namespace
@@ -70,15 +98,30 @@ std::string S3Connection::object_path(std::string_view key) const {
 }
 
 S3Answer S3Connection::send(const S3Request& request, const std::stop_token& abort) {
-  S3Answer answer = send_once(request, abort);
-  if (answer.result.code == "RequestTimeTooSkewed" && answer.response.date) {
-    correct_clock(*answer.response.date);
-    answer = send_once(request, abort);
-  }
+  S3Answer answer = send_once(request, context_.clock_offset.get(), abort);
+  if (may_be_about_time(answer.result)) correct_clock(answer, request, abort);
   if (is_about_credentials(answer.result.code) && context_.credentials.refused(*credentials_)) {
-    answer = send_once(request, abort);
+    answer = send_once(request, context_.clock_offset.get(), abort);
   }
   return answer;
+}
+
+/// Whoever answers can name any time, and can let us adopt it. So each refusal that may come from
+/// that leads back: to the time that this answer names, and to our own.
+void S3Connection::correct_clock(S3Answer& answer, const S3Request& request,
+                                 const std::stop_token& abort) {
+  const std::chrono::seconds in_use = context_.clock_offset.get();
+  std::vector<std::chrono::seconds> offsets;
+  if (answer.response.date) offsets.push_back(*answer.response.date - local_time());
+  offsets.emplace_back(0);
+  for (const std::chrono::seconds offset : offsets) {
+    if (std::chrono::abs(offset - in_use) <= ClockOffset::kSame) continue;
+    S3Answer again = send_once(request, offset, abort);
+    if (may_be_about_time(again.result)) continue;
+    if (has_taken_signature(again.result)) context_.clock_offset.adopt(offset);
+    answer = std::move(again);
+    return;
+  }
 }
 
 HeadRound S3Connection::heads(std::span<const std::string> paths, const std::stop_token& abort) {
@@ -90,13 +133,14 @@ HeadRound S3Connection::heads(std::span<const std::string> paths, const std::sto
   return heads_.ask(requests, abort);
 }
 
-S3Answer S3Connection::send_once(const S3Request& request, const std::stop_token& abort) {
+S3Answer S3Connection::send_once(const S3Request& request, std::chrono::seconds clock_offset,
+                                 const std::stop_token& abort) {
   S3Answer answer;
   if (abort.stop_requested()) {
     answer.result = result_of_failure(CURLE_ABORTED_BY_CALLBACK, {});
     return answer;
   }
-  answer.response = http_.perform(sign(request), abort);
+  answer.response = http_.perform(sign(request, clock_offset), abort);
   const HttpResponse& response = answer.response;
   if (response.transport != CURLE_OK) {
     answer.result = result_of_failure(response.transport, response.transport_text);
@@ -105,9 +149,8 @@ S3Answer S3Connection::send_once(const S3Request& request, const std::stop_token
     return answer;
   }
   context_.batches.saw_server(response.is_minio);
-  if (response.date) {
-    context_.clock_offset.saw(*response.date - local_time());
-  }
+  context_.proof.saw_server(response.server);
+  if (response.date) context_.clock_offset.saw(*response.date - local_time());
   answer.result = result_of_answer(response.status, response.body);
   return answer;
 }
@@ -121,13 +164,14 @@ void S3Connection::explain(PutResult& failure, const std::stop_token& abort) con
   if (fault->needs_a_person) failure.outcome = PutOutcome::hold;
 }
 
-HttpRequest S3Connection::sign(const S3Request& request) {
+HttpRequest S3Connection::sign(const S3Request& request, std::chrono::seconds clock_offset) {
   refresh_signer();
   HttpRequest ready;
   ready.method = request.method;
   ready.url = origin_ + request.path;
   if (!request.query.empty()) ready.url.append("?").append(request.query);
-  ready.headers = signed_headers(name_of(request.method), request, sha256_hex(request.body));
+  ready.headers =
+      signed_headers(name_of(request.method), request, payload_hash(request), clock_offset);
   ready.body = request.body;
   return ready;
 }
@@ -135,8 +179,11 @@ HttpRequest S3Connection::sign(const S3Request& request) {
 std::string S3Connection::sign_head(std::string_view path, std::string_view empty_sha256) {
   S3Request request;
   request.path = path;
-  std::string text = fmt::format("HEAD {} HTTP/1.1\r\nUser-Agent: {}\r\n", path, kUserAgent);
-  for (const auto& [name, value] : signed_headers("HEAD", request, empty_sha256)) {
+  request.headers.emplace_back("x-amz-checksum-mode", "ENABLED");
+  std::string text = fmt::format(
+      "HEAD {} HTTP/1.1\r\nUser-Agent: {}\r\nAccept-Encoding: identity\r\n", path, kUserAgent);
+  for (const auto& [name, value] :
+       signed_headers("HEAD", request, empty_sha256, context_.clock_offset.get())) {
     text.append(name).append(": ").append(value).append("\r\n");
   }
   return text.append("\r\n");
@@ -144,14 +191,15 @@ std::string S3Connection::sign_head(std::string_view path, std::string_view empt
 
 std::vector<HttpHeader> S3Connection::signed_headers(std::string_view method,
                                                      const S3Request& request,
-                                                     std::string_view payload_sha256) {
+                                                     std::string_view payload_sha256,
+                                                     std::chrono::seconds clock_offset) {
   SigningRequest signing{method, request.path, request.query, request.headers, payload_sha256};
   // Written out, not left to libcurl: what is signed is what is sent.
   signing.headers.emplace_back("Host", host_);
   if (!credentials_->session_token.empty()) {
     signing.headers.emplace_back("x-amz-security-token", credentials_->session_token.reveal());
   }
-  std::vector<HttpHeader> signature = signer_->sign(signing, store_time());
+  std::vector<HttpHeader> signature = signer_->sign(signing, signing_time(clock_offset));
   std::vector<HttpHeader> headers = std::move(signing.headers);
   for (HttpHeader& header : signature) headers.push_back(std::move(header));
   return headers;
@@ -163,18 +211,6 @@ void S3Connection::refresh_signer() {
   signer_.emplace(SigningCredentials{current->access_key, current->secret_key.reveal(),
                                      context_.options.region});
   credentials_ = std::move(current);  // last: the old signer borrowed from the old ones
-}
-
-std::chrono::sys_seconds S3Connection::store_time() const {
-  return local_time() + context_.clock_offset.get();
-}
-
-void S3Connection::correct_clock(std::chrono::sys_seconds store_date) {
-  const std::chrono::seconds offset = store_date - local_time();
-  if (context_.clock_offset.set(offset)) {
-    log::warn("upload", "the store refused our clock; signing with its time from now on",
-              {{"offset_seconds", offset.count()}});
-  }
 }
 
 }  // namespace m2b

@@ -26,6 +26,8 @@ struct S3Request {
   std::string_view query = {};  // encoded, sorted
   std::vector<HttpHeader> headers;
   BodyPieces body;
+  std::string body_sha256 = {};  // 32 bytes, where the caller knows it
+  bool signs_body = true;        // false: another signed header is its checksum
 };
 
 struct S3Answer {
@@ -43,26 +45,30 @@ class S3Connection final {
   /// Of the object of that key in the bucket, encoded.
   [[nodiscard]] std::string object_path(std::string_view key) const;
 
-  /// Sends, and once more with the store's own time should it refuse ours, or with other
-  /// credentials should it refuse those in use and there be some by now.
+  /// Sends; again with another time should the refusal be able to come from ours, and with other
+  /// credentials should the store refuse those in use and there be some by now.
   [[nodiscard]] S3Answer send(const S3Request& request, const std::stop_token& abort);
 
-  /// HEAD for each path, all in one go, over a connection of its own.
+  /// HEAD for each path, all in one go, over a connection of its own, with the object's checksum
+  /// where the store has one.
   [[nodiscard]] HeadRound heads(std::span<const std::string> paths, const std::stop_token& abort);
 
  private:
-  [[nodiscard]] S3Answer send_once(const S3Request& request, const std::stop_token& abort);
+  [[nodiscard]] S3Answer send_once(const S3Request& request, std::chrono::seconds clock_offset,
+                                   const std::stop_token& abort);
   /// Finds out why TLS fails, in words for the one who has to mend it.
   void explain(PutResult& failure, const std::stop_token& abort) const;
-  [[nodiscard]] HttpRequest sign(const S3Request& request);
+  [[nodiscard]] HttpRequest sign(const S3Request& request, std::chrono::seconds clock_offset);
   [[nodiscard]] std::string sign_head(std::string_view path, std::string_view empty_sha256);
   [[nodiscard]] std::vector<HttpHeader> signed_headers(std::string_view method,
                                                        const S3Request& request,
-                                                       std::string_view payload_sha256);
+                                                       std::string_view payload_sha256,
+                                                       std::chrono::seconds clock_offset);
   /// Makes a new signer when the credentials have changed.
   void refresh_signer();
-  [[nodiscard]] std::chrono::sys_seconds store_time() const;
-  void correct_clock(std::chrono::sys_seconds store_date);
+  /// Sends with other times, after a refusal that may be about the time, and keeps the one that
+  /// is not refused.
+  void correct_clock(S3Answer& answer, const S3Request& request, const std::stop_token& abort);
 
   StoreContext& context_;
   const std::string host_;

@@ -27,6 +27,17 @@ std::string_view without_prolog(std::string_view text) {
   return without_leading_blanks(text.substr(end + kDeclarationEnd.size()));
 }
 
+/// Whether the document's outermost element has that name.
+bool has_root(std::string_view body, std::string_view name) {
+  std::string_view document = without_prolog(body);
+  if (!document.starts_with('<')) return false;
+  document.remove_prefix(1);
+  if (!document.starts_with(name)) return false;
+  document.remove_prefix(name.size());
+  return !document.empty() &&
+         std::string_view(" \t\r\n/>").find(document.front()) != std::string_view::npos;
+}
+
 /// What stands between the first <name> and the </name> behind it, still escaped.
 std::string_view element(std::string_view document, std::string_view open, std::string_view close) {
   const std::size_t start = document.find(open);
@@ -66,9 +77,13 @@ bool looks_like_code(std::string_view code) {
 
 }  // namespace
 
+bool looks_like_s3_error(std::string_view body) { return has_root(body, "Error"); }
+
+bool is_bucket_location(std::string_view body) { return has_root(body, "LocationConstraint"); }
+
 S3Error parse_s3_error(std::string_view body) {
   const std::string_view document = without_prolog(body);
-  if (!document.starts_with("<Error>") && !document.starts_with("<Error ")) return {};
+  if (!looks_like_s3_error(document)) return {};
   const std::string_view code = element(document, "<Code>", "</Code>");
   if (!looks_like_code(code)) return {};
   return {std::string(code), unescape(element(document, "<Message>", "</Message>")),

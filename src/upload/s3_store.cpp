@@ -11,6 +11,8 @@
 #include "upload/batch_check.hpp"
 #include "upload/classify.hpp"
 #include "upload/curl.hpp"
+#include "upload/digest.hpp"
+#include "upload/put_proof.hpp"
 #include "upload/s3_connection.hpp"
 #include "upload/tar_archive.hpp"
 
@@ -22,9 +24,33 @@ constexpr std::string_view kDefaultRegion = "us-east-1";
 constexpr std::string_view kNotS3 = "not_s3";
 /// The label for a batch that was taken but not seen whole in the store.
 constexpr std::string_view kUnconfirmed = "batch_unconfirmed";
+/// The label for an upload that the store took, as it says, without a proof.
+constexpr std::string_view kUnproven = "unproven";
+constexpr std::size_t kToldCodeBytes = 64;  // longer than any error code
 
-PutResult not_s3(int http_status, std::string_view detail) {
-  return {PutOutcome::hold, http_status, std::string(kNotS3), std::string(detail)};
+/// Whether a refusal may be about a checksum header that the store does not know.
+bool may_be_about_checksum(const PutResult& refusal) {
+  for (const std::string_view code :
+       {"InvalidArgument", "InvalidRequest", "NotImplemented", "http_400", "http_501"}) {
+    if (refusal.code == code) return true;
+  }
+  return false;
+}
+
+/// Whether a refusal may be about a payload that is not signed. AWS lets policies ask for one.
+bool may_be_about_payload(const PutResult& refusal) {
+  return refusal.code == "AccessDenied" || refusal.code == "XAmzContentSHA256Mismatch" ||
+         may_be_about_checksum(refusal);
+}
+
+/// Whether it is an S3 store that answers so when it is asked where the bucket is. Not all know the
+/// question, and not all credentials may ask it.
+bool is_about_bucket(const PutResult& seen) {
+  for (const std::string_view code :
+       {"AccessDenied", "NoSuchBucket", "NotImplemented", "MethodNotAllowed"}) {
+    if (seen.code == code) return true;
+  }
+  return seen.outcome == PutOutcome::stored;
 }
 
 /// Whether a refusal is about archives, while objects may be welcome. What else is refused is so
@@ -40,23 +66,127 @@ bool is_about_archives(const PutResult& refusal) {
 
 }  // namespace
 
+/// An object on its way, and what its answer is compared with.
+struct S3Store::Upload {
+  const Object& object;
+  UploadedBody body;
+};
+
 S3Store::S3Store(StoreContext& context)
     : options_(context.options),
       batches_(context.batches),
+      proof_(context.proof),
       connection_(std::make_unique<S3Connection>(context)) {}
 
 S3Store::~S3Store() = default;
 
 PutResult S3Store::put(const Object& object, std::stop_token abort) {
+  if (auto doubt = lasting_doubt(abort)) return *std::move(doubt);
+  const std::string_view bytes = object.body;
+  const Upload upload{object, {bytes, sha256(std::span(&bytes, 1))}};
+  return put_proven(upload, proof_.plan(), abort);
+}
+
+/// What the store can prove is found by trying, with a handful of requests.
+PutResult S3Store::put_proven(const Upload& upload, ProofPlan plan, const std::stop_token& abort) {
   S3Request request;
   request.method = HttpMethod::put;
-  request.path = connection_->object_path(object.key.str());
-  request.headers.emplace_back("Content-Type", object.content_type);
-  for (const auto& [name, value] : object.metadata) {
+  request.path = connection_->object_path(upload.object.key.str());
+  request.headers.emplace_back("Content-Type", upload.object.content_type);
+  for (const auto& [name, value] : upload.object.metadata) {
     request.headers.emplace_back("x-amz-meta-" + name, value);
   }
-  request.body = {object.body};
-  return put_request(request, abort);
+  if (plan.sends_checksum) {
+    request.headers.emplace_back("x-amz-checksum-sha256", upload.body.checksum());
+  }
+  if (plan.sends_digest) {
+    request.headers.emplace_back(fmt::format("x-amz-meta-{}", kDigestName),
+                                 digest_value(upload.body));
+  }
+  request.body = {upload.object.body};
+  request.body_sha256 = upload.body.sha256;
+  request.signs_body = plan.signs_payload;
+  S3Answer answer = put_request(request, abort);
+  if (answer.response.transport == CURLE_WEIRD_SERVER_REPLY) proof_.doubt();
+  if (answer.result.outcome != PutOutcome::stored) {
+    const auto other_plan = plan_after_refusal(plan, answer.result);
+    if (!other_plan) return std::move(answer.result);
+    PutResult other = put_proven(upload, *other_plan, abort);
+    if (plan_after_refusal(plan, other)) return std::move(answer.result);  // refused alike
+    if (other.outcome == PutOutcome::stored && !plan.signs_payload) proof_.payload_must_be_signed();
+    return other;
+  }
+
+  const PutFinding finding = examine_put(answer.response, upload.body);
+  switch (finding.evidence) {
+    case PutEvidence::checksum:
+    case PutEvidence::md5:
+      proof_.proven(plan, finding.evidence == PutEvidence::checksum);
+      return std::move(answer.result);
+    case PutEvidence::etag_only:
+      break;
+    case PutEvidence::none:
+      return not_s3(answer.response, finding.cause);
+  }
+  if (!plan.sends_digest) {
+    plan.sends_digest = true;
+    plan.signs_payload = true;  // the digest tells of the bytes only if the store checks them
+    return put_proven(upload, plan, abort);
+  }
+  PutResult proven = prove_by_head(upload, strong_etag(answer.response.etag), abort);
+  if (proven.outcome == PutOutcome::stored) proof_.proven(plan, false);
+  return proven;
+}
+
+/// What to try before a refusal is believed: it may be about what is sent for the proof.
+std::optional<ProofPlan> S3Store::plan_after_refusal(ProofPlan plan,
+                                                     const PutResult& refusal) const {
+  if (!plan.signs_payload && may_be_about_payload(refusal)) {
+    plan.signs_payload = true;
+    return plan;
+  }
+  if (plan.sends_checksum && !proof_.has_echoed() && may_be_about_checksum(refusal)) {
+    plan.sends_checksum = false;
+    return plan;
+  }
+  return std::nullopt;
+}
+
+PutResult S3Store::prove_by_head(const Upload& upload, std::string_view put_etag,
+                                 const std::stop_token& abort) {
+  const std::string path = connection_->object_path(upload.object.key.str());
+  const HeadRound round = connection_->heads(std::span(&path, 1), abort);
+  if (round.failure != CURLE_OK) {
+    if (round.failure == CURLE_WEIRD_SERVER_REPLY) proof_.doubt();
+    return result_of_failure(round.failure, round.failure_text);
+  }
+  const HeadAnswer& answer = round.answers.front();
+  const std::string_view doubt = doubt_of_head(answer, put_etag, upload.body);
+  if (doubt.empty()) return {PutOutcome::stored, answer.status, {}, {}};
+  proof_.doubt();
+  return {
+      PutOutcome::hold, answer.status, std::string(kUnproven),
+      fmt::format("the upload was answered like a success, but nothing proves that the store has "
+                  "the bytes (HEAD gives {} {}: {}). The key must be allowed to look at objects "
+                  "(s3:GetObject), and MINIO_URL has to lead to the store itself",
+                  answer.status, answer.code.substr(0, kToldCodeBytes), doubt)};
+}
+
+PutResult S3Store::not_s3(const HttpResponse& response, std::string_view cause) {
+  proof_.doubt();
+  return {PutOutcome::hold, response.status, std::string(kNotS3),
+          fmt::format("{}: no S3 store answered (Server \"{}\", Content-Type \"{}\"). Check that "
+                      "MINIO_URL is the address of the store's S3 API, and what stands between "
+                      "here and there (login page, proxy, cache)",
+                      cause, response.server, response.content_type)};
+}
+
+std::optional<PutResult> S3Store::lasting_doubt(const std::stop_token& abort) {
+  if (!proof_.is_doubted()) return std::nullopt;
+  PutResult seen = look_at_bucket(abort);
+  if (!is_about_bucket(seen)) return seen;
+  proof_.trust();
+  return std::nullopt;
 }
 
 bool S3Store::takes_batches() const { return batches_.worth_trying(); }
@@ -67,6 +197,7 @@ bool S3Store::fits_batch(const Object& object) const {
 
 PutResult S3Store::put_batch(std::span<const Object* const> objects, std::stop_token abort) {
   assert(!objects.empty());
+  if (auto doubt = lasting_doubt(abort)) return *std::move(doubt);
   const TarArchive archive(objects);
   S3Request request;
   request.method = HttpMethod::put;
@@ -74,8 +205,12 @@ PutResult S3Store::put_batch(std::span<const Object* const> objects, std::stop_t
   request.headers.emplace_back("Content-Type", "application/x-tar");
   request.headers.emplace_back("X-Amz-Meta-Snowball-Auto-Extract", "true");
   request.body = archive.pieces();
-  PutResult taken = put_request(request, abort);
-  if (taken.outcome == PutOutcome::stored) return confirm(objects, abort);
+  const S3Answer answer = put_request(request, abort);
+  if (answer.result.outcome == PutOutcome::stored) {
+    const std::string_view fault = fault_of_put(answer.response);
+    return fault.empty() ? confirm(objects, abort) : not_s3(answer.response, fault);
+  }
+  PutResult taken = answer.result;
   const bool is_refused =
       taken.outcome == PutOutcome::doubtful || taken.outcome == PutOutcome::rejected;
   if (is_about_archives(taken)) {
@@ -128,29 +263,24 @@ PutResult S3Store::ensure_bucket(std::stop_token abort) {
     created.outcome = PutOutcome::doubtful;
     created.detail = "neither seeing nor creating the bucket is allowed: " + created.detail;
   }
-  return created;
+  if (created.outcome != PutOutcome::stored) return created;
+  // Whoever says 200 to everything has created nothing.
+  seen = look_at_bucket(abort);
+  return is_about_bucket(seen) && seen.code != "NoSuchBucket" ? created : seen;
 }
 
 /// The request to put something, and once more after making the bucket should it be missing.
-PutResult S3Store::put_request(const S3Request& request, const std::stop_token& abort) {
-  const auto put_once = [&] {
-    S3Answer answer = connection_->send(request, abort);
-    // A captive portal or a proxy also says 200. Believing it would lose the picture.
-    if (answer.result.outcome == PutOutcome::stored && !answer.response.has_etag) {
-      return not_s3(answer.result.http_status, "success without an ETag: no S3 store answered");
-    }
-    return std::move(answer.result);
-  };
-  PutResult result = put_once();
-  if (result.code != "NoSuchBucket") return result;
+S3Answer S3Store::put_request(const S3Request& request, const std::stop_token& abort) {
+  S3Answer answer = connection_->send(request, abort);
+  if (answer.result.code != "NoSuchBucket") return answer;
 
   PutResult created = create_bucket(abort);
   switch (created.outcome) {
     case PutOutcome::stored:
-      return put_once();
+      return connection_->send(request, abort);
     case PutOutcome::retry_later:
     case PutOutcome::stopped:
-      return created;
+      return {std::move(created), {}};
     case PutOutcome::hold:
     case PutOutcome::doubtful:
     case PutOutcome::rejected:
@@ -159,7 +289,7 @@ PutResult S3Store::put_request(const S3Request& request, const std::stop_token& 
   // Whatever the reason: it is not the fault of what was to be put.
   created.outcome = PutOutcome::hold;
   created.detail = "the bucket does not exist and cannot be created: " + created.detail;
-  return created;
+  return {std::move(created), {}};
 }
 
 /// `stored` when the bucket is there. Asks for its location, not by HEAD, whose answer has no body
@@ -170,8 +300,8 @@ PutResult S3Store::look_at_bucket(const std::stop_token& abort) {
   request.query = "location=";
   S3Answer answer = connection_->send(request, abort);
   if (answer.result.outcome == PutOutcome::stored &&
-      answer.response.body.find("LocationConstraint") == std::string::npos) {
-    return not_s3(answer.result.http_status, "no bucket location: no S3 store answered");
+      !(answer.response.fault.empty() && is_bucket_location(answer.response.body))) {
+    return not_s3(answer.response, "a success without the bucket's location");
   }
   return std::move(answer.result);
 }

@@ -3,6 +3,7 @@
 It takes nothing that a real one would refuse: signatures, payload hashes and dates are checked.
 """
 
+import base64
 import contextlib
 import email.utils
 import hashlib
@@ -21,6 +22,7 @@ from datetime import datetime, timezone
 from harness.ports import free_port
 from harness.store import Endpoint, StoredObject
 
+_CHECKSUM = "x-amz-checksum-sha256"
 _MAX_SKEW = 15 * 60  # as S3 and MinIO have it
 _DRIP = 0.25  # seconds from byte to byte
 _AUTHORIZATION = re.compile(
@@ -220,8 +222,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if answer.status:
             self._send(answer, answer.status, self._error(answer), answer.headers)
         else:
-            etag_header = [("ETag", f'"{etag}"')] if etag else ()
-            self._send(answer, 200, answer.body or b"", etag_header)
+            self._send(answer, 200, answer.body or b"", self._proof(etag) if etag else ())
+
+    def _proof(self, etag):
+        checksum = self.headers.get(_CHECKSUM)
+        return [("ETag", f'"{etag}"'), *([(_CHECKSUM, checksum)] if checksum else [])]
 
     def do_GET(self):
         request = self._request()
@@ -303,6 +308,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             raise Refusal(403, "SignatureDoesNotMatch")
         if claimed not in ("UNSIGNED-PAYLOAD", hashlib.sha256(body).hexdigest()):
             raise Refusal(400, "XAmzContentSHA256Mismatch")
+        checksum = base64.b64encode(hashlib.sha256(body).digest()).decode()
+        if self.headers.get(_CHECKSUM, checksum) != checksum:
+            raise Refusal(400, "XAmzContentChecksumMismatch")
 
     def _verify_date(self, scope):
         stamp = self.headers.get("x-amz-date", "")

@@ -21,6 +21,7 @@ namespace {
 
 constexpr std::chrono::seconds kDeadline{10};
 constexpr std::chrono::milliseconds kDrip{20};
+constexpr std::string_view kChecksum = "x-amz-checksum-sha256";
 constexpr std::size_t kWholeBody = std::numeric_limits<std::size_t>::max();
 
 [[noreturn]] void throw_errno(const char* function) {
@@ -180,6 +181,8 @@ ScriptedHttpServer::~ScriptedHttpServer() {
   ::close(listener_);
 }
 
+void ScriptedHttpServer::store(const Headers& headers) { add(store_step(headers)); }
+
 void ScriptedHttpServer::answer(int status, const Headers& headers, std::string_view body) {
   add({Action::answer, format_answer(status, headers, body), false, kWholeBody});
 }
@@ -237,12 +240,15 @@ void ScriptedHttpServer::add(Step step) {
   script_.push_back(std::move(step));
 }
 
+ScriptedHttpServer::Step ScriptedHttpServer::store_step(const Headers& headers) {
+  Headers all{{"ETag", "\"of-the-scripted-store\""}};
+  all.insert(all.end(), headers.begin(), headers.end());
+  return {Action::answer, format_answer(200, all, {}), false, kWholeBody, true};
+}
+
 ScriptedHttpServer::Step ScriptedHttpServer::next_step() {
   const std::lock_guard lock(mutex_);
-  if (script_.empty()) {
-    return {Action::answer, format_answer(200, {{"ETag", "\"unscripted\""}}, {}), false,
-            kWholeBody};
-  }
+  if (script_.empty()) return store_step({});
   Step step = std::move(script_.front());
   script_.pop_front();
   return step;
@@ -273,8 +279,13 @@ void ScriptedHttpServer::serve(std::size_t connection, int descriptor) {
 bool ScriptedHttpServer::serve_request(Socket& socket, std::size_t connection) {
   const std::string head = socket.read_head();
   if (head.empty()) return false;
-  const Step step = next_step();
+  Step step = next_step();
   Request request = parse_head(head);
+  const std::string checksum = request.header(kChecksum);
+  if (step.echoes_checksum && !checksum.empty()) {
+    step.bytes.insert(step.bytes.find("\r\n\r\n"),
+                      "\r\n" + std::string(kChecksum) + ": " + checksum);
+  }
   request.connection = connection;
   const std::size_t body_bytes = std::min(content_length(request), step.body_bytes);
   request.body_bytes_with_head = std::min(body_bytes, socket.read_ahead());

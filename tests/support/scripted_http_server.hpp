@@ -15,7 +15,7 @@ namespace m2b::test {
 
 /// An HTTP server on a free loopback port that does what it was told, request by request, on raw
 /// sockets: it can also stay silent, reset a connection in mid-body or close it behind an answer.
-/// Requests beyond the script are answered with 200 and an ETag. Thread-safe.
+/// Requests beyond the script are answered as by store(). Thread-safe.
 class ScriptedHttpServer {
  public:
   using Headers = std::vector<std::pair<std::string, std::string>>;
@@ -40,6 +40,8 @@ class ScriptedHttpServer {
   [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
 
   // Each of these is for one request, in this order.
+  /// 200 with an ETag and the checksum that came with the request: as a store that has the bytes.
+  void store(const Headers& headers = {});
   void answer(int status, const Headers& headers = {}, std::string_view body = {});
   void answer_and_close(int status, const Headers& headers = {}, std::string_view body = {});
   /// As it is: for a HEAD, whose answer tells a length and has no body.
@@ -67,6 +69,7 @@ class ScriptedHttpServer {
     std::string bytes;
     bool close_after = false;
     std::size_t body_bytes = 0;
+    bool echoes_checksum = false;
   };
   struct Connection {
     int descriptor = -1;     // -1 once closed
@@ -75,6 +78,7 @@ class ScriptedHttpServer {
   class Socket;
 
   void add(Step step);
+  [[nodiscard]] static Step store_step(const Headers& headers);
   [[nodiscard]] Step next_step();
   void accept_loop();
   void serve(std::size_t connection, int descriptor);

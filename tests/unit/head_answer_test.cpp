@@ -44,8 +44,24 @@ TEST_SUITE("answer to a HEAD") {
     CHECK(parse_head_answer("HTTP/1.1 404 ")->status == 404);
   }
 
-  TEST_CASE("a weak ETag stays what it is") {
-    CHECK(parse_head_answer("HTTP/1.1 200 OK\r\nETag: W/\"abc\"")->etag == "W/\"abc\"");
+  TEST_CASE("an ETag that is weak, empty or without quotes is none") {
+    for (const std::string_view odd : {"W/\"abc\"", "\"\"", "abc", "\"abc", "\"", "\"a\"b\"", ""}) {
+      CAPTURE(odd);
+      CHECK(parse_head_answer(std::string("HTTP/1.1 200 OK\r\nETag: ").append(odd))->etag.empty());
+    }
+  }
+
+  TEST_CASE("the store's checksum is read") {
+    CHECK(parse_head_answer("HTTP/1.1 200 OK\r\nX-Amz-Checksum-Sha256: q=")->sha256 == "q=");
+  }
+
+  TEST_CASE("what is compressed is not believed, nor is more metadata than we ever put") {
+    CHECK(parse_head_answer("HTTP/1.1 200 OK\r\nContent-Encoding: identity"));
+    CHECK_FALSE(parse_head_answer("HTTP/1.1 200 OK\r\nContent-Encoding: gzip"));
+    std::string much = "HTTP/1.1 200 OK";
+    for (int i = 0; i < 64; ++i) much += "\r\nx-amz-meta-: 1";
+    CHECK(parse_head_answer(much));
+    CHECK_FALSE(parse_head_answer(much + "\r\nx-amz-meta-: 1"));
   }
 
   TEST_CASE("what is no final answer of HTTP/1 is none") {
@@ -62,8 +78,9 @@ TEST_SUITE("answer to a HEAD") {
     for (const std::string_view odd :
          {"no colon", ": no name", "Content-Length: ", "Content-Length: -1", "Content-Length: 1x",
           "Content-Length: 99999999999999999999999", "Content-Length: 1\r\nContent-Length: 1",
-          "ETag: \"a\"\r\nETag: \"b\"", "Name : value", " folded: line", "A: b\nETag: c",
-          "A: b\r\n\r\nB: c"}) {
+          "ETag: \"a\"\r\nETag: \"b\"", "ETag: W/\"a\"\r\nETag: \"a\"",
+          "x-amz-checksum-sha256: a\r\nx-amz-checksum-sha256: b", "Name : value", " folded: line",
+          "A: b\nETag: c", "A: b\r\n\r\nB: c"}) {
       CAPTURE(odd);
       CHECK_FALSE(parse_head_answer(std::string("HTTP/1.1 200 OK\r\n").append(odd)));
     }

@@ -5,22 +5,26 @@
 #include <limits>
 #include <optional>
 
+#include "m2b/util/repetition.hpp"
+
 namespace m2b {
 
+/// Whether a time may be now: from 2020, before which this was not written, to 2099. No peer can
+/// make us sign with another, which a store may not even be able to read.
+[[nodiscard]] bool is_plausible_now(std::chrono::sys_seconds time) noexcept;
+
 /// The difference between the store's clock and ours, shared by all connections: how much further
-/// its clock is. What we sign with is corrected from the store's Date header when it refuses our
-/// time (RequestTimeTooSkewed). Thread-safe.
+/// its clock is. What we sign with is corrected by it. Thread-safe.
 class ClockOffset {
  public:
+  /// Two times that are not further apart than this are the same to us.
+  static constexpr std::chrono::seconds kSame{60};
+
   [[nodiscard]] std::chrono::seconds get() const noexcept {
     return std::chrono::seconds(seconds_.load(std::memory_order_relaxed));
   }
-  /// False when it was about the same before: nothing that is worth telling again.
-  bool set(std::chrono::seconds offset) noexcept {
-    constexpr Rep kSame = 60;
-    const Rep before = seconds_.exchange(offset.count(), std::memory_order_relaxed);
-    return before > offset.count() + kSame || before < offset.count() - kSame;
-  }
+  /// From a request on which the store did not refuse with it. Logged when it is another.
+  void adopt(std::chrono::seconds offset);
 
   /// What the last answer's Date header said, less the time it took to come.
   void saw(std::chrono::seconds offset) noexcept {
@@ -38,6 +42,7 @@ class ClockOffset {
 
   std::atomic<Rep> seconds_{0};
   std::atomic<Rep> seen_{kNever};
+  Repetition changes_{std::chrono::seconds(30), 4};
 };
 
 }  // namespace m2b

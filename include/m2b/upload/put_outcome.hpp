@@ -41,5 +41,9 @@ struct S3Error {
   std::string request_id;
 };
 [[nodiscard]] S3Error parse_s3_error(std::string_view body);
+/// Whether the text begins as an S3 error document does, whatever else is in it.
+[[nodiscard]] bool looks_like_s3_error(std::string_view body);
+/// Whether the text is the document that tells where a bucket is (GetBucketLocation).
+[[nodiscard]] bool is_bucket_location(std::string_view body);
 
 }  // namespace m2b

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <stop_token>
 #include <string_view>
@@ -12,11 +13,17 @@
 namespace m2b {
 
 class S3Connection;
+struct HttpResponse;
+struct S3Answer;
 struct S3Request;
 
 /// ObjectStore over libcurl: one kept-alive connection, path-style addressing, AWS Signature V4
 /// with the SHA-256 of the body. A missing bucket is created on the way and the object put again; a
-/// refused time is corrected and the request repeated once.
+/// refused time is corrected and the request repeated.
+///
+/// `stored` is said only on proof that an S3 store has these bytes (decision 0026): its checksum,
+/// an ETag that is their MD5, or a HEAD. Once something that is no S3 store answered (`not_s3`), no
+/// object is sent before an S3 store has answered about the bucket.
 ///
 /// A batch goes to MinIO as an archive that it extracts ("snowball", PutObjectExtract), and each
 /// object of it is then asked for by a HEAD, over a second kept-alive connection: MinIO answers 200
@@ -41,7 +48,19 @@ class S3Store final : public ObjectStore {
                                     std::stop_token abort) override;
 
  private:
-  [[nodiscard]] PutResult put_request(const S3Request& request, const std::stop_token& abort);
+  struct Upload;  // of one object
+
+  [[nodiscard]] PutResult put_proven(const Upload& upload, ProofPlan plan,
+                                     const std::stop_token& abort);
+  [[nodiscard]] std::optional<ProofPlan> plan_after_refusal(ProofPlan plan,
+                                                            const PutResult& refusal) const;
+  [[nodiscard]] PutResult prove_by_head(const Upload& upload, std::string_view put_etag,
+                                        const std::stop_token& abort);
+  /// That the answer came from no S3 store, which is then doubted.
+  [[nodiscard]] PutResult not_s3(const HttpResponse& response, std::string_view cause);
+  /// Where the store is in doubt: why nothing is to be sent to it now; nothing where it is not.
+  [[nodiscard]] std::optional<PutResult> lasting_doubt(const std::stop_token& abort);
+  [[nodiscard]] S3Answer put_request(const S3Request& request, const std::stop_token& abort);
   [[nodiscard]] PutResult look_at_bucket(const std::stop_token& abort);
   [[nodiscard]] PutResult create_bucket(const std::stop_token& abort);
   [[nodiscard]] PutResult confirm(std::span<const Object* const> objects,
@@ -49,6 +68,7 @@ class S3Store final : public ObjectStore {
 
   const StoreOptions& options_;
   BatchSupport& batches_;
+  StoreProof& proof_;
   const std::unique_ptr<S3Connection> connection_;  // keeps curl's header out of here
 };
 

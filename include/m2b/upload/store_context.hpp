@@ -6,6 +6,7 @@
 #include "m2b/upload/clock_offset.hpp"
 #include "m2b/upload/credentials.hpp"
 #include "m2b/upload/options.hpp"
+#include "m2b/upload/store_proof.hpp"
 
 namespace m2b {
 
@@ -21,6 +22,7 @@ struct StoreContext {
   const StoreOptions& options;
   ClockOffset clock_offset;
   BatchSupport batches;
+  StoreProof proof;
   BandwidthLimit bandwidth;
   CredentialsSource credentials;
   TlsMaterial tls;
