@@ -77,6 +77,15 @@ constexpr std::array kStoreRows{
     StoreRow{"not_http", "store_refuses", "That is not the store",
              "What answers at {0} does not speak S3.",
              "Correct MINIO_URL: the S3 port of MinIO is mostly 9000, its console is not it."},
+    StoreRow{
+        "not_s3", "store_refuses", "That is not the store",
+        "What answers at {0} is no S3 store: a login page, a proxy, another server.",
+        "Check MINIO_URL, and what stands between here and {0}. Nothing is sent there; uploads "
+        "go on by themselves once the store answers."},
+    StoreRow{"unproven", "store_refuses", "Store does not prove our uploads",
+             "{0} says that it takes our objects, but nothing shows that it has them.",
+             "Give the key the right to look at objects (s3:GetObject), and check that no cache or "
+             "proxy answers in place of {0}."},
 };
 
 struct Prefix {

@@ -20,6 +20,14 @@ constexpr std::size_t kReadBytes = std::size_t{16} << 10U;
 constexpr std::chrono::milliseconds kAbortCheck{250};
 constexpr std::string_view kHeadEnd = "\r\n\r\n";
 
+/// What a proxy says to CONNECT. libcurl would keep all of it.
+std::size_t count_proxy_header(char* /*data*/, std::size_t size, std::size_t count,
+                               void* bytes) noexcept {
+  std::size_t& total = *static_cast<std::size_t*>(bytes);
+  total += size * count;
+  return total > kMaxHeadBytes ? 0 : size * count;
+}
+
 int abort_connecting(void* abort, curl_off_t, curl_off_t, curl_off_t, curl_off_t) noexcept {
   return static_cast<const std::stop_token*>(abort)->stop_requested() ? 1 : 0;
 }
@@ -87,6 +95,9 @@ CURLcode PipelinedHeads::connect(const std::stop_token& abort) {
   curl::set(link.easy, CURLOPT_CONNECT_ONLY, 1L);
   // An HTTP proxy would want another form of request than we write.
   curl::set(link.easy, CURLOPT_HTTPPROXYTUNNEL, 1L);
+  std::size_t proxy_bytes = 0;
+  curl::set(link.easy, CURLOPT_HEADERFUNCTION, &count_proxy_header);
+  curl::set(link.easy, CURLOPT_HEADERDATA, &proxy_bytes);
   curl::set(link.easy, CURLOPT_ERRORBUFFER, error_text_.data());
   curl::set(link.easy, CURLOPT_NOPROGRESS, 0L);
   curl::set(link.easy, CURLOPT_XFERINFOFUNCTION, &abort_connecting);
@@ -96,6 +107,8 @@ CURLcode PipelinedHeads::connect(const std::stop_token& abort) {
   if (code != CURLE_OK) return code;
   curl::set(link.easy, CURLOPT_NOPROGRESS, 1L);  // before the token goes
   curl::set(link.easy, CURLOPT_XFERINFODATA, nullptr);
+  curl::set(link.easy, CURLOPT_HEADERFUNCTION, nullptr);
+  curl::set(link.easy, CURLOPT_HEADERDATA, nullptr);
   curl::check(curl_easy_getinfo(link.easy.get(), CURLINFO_ACTIVESOCKET, &link.socket),
               "curl_easy_getinfo");
   if (link.socket == CURL_SOCKET_BAD) return CURLE_COULDNT_CONNECT;

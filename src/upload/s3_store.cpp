@@ -50,7 +50,11 @@ bool is_about_bucket(const PutResult& seen) {
        {"AccessDenied", "NoSuchBucket", "NotImplemented", "MethodNotAllowed"}) {
     if (seen.code == code) return true;
   }
-  return seen.outcome == PutOutcome::stored;
+  // With any other refusal in S3's own words; those of a proxy about sizes have none.
+  const bool is_of_proxy =
+      seen.http_status == 413 || seen.http_status == 414 || seen.http_status == 431;
+  return seen.outcome == PutOutcome::stored ||
+         (seen.outcome == PutOutcome::doubtful && !is_of_proxy);
 }
 
 /// Whether a refusal is about archives, while objects may be welcome. What else is refused is so

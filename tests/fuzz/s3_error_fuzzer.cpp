@@ -1,11 +1,12 @@
-// upload/s3_error, put_outcome: whatever a store, a proxy or a captive portal says, the answer has
-// an outcome, and its code can be a metric's label.
-// Input: two bytes, the HTTP status; the body.
+// upload/s3_error, put_outcome, chunked_body: whatever a store, a proxy or a captive portal says,
+// the answer has an outcome, and its code can be a metric's label. Input: two bytes, the HTTP
+// status; the body.
 
 #include <cstdint>
 #include <string_view>
 
 #include "fuzz/checks.hpp"
+#include "upload/chunked_body.hpp"
 #include "upload/classify.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -21,9 +22,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
           "without a code it is no error document");
   const PutResult result = result_of_answer(status, exact.view());
   require(result.http_status == status, "the status is kept");
-  require((result.outcome == PutOutcome::stored) == (status == 200 || status == 204),
-          "only success stores");
+  require((result.outcome == PutOutcome::stored) == (status == 200), "only success stores");
   require(fuzz::is_visible_ascii(result.code) && result.code.size() <= 64, "a label is short");
   require(result.detail.size() <= 1000, "a detail is short");
+  require(!(looks_like_s3_error(exact.view()) && is_bucket_location(exact.view())),
+          "a document is one thing");
+  require(error.code.empty() || looks_like_s3_error(exact.view()), "a code stands in an error");
+
+  const auto decoded = decode_chunked(exact.view());
+  require(!decoded || decoded->size() < exact.view().size(), "chunks do not grow");
   return 0;
 }

@@ -140,6 +140,8 @@ TEST_SUITE("diagnosis") {
         {failure(PutOutcome::hold, 404, "NoSuchBucket"), "store_no_bucket"},
         {failure(PutOutcome::hold, 302, "http_302"), "store_refuses"},
         {failure(PutOutcome::hold, 0, "not_http"), "store_refuses"},
+        {failure(PutOutcome::hold, 200, "not_s3"), "store_refuses"},
+        {failure(PutOutcome::hold, 200, "unproven"), "store_refuses"},
         {failure(PutOutcome::retry_later, 0, "something_new"), "store_unreachable"},
         {failure(PutOutcome::doubtful, 400, "http_400"), "store_unreachable"},
     };

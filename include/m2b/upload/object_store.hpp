@@ -15,8 +15,8 @@ class ObjectStore {
  public:
   virtual ~ObjectStore() = default;
 
-  /// Puts the object, replacing one of the same key. `stored` only after the store confirmed it,
-  /// with an ETag: a captive portal or a proxy says 200 as well.
+  /// Puts the object, replacing one of the same key. `stored` only on proof that the store has its
+  /// bytes: a captive portal or a proxy says 200 as well.
   [[nodiscard]] virtual PutResult put(const Object& object, std::stop_token abort) = 0;
 
   /// Creates the bucket if it does not exist. `stored` when it is there. `doubtful` when it cannot

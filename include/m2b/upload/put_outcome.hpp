@@ -7,10 +7,11 @@ namespace m2b {
 
 /// What the pipeline does next with an object. Callers switch over it without a default.
 enum class PutOutcome {
-  stored,       ///< the store confirmed it
+  stored,       ///< it is proven that the store has it
   retry_later,  ///< network, 5xx, 429, 408, clock: the store is away or busy, nothing is wrong with
                 ///< us
-  hold,         ///< credentials, bucket owner, endpoint: everything waits until a person mends it
+  hold,         ///< credentials, bucket owner, endpoint, no S3 store, no proof: everything waits
+                ///< until a person mends it
   doubtful,     ///< refused for a reason we do not know to be final: few tries, then as rejected
   rejected,     ///< this object alone can never be stored: dead letter
   stopped       ///< given up because we are stopping; never counted as a failure
