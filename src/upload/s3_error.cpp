@@ -82,8 +82,8 @@ bool looks_like_s3_error(std::string_view body) { return has_root(body, "Error")
 bool is_bucket_location(std::string_view body) { return has_root(body, "LocationConstraint"); }
 
 S3Error parse_s3_error(std::string_view body) {
+  if (!looks_like_s3_error(body)) return {};
   const std::string_view document = without_prolog(body);
-  if (!looks_like_s3_error(document)) return {};
   const std::string_view code = element(document, "<Code>", "</Code>");
   if (!looks_like_code(code)) return {};
   return {std::string(code), unescape(element(document, "<Message>", "</Message>")),

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from harness.impostor import Impostor, answer
-from harness.messages import pictures
+from harness.messages import Message, pictures
 from harness.waiting import wait_until
 
 PICTURES = 50
@@ -134,6 +134,22 @@ def test_a_portal_that_comes_later_takes_nothing(new_impostor):
         wait_until(lambda: impostor.requests["GET"] >= 5, 20, "it is asked about the bucket")
         assert kept(stack) == PICTURES
     stack.assert_exactly_stored(10)
+
+
+def test_a_portal_takes_no_dead_letter(new_impostor):
+    stack, impostor = new_impostor(DEAD_LETTER_PREFIX="letters/")
+
+    def stored():
+        return [key for key in stack.bucket.etags() if key.startswith("letters/")]
+
+    with impostor.saying(lying_about(LIES["an ETag of another object"])):
+        stack.broker.start()
+        stack.bridge.start_ready()
+        stack.publisher.send(*(Message("ia/rawImage/x", b"no json %d" % number) for number in range(3)))
+        wait_until(lambda: impostor.uploads >= 5, 20, "the letters are offered")
+        assert stack.bridge.metric("dead_letters") == 3
+    wait_until(lambda: stack.bridge.metric("dead_letters") == 0, 10, "the letters are stored")
+    assert len(stored()) == 3
 
 
 def test_lying_heads_confirm_no_batch(new_impostor):

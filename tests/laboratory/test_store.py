@@ -187,7 +187,7 @@ def half_open(flow, line):
 
 
 def dripping(flow, line):
-    with line.toxic("slicer", "downstream", average_size=20, delay=60_000):
+    with line.toxic("slicer", "downstream", average_size=20, delay=40_000):
         with line.toxic("bandwidth", rate=200):
             # A first wave of batches is not confirmed in time, and then each goes alone.
             flow.wait_for_more(flow.slow_uploads, 3, 40, "slow uploads")
