@@ -147,6 +147,30 @@ TEST_SUITE("S3 store, batches") {
     CHECK_FALSE(store_.takes_batches());
   }
 
+  TEST_CASE_FIXTURE(MinioFixture, "an archive that no S3 store took is asked for no further") {
+    server_.answer(200, {{"Server", "MinIO"}, {"Content-Type", "text/html"}}, "<html>");
+    CHECK(put_batch().code == "not_s3");
+    CHECK(server_.request_count() == 2);
+    server_.answer(200, {{"Server", "MinIO"}}, "<html>");
+    CHECK(put_batch().code == "not_s3");
+    CHECK(server_.request(2).method == "GET");  // about the bucket
+
+    server_.answer(200, {{"Server", "MinIO"}}, "<LocationConstraint/>");
+    take_archive();
+    confirm_all();
+    CHECK(put_batch().outcome == PutOutcome::stored);
+  }
+
+  TEST_CASE_FIXTURE(MinioFixture, "an object whose ETag is weak confirms nothing") {
+    take_archive();
+    confirm(0);
+    std::string head = this->head(batch_[1]);
+    head.replace(head.find("ETag: "), 6, "ETag: W/");
+    server_.answer_raw(head);
+    confirm(2);
+    CHECK(put_batch().outcome == PutOutcome::retry_later);
+  }
+
   TEST_CASE_FIXTURE(MinioFixture, "an object of another size ends the batches") {
     take_archive();
     confirm(0);
