@@ -19,7 +19,7 @@ FROM debian:bookworm-slim
 # Only what the binary is linked with, and the authorities for HTTPS.
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install --no-install-recommends --yes \
-        ca-certificates libcpp-httplib0.11 libcurl4 libfmt9 liblmdb0 libmodpbase64-0 \
+        ca-certificates libcurl4 libfmt9 liblmdb0 libmodpbase64-0 \
         libprometheus-cpp-core1.0 libsimdjson14 libspdlog1.10 libssl3 libxxhash0 \
     && rm -rf /var/lib/apt/lists/* \
     && install -d -o 65532 -g 65532 -m 700 /spool

@@ -9,10 +9,10 @@ find_package(spdlog REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(prometheus-cpp REQUIRED)
+find_package(Boost 1.74 CONFIG REQUIRED)  # headers alone
 pkg_check_modules(lmdb REQUIRED IMPORTED_TARGET lmdb)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(modpbase64 REQUIRED IMPORTED_TARGET stringencoders)
-pkg_check_modules(httplib REQUIRED IMPORTED_TARGET cpp-httplib)
 
 include(cmake/paho.cmake)
 

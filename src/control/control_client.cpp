@@ -1,92 +1,87 @@
 #include "m2b/control/control_client.hpp"
 
 #include <fmt/format.h>
-#include <httplib.h>
 
 #include <algorithm>
+#include <chrono>
 #include <iterator>
 #include <utility>
+#include <variant>
 
 #include "control/documents.hpp"
 #include "control/socket_path.hpp"
-#include "http/unix_address.hpp"
+#include "http/http_client.hpp"
 
 namespace m2b {
 namespace {
 
 using documents::Json;
 
-constexpr std::size_t kBytesAtATime = std::size_t{4} << 20;
 constexpr std::size_t kIdsAtATime = 1000;
-constexpr time_t kPatienceSeconds = 600;  // for a replay on a slow disk
-
-/// httplib's client on a Unix socket; its host is only for the Host header.
-class UnixClient final : public httplib::ClientImpl {
- public:
-  explicit UnixClient(std::filesystem::path path)
-      : httplib::ClientImpl("localhost"), path_(std::move(path)) {}
-
- private:
-  bool create_and_connect_socket(Socket& socket, httplib::Error& error) override {
-    const UnixAddress address(path_);
-    Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    if (!address || !fd || ::connect(fd.get(), address.get(), address.size()) != 0) {
-      error = httplib::Error::Connection;
-      return false;
-    }
-    socket.sock = fd.release();
-    return true;
-  }
-
-  const std::filesystem::path path_;
-};
+/// Time for a replay on a slow disk; bytes for a list, whose topics may be of any characters.
+constexpr HttpClientLimits kClientLimits{.time = std::chrono::minutes(10),
+                                   .max_body_bytes = std::size_t{32} << 20};
 
 }  // namespace
 
 class ControlClient::Impl {
  public:
-  explicit Impl(const std::filesystem::path& directory) : client_(control_socket(directory)) {
-    client_.set_read_timeout(kPatienceSeconds);
+  explicit Impl(const std::filesystem::path& directory) : socket_(control_socket(directory)) {}
+
+  [[nodiscard]] Json get(const std::string& path) const {
+    return document(checked(ask({.method = "GET", .path = path, .query = {}}), path));
   }
-
-  Json get(const std::string& path) { return document(checked(client_.Get(path), path)); }
-
-  Json post(const std::string& path, const Json& body) {
-    return document(
-        checked(client_.Post(path, documents::line_of(body), "application/json"), path));
+  [[nodiscard]] Json list(const std::string& path, SpoolId after) const {
+    return document(checked(
+        ask({.method = "GET", .path = path, .query = fmt::format("after={}", to_number(after))}),
+        path));
+  }
+  [[nodiscard]] Json post(const std::string& path, const Json& body) const {
+    return document(checked(ask({.method = "POST",
+                                 .path = path,
+                                 .query = {},
+                                 .fields = {{"Content-Type", "application/json"}},
+                                 .body = documents::line_of(body)}),
+                            path));
   }
 
   /// Part by part, so that the daemon needs memory for no more.
-  std::optional<std::string> raw(const std::string& path) {
+  [[nodiscard]] std::optional<std::string> raw(const std::string& path) const {
     std::string all;
     while (true) {
-      const std::string part = fmt::format("{}?offset={}&max={}", path, all.size(), kBytesAtATime);
-      const httplib::Result result = client_.Get(part);
-      if (result && result->status == 404) {
+      HttpResponse part =
+          ask({.method = "GET",
+               .path = path,
+               .query = fmt::format("offset={}&max={}", all.size(), kRawBytesAtATime)});
+      if (part.status == 404) {
         return std::nullopt;
       }
-      const httplib::Response& response = checked(result, part);
-      all += response.body;
-      if (response.body.size() < kBytesAtATime) {
+      part = checked(std::move(part), path);
+      all += part.body;
+      if (part.body.size() < kRawBytesAtATime) {
         return all;
       }
     }
   }
 
  private:
-  static const httplib::Response& checked(const httplib::Result& result, const std::string& path) {
-    if (!result) {
-      throw ControlError("the daemon does not answer on its control socket: " +
-                         httplib::to_string(result.error()));
+  [[nodiscard]] HttpResponse ask(const HttpRequest& request) const {
+    auto answer = ask_http(socket_, request, kClientLimits);
+    if (const auto* const failure = std::get_if<HttpFailure>(&answer)) {
+      throw ControlError("the daemon does not answer on its control socket: " + failure->cause);
     }
-    if (result->status != 200) {
-      throw ControlError(
-          fmt::format("the daemon answered {} to {}: {}", result->status, path, result->body));
-    }
-    return *result;
+    return std::get<HttpResponse>(std::move(answer));
   }
 
-  static Json document(const httplib::Response& response) {
+  static HttpResponse checked(HttpResponse response, const std::string& path) {
+    if (response.status != 200) {
+      throw ControlError(
+          fmt::format("the daemon answered {} to {}: {}", response.status, path, response.body));
+    }
+    return response;
+  }
+
+  static Json document(const HttpResponse& response) {
     try {
       return Json::parse(response.body);
     } catch (const Json::exception& error) {
@@ -94,7 +89,7 @@ class ControlClient::Impl {
     }
   }
 
-  UnixClient client_;
+  const std::filesystem::path socket_;
 };
 
 namespace {
@@ -124,13 +119,11 @@ SpoolState ControlClient::state() {
 }
 
 std::vector<RecordInfo> ControlClient::records(SpoolId after) {
-  return decoded(impl_->get(fmt::format("/records?after={}", to_number(after))),
-                 documents::record_of);
+  return decoded(impl_->list("/records", after), documents::record_of);
 }
 
 std::vector<LetterInfo> ControlClient::letters(SpoolId after) {
-  return decoded(impl_->get(fmt::format("/dead-letters?after={}", to_number(after))),
-                 documents::letter_of);
+  return decoded(impl_->list("/dead-letters", after), documents::letter_of);
 }
 
 std::optional<std::string> ControlClient::read_record(SpoolId id) {

@@ -8,13 +8,19 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <variant>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "control/documents.hpp"
 #include "control/socket_path.hpp"
+#include "http/http_listener.hpp"
+#include "http/http_routes.hpp"
 #include "http/http_server.hpp"
 #include "m2b/util/log.hpp"
 #include "m2b/util/repetition.hpp"
@@ -26,13 +32,13 @@ namespace {
 using documents::Json;
 
 constexpr std::chrono::seconds kBindRetry{5};
-/// A replay of a thousand letters takes its time on a slow disk.
-constexpr HttpLimits kLimits{.workers = 2,
-                             .connection_time = std::chrono::minutes(10),
-                             .max_request_bytes = std::size_t{64} << 10,
-                             .max_answer_bytes = std::size_t{64} << 20};
+/// A tool may be stopped in the middle of an answer, by Ctrl-Z.
+constexpr HttpLimits kLimits{
+    .workers = 2, .answer_time = std::chrono::minutes(10), .max_body_bytes = std::size_t{64} << 10};
 constexpr std::size_t kMaxListed = 1000;
-constexpr std::size_t kMaxBytes = std::size_t{8} << 20;  // of a record at a time
+/// A topic may have 64 KiB: a list ends early, and the next request goes on behind it.
+constexpr std::size_t kListedAtATime = 8;
+constexpr std::size_t kMaxListedTopicBytes = std::size_t{512} << 10;
 constexpr std::size_t kMaxIds = 1000;
 constexpr const char* kJson = "application/json";
 
@@ -41,49 +47,63 @@ struct BadRequest {
   std::string reason;
 };
 
-std::uint64_t number(const std::string& name, const std::string& text) {
+std::uint64_t parameter(const HttpRequest& request, std::string_view name, std::uint64_t fallback) {
+  const auto text = request.parameter(name);
+  if (!text) {
+    return fallback;
+  }
   std::uint64_t value = 0;
-  const char* const end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data(), end, value);
+  const char* const end = text->data() + text->size();
+  const auto [rest, error] = std::from_chars(text->data(), end, value);
   if (error != std::errc() || rest != end) {
-    throw BadRequest{name + "=" + text + " must be a number"};
+    throw BadRequest{fmt::format("{}={} must be a number", name, *text)};
   }
   return value;
 }
 
-std::uint64_t parameter(const httplib::Request& request, const char* name, std::uint64_t fallback) {
-  return request.has_param(name) ? number(name, request.get_param_value(name)) : fallback;
+HttpResponse json_response(const Json& json, int status = 200) {
+  return http_response(status, kJson, documents::line_of(json));
 }
 
-void answer(httplib::Response& response, const Json& json) {
-  response.set_content(documents::line_of(json), kJson);
+HttpResponse refusal(int status, const std::string& reason) {
+  return json_response(Json{{"error", reason}}, status);
 }
 
-void refuse(httplib::Response& response, int status, const std::string& reason) {
-  response.status = status;
-  answer(response, Json{{"error", reason}});
-}
+HttpResponse cannot_read() { return refusal(503, "the spool cannot be read at the moment"); }
 
-template <class Info>
-void answer_list(httplib::Response& response, const std::optional<std::vector<Info>>& infos) {
-  if (!infos) {
-    return refuse(response, 503, "the spool cannot be read at the moment");
-  }
+const RecordInfo& record_of(const RecordInfo& info) { return info; }
+const RecordInfo& record_of(const LetterInfo& info) { return info.record; }
+
+/// What `describe` gives behind `after`, as far as an answer may go.
+template <class Describe>
+HttpResponse list_response(const HttpRequest& request, Describe describe) {
+  SpoolId after{parameter(request, "after", 0)};
+  std::size_t left = std::min<std::size_t>(parameter(request, "max", kMaxListed), kMaxListed);
+  std::size_t topic_bytes = 0;
   Json list = Json::array();
-  for (const Info& info : *infos) {
-    list.push_back(documents::of(info));
+  while (left > 0 && topic_bytes < kMaxListedTopicBytes) {
+    const auto infos = describe(after, std::min(left, kListedAtATime));
+    if (!infos) {
+      return cannot_read();
+    }
+    if (infos->empty()) {
+      break;
+    }
+    for (const auto& info : *infos) {
+      list.push_back(documents::of(info));
+      topic_bytes += record_of(info).topic.size();
+    }
+    left -= infos->size();
+    after = record_of(infos->back()).id;
   }
-  answer(response, list);
+  return json_response(list);
 }
 
-void answer_raw(httplib::Response& response, const RawResult& result) {
-  if (const auto* const bytes = std::get_if<std::string>(&result)) {
-    response.set_content(*bytes, "application/octet-stream");
-  } else if (std::holds_alternative<NoRecord>(result)) {
-    refuse(response, 404, "no such message");
-  } else {
-    refuse(response, 503, "the spool cannot be read at the moment");
+HttpResponse raw_response(RawResult result) {
+  if (auto* const bytes = std::get_if<std::string>(&result)) {
+    return http_response(200, "application/octet-stream", std::move(*bytes));
   }
+  return std::holds_alternative<NoRecord>(result) ? refusal(404, "no such message") : cannot_read();
 }
 
 std::vector<SpoolId> ids_of(const std::string& body) {
@@ -107,7 +127,9 @@ std::vector<SpoolId> ids_of(const std::string& body) {
 class ControlServer::Impl {
  public:
   Impl(std::filesystem::path directory, Spool& spool)
-      : directory_(std::move(directory)), spool_(spool) {}
+      : directory_(std::move(directory)), spool_(spool) {
+    set_routes();
+  }
 
   void start() {
     thread_ = start_thread("control", [this](const std::stop_token& stop) { run(stop); });
@@ -123,77 +145,76 @@ class ControlServer::Impl {
  private:
   void run(const std::stop_token& stop) {
     Repetition failures;
-    while (!stop.stop_requested()) {
-      HttpServer server(stop, kLimits);  // one that has served cannot serve again
-      set_routes(server);
-      if (server.bind_to_path(control_socket(directory_))) {
-        server.serve();
-      } else if (const auto held_back = failures.admit("bind")) {
-        log::warn("control", "no socket for the tools in the spool's folder, trying again",
-                  {{"directory", directory_.native()},
-                   {"cause", std::generic_category().message(errno)},
-                   {"repeated", *held_back}});
+    do {
+      try {
+        if (Fd socket = listen_on_path(control_socket(directory_))) {
+          HttpServer server(kLimits, {},
+                            [this](const HttpRequest& request) { return answer(request); });
+          server.serve(std::move(socket), stop);
+          return;
+        }
+        tell(failures, std::generic_category().message(errno));
+      } catch (const std::system_error& error) {
+        tell(failures, error.what());
       }
-      static_cast<void>(sleep_for(kBindRetry, stop));
+    } while (sleep_for(kBindRetry, stop));
+  }
+
+  void tell(Repetition& failures, const std::string& cause) const {
+    if (const auto held_back = failures.admit("bind")) {
+      log::warn("control", "no socket for the tools in the spool's folder, trying again",
+                {{"directory", directory_.native()}, {"cause", cause}, {"repeated", *held_back}});
     }
   }
 
-  void set_routes(HttpServer& server) {
-    using Request = httplib::Request;
-    using Response = httplib::Response;
-    server.set_exception_handler([](const Request&, Response& response, std::exception_ptr error) {
-      try {
-        std::rethrow_exception(std::move(error));
-      } catch (const BadRequest& bad) {
-        refuse(response, 400, bad.reason);
-      } catch (const std::exception& failure) {
-        refuse(response, 500, failure.what());
-      }
+  [[nodiscard]] HttpResponse answer(const HttpRequest& request) const {
+    try {
+      return routes_.answer(request);
+    } catch (const BadRequest& bad) {
+      return refusal(400, bad.reason);
+    }
+  }
+
+  void set_routes() {
+    routes_.get("/spool", [this](const HttpRequest&, std::uint64_t) {
+      return json_response(documents::of(SpoolState{spool_.totals(), to_string(spool_.intake())}));
     });
-    server.Get("/spool", [this](const Request&, Response& response) {
-      answer(response, documents::of(SpoolState{spool_.totals(), to_string(spool_.intake())}));
+    routes_.get("/records", [this](const HttpRequest& request, std::uint64_t) {
+      return list_response(
+          request, [this](SpoolId after, std::size_t max) { return spool_.describe(after, max); });
     });
-    server.Get("/records", [this](const Request& request, Response& response) {
-      answer_list(response, spool_.describe(after_of(request), max_of(request)));
+    routes_.get("/dead-letters", [this](const HttpRequest& request, std::uint64_t) {
+      return list_response(request, [this](SpoolId after, std::size_t max) {
+        return spool_.describe_letters(after, max);
+      });
     });
-    server.Get("/dead-letters", [this](const Request& request, Response& response) {
-      answer_list(response, spool_.describe_letters(after_of(request), max_of(request)));
+    routes_.get("/records/*", [this](const HttpRequest& request, std::uint64_t id) {
+      return raw_response(
+          spool_.read_raw(SpoolId{id}, parameter(request, "offset", 0), bytes_of(request)));
     });
-    server.Get(R"(/records/(\d+))", [this](const Request& request, Response& response) {
-      answer_raw(response, spool_.read_raw(id_of(request), parameter(request, "offset", 0),
-                                           bytes_of(request)));
+    routes_.get("/dead-letters/*", [this](const HttpRequest& request, std::uint64_t id) {
+      return raw_response(
+          spool_.read_letter(SpoolId{id}, parameter(request, "offset", 0), bytes_of(request)));
     });
-    server.Get(R"(/dead-letters/(\d+))", [this](const Request& request, Response& response) {
-      answer_raw(response, spool_.read_letter(id_of(request), parameter(request, "offset", 0),
-                                              bytes_of(request)));
+    routes_.post("/dead-letters/replay", [this](const HttpRequest& request, std::uint64_t) {
+      return move_letters(LetterMove::replay, request);
     });
-    server.Post("/dead-letters/replay", [this](const Request& request, Response& response) {
-      move_letters(LetterMove::replay, request, response);
-    });
-    server.Post("/dead-letters/drop", [this](const Request& request, Response& response) {
-      move_letters(LetterMove::drop, request, response);
+    routes_.post("/dead-letters/drop", [this](const HttpRequest& request, std::uint64_t) {
+      return move_letters(LetterMove::drop, request);
     });
   }
 
-  void move_letters(LetterMove move, const httplib::Request& request, httplib::Response& response) {
-    answer(response, documents::of(spool_.move_letters(move, ids_of(request.body)).get()));
+  [[nodiscard]] HttpResponse move_letters(LetterMove move, const HttpRequest& request) const {
+    return json_response(documents::of(spool_.move_letters(move, ids_of(request.body)).get()));
   }
 
-  static SpoolId after_of(const httplib::Request& request) {
-    return SpoolId{parameter(request, "after", 0)};
-  }
-  static std::size_t max_of(const httplib::Request& request) {
-    return std::min<std::size_t>(parameter(request, "max", kMaxListed), kMaxListed);
-  }
-  static std::size_t bytes_of(const httplib::Request& request) {
-    return std::min<std::size_t>(parameter(request, "max", kMaxBytes), kMaxBytes);
-  }
-  static SpoolId id_of(const httplib::Request& request) {
-    return SpoolId{number("id", request.matches[1].str())};
+  static std::size_t bytes_of(const HttpRequest& request) {
+    return std::min<std::size_t>(parameter(request, "max", kRawBytesAtATime), kRawBytesAtATime);
   }
 
   const std::filesystem::path directory_;
   Spool& spool_;
+  HttpRoutes routes_;
   std::jthread thread_;
 };
 

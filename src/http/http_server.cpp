@@ -1,116 +1,574 @@
 #include "http/http_server.hpp"
 
+#include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/http/status.hpp>
 
 #include <algorithm>
-#include <cstddef>
-#include <functional>
+#include <array>
+#include <cerrno>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <iterator>
+#include <map>
+#include <mutex>
+#include <new>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <system_error>
+#include <thread>
 #include <utility>
+#include <vector>
 
-#include "http/unix_address.hpp"
-#include "m2b/util/fd.hpp"
+#include <fmt/format.h>
+
+#include "http/request_reader.hpp"
+#include "m2b/util/log.hpp"
+#include "m2b/util/repetition.hpp"
+#include "m2b/util/thread.hpp"
 
 namespace m2b {
 namespace {
 
-/// A request that has arrived and an answer that is still to be sent, as httplib's connection.
-class WholeStream final : public httplib::Stream {
- public:
-  explicit WholeStream(std::string request) : request_(std::move(request)) {}
+namespace asio = boost::asio;
+using boost::system::error_code;
+using Socket = asio::generic::stream_protocol::socket;
 
-  [[nodiscard]] bool is_readable() const override { return true; }
-  [[nodiscard]] bool is_writable() const override { return true; }
+constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+/// Without a descriptor or memory for another connection.
+constexpr std::chrono::milliseconds kAcceptPause{100};
+/// So that one that floods us does not keep the others from their turn.
+constexpr int kAcceptsAtATime = 32;
+/// How long, and for how many bytes, a client that is answered may go on sending. Closing a socket
+/// with unread bytes resets the connection, and the answer may be lost with it (RFC 9112, 9.6).
+constexpr std::chrono::milliseconds kLingerTime{2'000};
+constexpr std::size_t kLingerBytes = std::size_t{256} << 10;
+constexpr std::size_t kReadBytes = std::size_t{16} << 10;
 
-  ssize_t read(char* data, size_t size) override {
-    const std::size_t count = request_.copy(data, size, read_);
-    read_ += count;
-    return static_cast<ssize_t>(count);
+bool is_of_one_client(int error) {
+  // accept(2): of the connection, which is gone already, not of ours.
+  constexpr std::array kErrors{EINTR,        ECONNABORTED, EPROTO,     EPERM,
+                               ENETDOWN,     ENOPROTOOPT,  EHOSTDOWN,  ENONET,
+                               EHOSTUNREACH, EOPNOTSUPP,   ENETUNREACH};
+  return std::ranges::find(kErrors, error) != kErrors.end();
+}
+
+std::string head_of(const HttpResponse& response, const HttpFields& common_fields) {
+  const auto reason = boost::beast::http::obsolete_reason(
+      boost::beast::http::int_to_status(static_cast<unsigned>(response.status)));
+  std::string head = fmt::format("HTTP/1.1 {} {}\r\n", response.status,
+                                 std::string_view(reason.data(), reason.size()));
+  for (const HttpFields* const fields : {&common_fields, &response.fields}) {
+    for (const HttpField& field : *fields) {
+      fmt::format_to(std::back_inserter(head), "{}: {}\r\n", field.name, field.value);
+    }
   }
-  ssize_t write(const char* data, size_t size) override {
-    answer_.append(data, size);
-    return static_cast<ssize_t>(size);
-  }
-
-  // Who asks is of no interest.
-  void get_remote_ip_and_port(std::string& /*ip*/, int& /*port*/) const override {}
-  void get_local_ip_and_port(std::string& /*ip*/, int& /*port*/) const override {}
-  [[nodiscard]] socket_t socket() const override { return INVALID_SOCKET; }
-
-  [[nodiscard]] std::string take_answer() && { return std::move(answer_); }
-
- private:
-  const std::string request_;
-  std::size_t read_ = 0;
-  std::string answer_;
-};
-
-/// What httplib wants done with a connection is done at once, by the thread that accepts: Reception
-/// has the threads.
-class AtOnce final : public httplib::TaskQueue {
- public:
-  void enqueue(std::function<void()> task) override { task(); }
-  void shutdown() override {}
-};
-
-void shut_down(socket_t socket) { ::shutdown(socket, SHUT_RDWR); }
-
-constexpr int kBacklog = 128;  // httplib's own is 5
+  fmt::format_to(std::back_inserter(head), "Content-Length: {}\r\nConnection: close\r\n\r\n",
+                 response.body.size());
+  return head;
+}
 
 }  // namespace
 
-HttpServer::HttpServer(std::stop_token stop, const HttpLimits& limits)
-    : stop_(std::move(stop)), limits_(limits) {
-  // By default httplib shares its port (SO_REUSEPORT): the second bridge on a machine would get
-  // half of the first one's requests instead of an error.
-  set_socket_options([](socket_t socket) {
-    const int on = 1;
-    ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  });
-  new_task_queue = [] { return new AtOnce; };
-}
+class HttpServer::Impl {
+ public:
+  Impl(const HttpLimits& limits, HttpFields common_fields, Handler handler)
+      : limits_(limits), common_fields_(std::move(common_fields)), handler_(std::move(handler)) {
+    const int news = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (news < 0) {
+      throw std::system_error(errno, std::generic_category(), "eventfd");
+    }
+    news_.assign(news);
+    answers_.reserve(limits_.max_connections);
+    taken_.reserve(limits_.max_connections);
+  }
 
-bool HttpServer::bind_to_path(const std::filesystem::path& path) {
-  Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const UnixAddress address(path);
-  if (!socket || !address) {
+  void serve(Fd listener, const std::stop_token& stop) {
+    sockaddr_storage address{};
+    socklen_t size = sizeof address;
+    if (::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0) {
+      throw std::system_error(errno, std::generic_category(), "getsockname");
+    }
+    family_ = address.ss_family;
+    listener_.assign(listener.get());
+    static_cast<void>(listener.release());
+    start_workers();
+    {
+      const std::stop_callback end(stop, [this] { io_.stop(); });
+      run(stop);
+    }
+    workers_.clear();  // asks them to stop and joins
+    connections_.clear();
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  using Number = std::uint64_t;  // of a connection, in order of arrival
+
+  struct Connection {
+    enum class State { receiving, answering, delayed, sending, lingering };
+
+    Connection(Number its_number, asio::io_context& io, std::size_t max_header_bytes,
+               std::size_t max_body_bytes)
+        : number(its_number),
+          socket(io),
+          timer(io),
+          reader(std::in_place, max_header_bytes, max_body_bytes) {}
+
+    const Number number;
+    Socket socket;
+    asio::steady_timer timer;
+    std::uint64_t timer_round = 0;  // a wait of an earlier round means nothing any more
+    State state = State::receiving;
+    std::optional<RequestReader> reader;  // while it receives
+    bool is_head = false;
+    std::string head;  // of the answer
+    std::string body;
+    std::size_t lingered_bytes = 0;
+  };
+  using State = Connection::State;
+  /// False: the connection is of no use any more.
+  using Step = bool (Impl::*)(Connection&);
+
+  struct Question {
+    Number number;
+    HttpRequest request;
+  };
+  struct Answer {
+    Number number;
+    HttpResponse response;
+  };
+
+  // The thread that serves.
+
+  void run(const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      try {
+        await_clients();
+        await_answers();
+        io_.run();
+      } catch (const std::exception& error) {
+        // Out of memory, most likely; whatever was under way for a connection, its timer ends it.
+        tell("a step failed, going on", error.what());
+        static_cast<void>(sleep_for(kAcceptPause, stop));
+      }
+    }
+  }
+
+  /// One at least: fewer are slower, nothing else.
+  void start_workers() {
+    for (std::size_t i = 0; i < limits_.workers; ++i) {
+      try {
+        workers_.push_back(start_thread(fmt::format("http-{}", i),
+                                        [this](const std::stop_token& ended) { work(ended); }));
+      } catch (const std::system_error& error) {
+        if (workers_.empty()) {
+          throw;
+        }
+        tell("cannot start all threads, going on with fewer", error.what());
+        return;
+      }
+    }
+  }
+
+  void await_clients() {
+    if (std::exchange(awaits_clients_, true)) {
+      return;
+    }
+    try {
+      listener_.async_wait(asio::posix::descriptor_base::wait_read, [this](const error_code&) {
+        awaits_clients_ = false;
+        accept_clients();
+      });
+    } catch (...) {
+      awaits_clients_ = false;
+      throw;
+    }
+  }
+
+  void pause_accepting() {
+    awaits_clients_ = true;
+    try {
+      accept_pause_.expires_after(kAcceptPause);
+      accept_pause_.async_wait([this](const error_code&) {
+        awaits_clients_ = false;
+        await_clients();
+      });
+    } catch (...) {
+      awaits_clients_ = false;
+      throw;
+    }
+  }
+
+  void accept_clients() {
+    for (int i = 0; i < kAcceptsAtATime; ++i) {
+      Fd socket(
+          ::accept4(listener_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+      if (socket) {
+        admit(std::move(socket));
+        continue;
+      }
+      const int error = errno;
+      if (error == EAGAIN || error == EWOULDBLOCK) {
+        break;
+      }
+      if (!is_of_one_client(error)) {
+        tell("cannot accept connections at the moment, going on in 100 ms",
+             std::generic_category().message(error));
+        return pause_accepting();
+      }
+    }
+    await_clients();
+  }
+
+  void admit(Fd socket) {
+    if (!make_room()) {
+      return;  // closes it
+    }
+    const Number number = next_number_++;
+    Connection& connection =
+        connections_
+            .try_emplace(number, number, io_, limits_.max_header_bytes, limits_.max_body_bytes)
+            .first->second;
+    error_code error;
+    connection.socket.assign(asio::generic::stream_protocol(family_, 0), socket.get(), error);
+    if (!error) {
+      static_cast<void>(socket.release());
+      connection.socket.non_blocking(true, error);
+    }
+    go_on(number, error, &Impl::begin);
+  }
+
+  /// Those first that have not even asked: who asks at once must always come through. False when
+  /// all wait for us: more would only wait longer.
+  bool make_room() {
+    if (connections_.size() < limits_.max_connections) {
+      return true;
+    }
+    return cut_oldest(State::lingering) || cut_oldest(State::receiving) ||
+           cut_oldest(State::delayed) || cut_oldest(State::sending);
+  }
+
+  bool cut_oldest(State state) {
+    const auto oldest = std::ranges::find_if(
+        connections_, [state](const auto& entry) { return entry.second.state == state; });
+    if (oldest == connections_.end()) {
+      return false;
+    }
+    connections_.erase(oldest);
+    return true;
+  }
+
+  /// The next step of a connection, where it is still there.
+  void go_on(Number number, const error_code& error, Step step) {
+    const auto found = connections_.find(number);
+    if (found == connections_.end()) {
+      return;
+    }
+    bool is_of_use = false;
+    try {
+      is_of_use = !error && (this->*step)(found->second);
+    } catch (const std::exception& failure) {
+      tell("a connection is cut", failure.what());
+    }
+    if (!is_of_use) {
+      connections_.erase(found);
+    }
+  }
+
+  void set_timer(Connection& connection, std::chrono::milliseconds time, Step when_over) {
+    connection.timer.expires_after(time);
+    connection.timer.async_wait([this, number = connection.number, when_over,
+                                 round = ++connection.timer_round](const error_code& error) {
+      const auto found = connections_.find(number);
+      if (!error && found != connections_.end() && found->second.timer_round == round) {
+        go_on(number, {}, when_over);
+      }
+    });
+  }
+
+  static void end_timer(Connection& connection) {
+    ++connection.timer_round;
+    connection.timer.cancel();
+  }
+
+  void when_readable(Connection& connection, Step step) {
+    connection.socket.async_wait(Socket::wait_read,
+                                 [this, number = connection.number, step](const error_code& error) {
+                                   go_on(number, error, step);
+                                 });
+  }
+
+  bool begin(Connection& connection) {
+    set_timer(connection, limits_.request_time, &Impl::give_up);
+    return receive(connection);  // mostly the request is there already
+  }
+
+  bool give_up(Connection& /*connection*/) { return false; }
+
+  bool receive(Connection& connection) {
+    std::array<char, kReadBytes>
+        buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled next
+    while (true) {
+      error_code error;
+      const std::size_t count = connection.socket.read_some(asio::buffer(buffer), error);
+      if (error == asio::error::would_block) {
+        when_readable(connection, &Impl::receive);
+        return true;
+      }
+      if (error) {
+        return false;
+      }
+      RequestReader& reader = *connection.reader;
+      switch (reader.take({buffer.data(), count})) {
+        case RequestReader::Progress::incomplete:
+          if (reader.wants_continue()) {
+            // There is room for it: nothing was sent before.
+            static_cast<void>(connection.socket.write_some(
+                asio::buffer(kContinue.data(), kContinue.size()), error));
+          }
+          break;
+        case RequestReader::Progress::complete:
+          return ask(connection);
+        case RequestReader::Progress::refused:
+          connection.is_head = reader.is_head();
+          return send(connection, reader.refusal());
+      }
+    }
+  }
+
+  bool ask(Connection& connection) {
+    connection.is_head = connection.reader->is_head();
+    HttpRequest request = std::move(*connection.reader).request();
+    connection.reader.reset();
+    // Making the answer may take long, for which the client is not to blame.
+    end_timer(connection);
+    connection.state = State::answering;
+    const std::lock_guard lock(mutex_);
+    questions_.push_back({connection.number, std::move(request)});
+    asked_.notify_one();
+    return true;
+  }
+
+  void await_answers() {
+    if (std::exchange(awaits_answers_, true)) {
+      return;
+    }
+    try {
+      news_.async_wait(asio::posix::descriptor_base::wait_read, [this](const error_code&) {
+        awaits_answers_ = false;
+        eventfd_t count = 0;
+        static_cast<void>(::eventfd_read(news_.native_handle(), &count));
+        take_answers();
+        await_answers();
+      });
+    } catch (...) {
+      awaits_answers_ = false;
+      throw;
+    }
+  }
+
+  void take_answers() {
+    taken_.clear();
+    {
+      const std::lock_guard lock(mutex_);
+      taken_.swap(answers_);
+      untaken_bytes_ = 0;
+    }
+    answer_taken_.notify_all();
+    for (Answer& answer : taken_) {
+      answer_ = &answer.response;
+      go_on(answer.number, {}, &Impl::send_answer);
+    }
+    taken_.clear();
+    cut_large_answers();
+  }
+
+  bool send_answer(Connection& connection) { return send(connection, std::move(*answer_)); }
+
+  bool send(Connection& connection, HttpResponse response) {
+    if (response.status == 0) {
+      return false;  // there was no memory for any
+    }
+    connection.reader.reset();
+    connection.head = head_of(response, common_fields_);
+    if (!connection.is_head) {
+      connection.body = std::move(response.body);
+    }
+    if (response.delay > std::chrono::milliseconds::zero()) {
+      connection.state = State::delayed;
+      set_timer(connection, response.delay, &Impl::send_now);
+      cut_delayed(connection);
+      return true;
+    }
+    return send_now(connection);
+  }
+
+  bool send_now(Connection& connection) {
+    connection.state = State::sending;
+    set_timer(connection, limits_.answer_time, &Impl::give_up);
+    const std::array parts{asio::buffer(connection.head), asio::buffer(connection.body)};
+    asio::async_write(connection.socket, parts,
+                      [this, number = connection.number](const error_code& error, std::size_t) {
+                        go_on(number, error, &Impl::linger);
+                      });
+    return true;
+  }
+
+  /// The answer is sent: waits a little for the client to close.
+  bool linger(Connection& connection) {
+    connection.state = State::lingering;
+    connection.head = {};
+    connection.body = {};
+    error_code error;
+    connection.socket.shutdown(Socket::shutdown_send, error);
+    set_timer(connection, std::min(kLingerTime, limits_.answer_time), &Impl::give_up);
+    return !error && discard(connection);
+  }
+
+  bool discard(Connection& connection) {
+    std::array<char, kReadBytes>
+        buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled next
+    while (connection.lingered_bytes < kLingerBytes) {
+      error_code error;
+      connection.lingered_bytes += connection.socket.read_some(asio::buffer(buffer), error);
+      if (error == asio::error::would_block) {
+        when_readable(connection, &Impl::discard);
+        return true;
+      }
+      if (error) {
+        break;
+      }
+    }
     return false;
   }
-  ::unlink(address.path());
-  constexpr mode_t kOwnerAlone = 0600;
-  const bool bound = ::fchmod(socket.get(), kOwnerAlone) == 0 &&  // of the file that bind() makes
-                     ::bind(socket.get(), address.get(), address.size()) == 0 &&
-                     ::listen(socket.get(), kBacklog) == 0;
-  if (bound) {
-    svr_sock_ = socket.release();
+
+  /// But for `latest`, which is in the hands of its step.
+  void cut_delayed(const Connection& latest) {
+    const auto is_delayed = [](const auto& entry) { return entry.second.state == State::delayed; };
+    const auto delayed = static_cast<std::size_t>(std::ranges::count_if(connections_, is_delayed));
+    if (delayed <= limits_.max_delayed) {
+      return;
+    }
+    const auto oldest = std::ranges::find_if(connections_, [&](const auto& entry) {
+      return is_delayed(entry) && entry.first != latest.number;
+    });
+    if (oldest != connections_.end()) {
+      connections_.erase(oldest);
+    }
   }
-  return bound;
-}
 
-void HttpServer::serve() {
-  ::listen(svr_sock_, kBacklog);  // once more, for bind_to_port()
-  reception_.emplace(limits_, [this](std::string request) { return answer(std::move(request)); });
-  {
-    // Not httplib's stop(), which is forgotten when it comes before the listening. This ends
-    // accept(), now or later; httplib then closes the socket.
-    const std::stop_callback end_accept(stop_, [this] { shut_down(svr_sock_); });
-    listen_after_bind();
+  void cut_large_answers() {
+    std::size_t bytes = 0;
+    for (auto at = connections_.end(); at != connections_.begin();) {
+      --at;
+      const std::size_t its = at->second.head.size() + at->second.body.size();
+      bytes += its;
+      if (bytes > limits_.max_answer_bytes) {
+        bytes -= its;
+        at = connections_.erase(at);
+      }
+    }
   }
-  reception_.reset();
-}
 
-bool HttpServer::process_and_close_socket(socket_t socket) {
-  reception_->admit(Fd(socket));
-  return true;
-}
+  void tell(const char* event, std::string_view cause) noexcept {
+    try {
+      if (const auto held_back = failures_.admit(event)) {
+        log::warn("http", event, {{"cause", cause}, {"repeated", *held_back}});
+      }
+    } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): there is no memory for it
+    }
+  }
 
-std::string HttpServer::answer(std::string request) {
-  WholeStream stream(std::move(request));
-  bool closed = false;  // for keeping connections open, which we do not
-  process_request(stream, true, closed, nullptr);
-  return std::move(stream).take_answer();
+  // The workers.
+
+  void work(const std::stop_token& stop) {
+    step_back();
+    std::unique_lock lock(mutex_);
+    while (asked_.wait(lock, stop, [this] { return !questions_.empty(); }) &&
+           !stop.stop_requested()) {
+      const Question question = std::move(questions_.front());
+      questions_.pop_front();
+      lock.unlock();
+      HttpResponse response = answer_to(question.request);
+      lock.lock();
+      // Where answers are made faster than they are taken, they would pile up here.
+      answer_taken_.wait(lock, stop, [&] {
+        return untaken_bytes_ == 0 ||
+               untaken_bytes_ + response.body.size() <= limits_.max_answer_bytes;
+      });
+      untaken_bytes_ += response.body.size();
+      answers_.push_back({question.number, std::move(response)});  // has room: see the constructor
+      // Fails only where it has been told more often than it can count, and so is awake.
+      static_cast<void>(::eventfd_write(news_.native_handle(), 1));
+    }
+  }
+
+  [[nodiscard]] HttpResponse answer_to(const HttpRequest& request) noexcept {
+    try {
+      return handler_(request);
+    } catch (const std::exception& error) {
+      return answer_to_failure(error.what());
+    } catch (...) {
+      return answer_to_failure("unknown");
+    }
+  }
+
+  [[nodiscard]] HttpResponse answer_to_failure(std::string_view cause) noexcept {
+    try {
+      tell("a request could not be answered", cause);
+      return http_refusal(500, "this could not be answered");
+    } catch (const std::exception&) {
+      return {.status = 0};
+    }
+  }
+
+  const HttpLimits limits_;
+  const HttpFields common_fields_;
+  const Handler handler_;
+  Repetition failures_;
+
+  asio::io_context io_{1};  // one thread
+
+  // Only the thread that serves touches these, but for news_, which wakes it: there are answers.
+  asio::posix::stream_descriptor news_{io_};
+  asio::posix::stream_descriptor listener_{io_};
+  asio::steady_timer accept_pause_{io_};
+  bool awaits_clients_ = false;
+  bool awaits_answers_ = false;
+  int family_ = AF_UNSPEC;
+  std::map<Number, Connection> connections_;
+  Number next_number_ = 0;
+  std::vector<Answer> taken_;
+  HttpResponse* answer_ = nullptr;  // that is being taken
+
+  std::mutex mutex_;  // guards the fields below
+  std::condition_variable_any asked_;
+  std::condition_variable_any answer_taken_;
+  std::deque<Question> questions_;
+  std::vector<Answer> answers_;
+  std::size_t untaken_bytes_ = 0;
+
+  std::vector<std::jthread> workers_;
+};
+
+HttpServer::HttpServer(const HttpLimits& limits, HttpFields common_fields, Handler handler)
+    : impl_(std::make_unique<Impl>(limits, std::move(common_fields), std::move(handler))) {}
+
+HttpServer::~HttpServer() = default;
+
+void HttpServer::serve(Fd listener, const std::stop_token& stop) {
+  impl_->serve(std::move(listener), stop);
 }
 
 }  // namespace m2b

@@ -1,39 +1,61 @@
 #pragma once
 
-#include <httplib.h>
-
-#include <filesystem>
-#include <optional>
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
 #include <stop_token>
-#include <string>
 
-#include "http/reception.hpp"
+#include "http/http_message.hpp"
+#include "m2b/util/fd.hpp"
 
 namespace m2b {
 
-/// httplib's server, with a bound to everything. httplib gives each connection a thread and starts
-/// its timeouts again with each byte, so that slow clients would keep all workers, and the stop,
-/// for as long as they like. Here Reception stands before it: httplib sees whole requests, of
-/// limited size, and its answers wait for nobody.
-class HttpServer : public httplib::Server {
+/// What the clients of a server may take, one and all.
+struct HttpLimits {
+  std::size_t workers = 4;
+  /// From the first look at a connection to the last byte of its request.
+  std::chrono::milliseconds request_time{10'000};
+  /// From the moment at which the answer is made to its last byte.
+  std::chrono::milliseconds answer_time{10'000};
+  std::size_t max_header_bytes = 8192;  // the request line included
+  std::size_t max_body_bytes = 8192;
+  /// One more takes the place of the oldest that waits for its client, and is turned away where all
+  /// wait for their answers.
+  std::size_t max_connections = 128;
+  /// Of answers that wait for their clients; beyond it the oldest is cut.
+  std::size_t max_answer_bytes = std::size_t{16} << 20;
+  /// Of answers with a delay; beyond it the one that waits longest is cut, without its answer.
+  std::size_t max_delayed = 32;
+};
+
+/// Serves HTTP/1.1, a request per connection. One thread receives whole requests and sends whole
+/// answers, asynchronously; workers make the answers and never wait for a client: however many
+/// clients are slow, one that has sent its request is answered.
+///
+/// Nothing that a client does ends it. Where the system has no descriptor or memory for a
+/// connection, it pauses for a moment and goes on.
+class HttpServer {
  public:
-  HttpServer(std::stop_token stop, const HttpLimits& limits);
+  /// The answer to a request. Called by the workers, several at a time. An exception is answered
+  /// by 500.
+  using Handler = std::function<HttpResponse(const HttpRequest&)>;
 
-  /// Listens on a Unix socket that its owner alone may use; takes the place of one that is left
-  /// over. False with errno when it cannot.
-  [[nodiscard]] bool bind_to_path(const std::filesystem::path& path);
+  /// Every answer, also those to requests that the handler never sees, gets `common_fields`. Throws
+  /// std::system_error where the system has no descriptor for it.
+  HttpServer(const HttpLimits& limits, HttpFields common_fields, Handler handler);
+  ~HttpServer();
+  HttpServer(const HttpServer&) = delete;
+  HttpServer& operator=(const HttpServer&) = delete;
 
-  /// Serves what bind_to_port() or bind_to_path() has bound until the stop, or until accept()
-  /// fails. Once. A stop cuts what is open.
-  void serve();
+  /// Serves a socket that listens (http_listener.hpp) until the stop, in the calling thread, which
+  /// does all input and output. The stop cuts what is open and waits for answers in the making.
+  /// Once.
+  void serve(Fd listener, const std::stop_token& stop);
 
  private:
-  bool process_and_close_socket(socket_t socket) override;
-  [[nodiscard]] std::string answer(std::string request);
-
-  const std::stop_token stop_;
-  const HttpLimits limits_;
-  std::optional<Reception> reception_;  // while it serves
+  class Impl;
+  std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace m2b

@@ -1,13 +1,12 @@
 #include "m2b/status/status_server.hpp"
 
 #include <fmt/format.h>
-#include <httplib.h>
 
 #include <algorithm>
-#include <charconv>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
-#include <ctime>
+#include <cstdint>
 #include <exception>
 #include <future>
 #include <memory>
@@ -22,6 +21,9 @@
 #include <vector>
 
 #include "control/documents.hpp"
+#include "http/http_client.hpp"
+#include "http/http_listener.hpp"
+#include "http/http_routes.hpp"
 #include "http/http_server.hpp"
 #include "m2b/util/host.hpp"
 #include "m2b/util/log.hpp"
@@ -41,12 +43,13 @@ namespace m2b {
 namespace {
 
 using documents::Json;
-using httplib::Request;
-using httplib::Response;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kBindRetry{5};
-constexpr time_t kHealthPatienceSeconds = 4;
+constexpr HttpClientLimits kHealthLimits{.time = std::chrono::seconds(4),
+                                         .max_body_bytes = std::size_t{64} << 10};
+/// For the answer to a wrong token. Whoever knows the right one never waits.
+constexpr std::chrono::seconds kWrongTokenDelay{1};
 constexpr std::chrono::seconds kRatesOver{10};
 constexpr std::chrono::minutes kUnsteadyWithin{10};
 /// A disk that is slower gets its answer as "under way".
@@ -79,20 +82,22 @@ std::string why_not_ready(const StatusSources& sources) {
   return reasons;
 }
 
-void answer(Response& response, const Json& json) {
-  response.set_content(documents::line_of(json), kJson);
+HttpResponse json_response(const Json& json, int status = 200) {
+  return http_response(status, kJson, documents::line_of(json));
 }
 
-void refuse(Response& response, int status, std::string_view reason) {
-  response.status = status;
-  answer(response, Json{{"error", reason}});
+HttpResponse refusal(int status, std::string_view reason) {
+  return json_response(Json{{"error", reason}}, status);
 }
 
-std::optional<std::uint64_t> number_of(const std::string& text) {
-  std::uint64_t value = 0;
-  const char* const end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data(), end, value);
-  return error == std::errc() && rest == end ? std::optional(value) : std::nullopt;
+HttpFields safety_fields() {
+  return {{"Cache-Control", "no-store"},
+          {"X-Content-Type-Options", "nosniff"},
+          {"Content-Security-Policy", kContentPolicy},
+          {"X-Frame-Options", "DENY"},
+          {"Referrer-Policy", "no-referrer"},
+          {"Cross-Origin-Opener-Policy", "same-origin"},
+          {"Cross-Origin-Resource-Policy", "same-origin"}};
 }
 
 /// Nothing where it is not {"ids":[…]} with some numbers.
@@ -121,7 +126,9 @@ class StatusServer::Impl {
   Impl(const StatusOptions& options, const StatusSources& sources)
       : options_(options),
         sources_(sources),
-        token_("STATUS_TOKEN", options.token, options.token_file, &is_status_token) {}
+        token_("STATUS_TOKEN", options.token, options.token_file, &is_status_token) {
+    set_routes();
+  }
 
   void start() {
     if (options_.enabled) {
@@ -146,108 +153,100 @@ class StatusServer::Impl {
   }
 
  private:
-  /// What of a request is served, and how.
-  using Handler = void (Impl::*)(const Request&, Response&);
+  /// What of a request is served, and how. Some paths end in a number.
+  using Handler = HttpResponse (Impl::*)(const HttpRequest&, std::uint64_t number);
   /// Who may have it.
   using Gate = std::optional<Denial> (Access::*)(const Caller&) const;
 
   void run(const std::stop_token& stop) {
-    step_back();  // it accepts connections, as many as somebody likes to make
+    step_back();  // it serves connections, as many as somebody likes to make
     Repetition failures;
-    while (!stop.stop_requested()) {
-      HttpServer server(stop, {});  // one that has served cannot serve again
-      set_routes(server);
-      if (server.bind_to_port(bare_host(options_.host), options_.port)) {
-        log::info("status", "listening", {{"address", address()}});
-        server.serve();
-      } else if (const auto held_back = failures.admit("bind")) {
-        log::error("status",
-                   "cannot listen, trying again; another STATUS_ADDRESS, or `off`, mends it",
-                   {{"address", address()}, {"repeated", *held_back}});
+    do {
+      try {
+        if (Fd socket = listen_on_tcp(bare_host(options_.host), options_.port)) {
+          HttpServer server({}, safety_fields(),
+                            [this](const HttpRequest& request) { return routes_.answer(request); });
+          log::info("status", "listening", {{"address", address()}});
+          server.serve(std::move(socket), stop);
+          return;
+        }
+        tell_of_failure(failures, std::generic_category().message(errno));
+      } catch (const std::system_error& error) {
+        tell_of_failure(failures, error.what());
       }
-      static_cast<void>(sleep_for(kBindRetry, stop));
+    } while (sleep_for(kBindRetry, stop));
+  }
+
+  void tell_of_failure(Repetition& failures, const std::string& cause) const {
+    if (const auto held_back = failures.admit("bind")) {
+      log::error("status",
+                 "cannot listen, trying again; another STATUS_ADDRESS, or `off`, mends it",
+                 {{"address", address()}, {"cause", cause}, {"repeated", *held_back}});
     }
   }
 
-  void set_routes(HttpServer& server) {
-    server.set_default_headers({{"Cache-Control", "no-store"},
-                                {"X-Content-Type-Options", "nosniff"},
-                                {"Content-Security-Policy", kContentPolicy},
-                                {"X-Frame-Options", "DENY"},
-                                {"Referrer-Policy", "no-referrer"},
-                                {"Cross-Origin-Opener-Policy", "same-origin"},
-                                {"Cross-Origin-Resource-Policy", "same-origin"}});
-    // httplib's own puts the exception's text into a header.
-    server.set_exception_handler(
-        [](const Request&, Response& response, const std::exception_ptr& /*error*/) {
-          refuse(response, 500, "this could not be answered");
-        });
-    set_probes(server);
-    set_files(server);
-    get(server, "/", &Access::denial_of_page, &Impl::serve_page);
-    get(server, "/status", &Access::denial_of_page, &Impl::serve_status);
-    get(server, R"(/dead-letters/(\d+))", &Access::denial_of_content, &Impl::serve_letter);
-    get(server, R"(/pictures/(\d+))", &Access::denial_of_content, &Impl::serve_picture);
-    server.Post("/dead-letters/replay", guarded(&Access::denial_of_action, &Impl::replay));
-    server.Post("/dead-letters/drop", guarded(&Access::denial_of_action, &Impl::drop));
+  void set_routes() {
+    set_probes();
+    set_files();
+    routes_.get("/", guarded(&Access::denial_of_page, &Impl::page));
+    routes_.get("/status", guarded(&Access::denial_of_page, &Impl::status));
+    routes_.get("/dead-letters/*", guarded(&Access::denial_of_content, &Impl::letter));
+    routes_.get("/pictures/*", guarded(&Access::denial_of_content, &Impl::picture));
+    routes_.post("/dead-letters/replay", guarded(&Access::denial_of_action, &Impl::replay));
+    routes_.post("/dead-letters/drop", guarded(&Access::denial_of_action, &Impl::drop));
   }
 
   /// For machines; open to whoever reaches the listener.
-  void set_probes(HttpServer& server) const {
-    server.Get("/livez", [](const Request&, Response& response) {
-      response.set_content("ok\n", kPlainText);
+  void set_probes() {
+    routes_.get("/livez", [](const HttpRequest&, std::uint64_t) {
+      return http_response(200, kPlainText, "ok\n");
     });
-    server.Get("/readyz", [this](const Request&, Response& response) {
+    routes_.get("/readyz", [this](const HttpRequest&, std::uint64_t) {
       const std::string reasons = why_not_ready(sources_);
-      response.status = reasons.empty() ? 200 : 503;
-      response.set_content(reasons.empty() ? "ok\n" : reasons, kPlainText);
+      return http_response(reasons.empty() ? 200 : 503, kPlainText,
+                           reasons.empty() ? "ok\n" : reasons);
     });
-    server.Get("/metrics", [this](const Request&, Response& response) {
-      response.set_content(metrics_text(sources_), "text/plain; version=0.0.4; charset=utf-8");
+    routes_.get("/metrics", [this](const HttpRequest&, std::uint64_t) {
+      return http_response(200, "text/plain; version=0.0.4; charset=utf-8", metrics_text(sources_));
     });
   }
 
-  static void set_files(HttpServer& server) {
-    const auto file = [&server](const char* path, std::string_view bytes, const char* type) {
-      server.Get(path, [bytes, type](const Request&, Response& response) {
-        response.set_content(bytes.data(), bytes.size(), type);
+  void set_files() {
+    const auto file = [this](const char* path, std::string_view bytes, const char* type) {
+      routes_.get(path, [bytes, type](const HttpRequest&, std::uint64_t) {
+        return http_response(200, type, std::string(bytes));
       });
     };
-    file(R"(/page\.css)", page_assets::page_css(), "text/css; charset=utf-8");
-    file(R"(/page\.js)", page_assets::page_js(), "text/javascript; charset=utf-8");
-    file(R"(/icon\.svg)", page_assets::icon_svg(), "image/svg+xml");
+    file("/page.css", page_assets::page_css(), "text/css; charset=utf-8");
+    file("/page.js", page_assets::page_js(), "text/javascript; charset=utf-8");
+    file("/icon.svg", page_assets::icon_svg(), "image/svg+xml");
   }
 
-  void get(HttpServer& server, const char* path, Gate gate, Handler handler) {
-    server.Get(path, guarded(gate, handler));
-  }
-
-  [[nodiscard]] httplib::Server::Handler guarded(Gate gate, Handler handler) {
-    return [this, gate, handler](const Request& request, Response& response) {
-      const std::string host = request.get_header_value("Host");
-      const std::string authorization = request.get_header_value("Authorization");
-      const std::string origin = request.get_header_value("Origin");
-      const std::string site = request.get_header_value("Sec-Fetch-Site");
-      const std::string type = request.get_header_value("Content-Type");
-      const auto denial = (access().*gate)({.host = host,
+  [[nodiscard]] HttpRoutes::Handler guarded(Gate gate, Handler handler) {
+    return [this, gate, handler](const HttpRequest& request, std::uint64_t number) {
+      const std::string_view authorization = request.field("authorization");
+      const auto denial = (access().*gate)({.host = request.field("host"),
                                             .authorization = authorization,
-                                            .origin = origin,
-                                            .fetch_site = site,
-                                            .content_type = type});
+                                            .origin = request.field("origin"),
+                                            .fetch_site = request.field("sec-fetch-site"),
+                                            .content_type = request.field("content-type")});
       if (!denial) {
-        (this->*handler)(request, response);
-        return;
+        return (this->*handler)(request, number);
       }
+      HttpResponse response = refusal(denial->status, denial->reason);
       if (denial->status == 401) {
-        response.set_header("WWW-Authenticate", "Bearer");
-        tell_of_wrong_token(!authorization.empty());
+        response.fields.push_back({"WWW-Authenticate", "Bearer"});
+        if (!authorization.empty()) {
+          response.delay = kWrongTokenDelay;
+          tell_of_wrong_token();
+        }
       }
-      refuse(response, denial->status, denial->reason);
+      return response;
     };
   }
 
-  void tell_of_wrong_token(bool has_one) {
-    if (const auto held_back = has_one ? wrong_tokens_.admit("token") : std::nullopt) {
+  void tell_of_wrong_token() {
+    if (const auto held_back = wrong_tokens_.admit("token")) {
       log::warn("status", "a request had a wrong token", {{"repeated", *held_back}});
     }
   }
@@ -266,58 +265,55 @@ class StatusServer::Impl {
     return view;
   }
 
-  void serve_page(const Request& /*request*/, Response& response) {
-    response.set_content(render_page(view()), kHtml);
+  HttpResponse page(const HttpRequest& /*request*/, std::uint64_t /*number*/) {
+    return http_response(200, kHtml, render_page(view()));
   }
 
-  void serve_status(const Request& /*request*/, Response& response) {
-    answer(response, status_json(view(), Access(options_)));  // whether there is a token, not which
+  HttpResponse status(const HttpRequest& /*request*/, std::uint64_t /*number*/) {
+    return json_response(status_json(view(), Access(options_)));  // whether there is a token alone
   }
 
-  void serve_letter(const Request& request, Response& response) {
-    const auto number = number_of(request.matches[1].str());
-    const SpoolId after{number && *number > 0 ? *number - 1 : 0};
+  HttpResponse letter(const HttpRequest& /*request*/, std::uint64_t number) {
+    const SpoolId after{number > 0 ? number - 1 : 0};
     const auto found = sources_.spool.describe_letters(after, 1);
     if (!found) {
-      return refuse(response, 503, "the spool cannot be read at the moment");
+      return refusal(503, "the spool cannot be read at the moment");
     }
-    if (!number || found->empty() || to_number(found->front().record.id) != *number) {
-      return refuse(response, 404, "no such dead letter");
+    if (found->empty() || to_number(found->front().record.id) != number) {
+      return refusal(404, "no such dead letter");
     }
     const PayloadRead read =
         sources_.spool.read_letter_payload(found->front().record.id, kMaxPayloadBytes);
     if (const auto* const missing = std::get_if<KeyMissing>(&read)) {
-      return refuse(response, 409, "it is " + missing_key_text(missing->key));
+      return refusal(409, "it is " + missing_key_text(missing->key));
     }
     const auto* const payload = std::get_if<std::string>(&read);
     if (payload == nullptr) {
-      return refuse(response, 503, "this dead letter cannot be read at the moment");
+      return refusal(503, "this dead letter cannot be read at the moment");
     }
-    answer(response, letter_json(found->front(), *payload));
+    return json_response(letter_json(found->front(), *payload));
   }
 
-  void serve_picture(const Request& request, Response& response) {
-    const auto number = number_of(request.matches[1].str());
+  HttpResponse picture(const HttpRequest& /*request*/, std::uint64_t number) {
     const auto picture =
-        number && sources_.pictures != nullptr ? sources_.pictures->read(*number) : std::nullopt;
+        sources_.pictures != nullptr ? sources_.pictures->read(number) : std::nullopt;
     if (!picture) {
-      return refuse(response, 404, "no such picture is kept");
+      return refusal(404, "no such picture is kept");
     }
-    response.set_content(*picture->bytes, std::string(picture->content_type));
+    return http_response(200, picture->content_type, *picture->bytes);
   }
 
-  void replay(const Request& request, Response& response) {
-    move_letters(LetterMove::replay, request, response);
+  HttpResponse replay(const HttpRequest& request, std::uint64_t /*number*/) {
+    return move_letters(LetterMove::replay, request);
   }
-  void drop(const Request& request, Response& response) {
-    move_letters(LetterMove::drop, request, response);
+  HttpResponse drop(const HttpRequest& request, std::uint64_t /*number*/) {
+    return move_letters(LetterMove::drop, request);
   }
 
-  void move_letters(LetterMove move, const Request& request, Response& response) {
+  HttpResponse move_letters(LetterMove move, const HttpRequest& request) {
     auto ids = ids_of(request.body);
     if (!ids) {
-      return refuse(response, 400,
-                    fmt::format("must be {{\"ids\":[…]}} with 1 to {} numbers", kMaxIds));
+      return refusal(400, fmt::format("must be {{\"ids\":[…]}} with 1 to {} numbers", kMaxIds));
     }
     const std::size_t count = ids->size();
     std::future<LettersMoved> moved = sources_.spool.move_letters(move, *std::move(ids));
@@ -325,16 +321,15 @@ class StatusServer::Impl {
     if (moved.wait_for(kMovePatience) != std::future_status::ready) {
       log::info("status", "dead letters are being moved from the status page",
                 {{"deed", deed}, {"letters", count}});
-      response.status = 202;
-      return answer(response, Json{{"under_way", true}});
+      return json_response(Json{{"under_way", true}}, 202);
     }
     const LettersMoved outcome = moved.get();
     log::info("status", "dead letters were moved from the status page",
               {{"deed", deed}, {"letters", count}, {"moved", outcome.moved}});
     if (!outcome.failure.empty()) {
-      return refuse(response, 503, outcome.failure);
+      return refusal(503, outcome.failure);
     }
-    answer(response, documents::of(outcome));
+    return json_response(documents::of(outcome));
   }
 
   [[nodiscard]] std::string address() const {
@@ -347,6 +342,7 @@ class StatusServer::Impl {
   Clock::time_point started_at_;
   History history_;
   Repetition wrong_tokens_;
+  HttpRoutes routes_;
   std::jthread sampler_;
   std::jthread thread_;
 };
@@ -366,20 +362,18 @@ std::string check_health(const StatusOptions& options) {
   }
   // A listener on all addresses is asked on the loopback.
   const std::string host = bare_host(options.host);
-  httplib::Client client(host == "0.0.0.0" ? "127.0.0.1"
-                         : host == "::"    ? "::1"
-                                           : host,
-                         options.port);
-  client.set_connection_timeout(kHealthPatienceSeconds);
-  client.set_read_timeout(kHealthPatienceSeconds);
-  const httplib::Result answer = client.Get("/livez");
-  if (!answer) {
-    return fmt::format("no answer from {}:{}: {}", options.host, options.port,
-                       httplib::to_string(answer.error()));
+  const TcpAddress address{host == "0.0.0.0" ? "127.0.0.1"
+                           : host == "::"    ? "::1"
+                                             : host,
+                           options.port};
+  const auto answer =
+      ask_http(address, {.method = "GET", .path = "/livez", .query = {}}, kHealthLimits);
+  if (const auto* const failure = std::get_if<HttpFailure>(&answer)) {
+    return fmt::format("no answer from {}:{}: {}", options.host, options.port, failure->cause);
   }
-  return answer->status == 200
-             ? std::string()
-             : fmt::format("{}:{} answered {}", options.host, options.port, answer->status);
+  const int status = std::get<HttpResponse>(answer).status;
+  return status == 200 ? std::string()
+                       : fmt::format("{}:{} answered {}", options.host, options.port, status);
 }
 
 }  // namespace m2b

@@ -2,9 +2,9 @@
 
 #include <arpa/inet.h>
 #include <doctest/doctest.h>
-#include <httplib.h>
 #include <sys/socket.h>
 
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
@@ -14,9 +14,13 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <utility>
+#include <variant>
 #include <vector>
 
+#include "http/http_client.hpp"
 #include "m2b/util/fd.hpp"
 #include "m2b/util/thread.hpp"
 #include "support/eventually.hpp"
@@ -71,6 +75,32 @@ TEST_SUITE("status_server") {
     std::jthread thread_;
   };
 
+  /// A client of the listener, whose requests are all answered.
+  class Visitor {
+   public:
+    explicit Visitor(std::uint16_t port) : address_{"127.0.0.1", port} {}
+
+    [[nodiscard]] HttpResponse get(const std::string& target, HttpFields fields = {}) const {
+      return ask("GET", target, std::move(fields), {});
+    }
+    [[nodiscard]] HttpResponse ask(const std::string& method, const std::string& target,
+                                   HttpFields fields, std::string body) const {
+      const auto answer = ask_http(address_,
+                                   {.method = method,
+                                    .path = target,
+                                    .query = {},
+                                    .fields = std::move(fields),
+                                    .body = std::move(body)},
+                                   {.time = 10s, .max_body_bytes = std::size_t{16} << 20});
+      const auto* const response = std::get_if<HttpResponse>(&answer);
+      REQUIRE(response != nullptr);
+      return *response;
+    }
+
+   private:
+    TcpAddress address_;
+  };
+
   struct Fixture {
     test::TempDir dir;
     test::FakeBucket bucket;
@@ -84,7 +114,7 @@ TEST_SUITE("status_server") {
     ClockOffset clock_offset;
     LastPictures pictures{0ms};
     StatusServer server{options, sources()};
-    httplib::Client client{"127.0.0.1", options.port};
+    Visitor client{options.port};
 
     ~Fixture() { server.stop(); }
 
@@ -99,31 +129,36 @@ TEST_SUITE("status_server") {
 
     void start() {
       server.start();
-      REQUIRE(eventually([&] { return static_cast<bool>(client.Get("/livez")); }));
+      REQUIRE(eventually([&] { return check_health(options).empty(); }));
     }
     std::string metrics() {
-      const auto answer = client.Get("/metrics");
-      REQUIRE(answer);
-      CHECK(answer->status == 200);
-      CHECK(answer->get_header_value("Content-Type").starts_with("text/plain; version=0.0.4"));
-      return answer->body;
+      const auto answer = client.get("/metrics");
+      CHECK(answer.status == 200);
+      CHECK(answer.field("content-type").starts_with("text/plain; version=0.0.4"));
+      return answer.body;
     }
   };
 
   TEST_CASE_FIXTURE(Fixture, "it lives without broker and store, but is not ready") {
     start();
-    CHECK(client.Get("/livez")->status == 200);
-    CHECK(client.Get("/readyz")->status == 503);
-    CHECK(client.Get("/readyz")->body == "not connected to the broker\n");
+    CHECK(client.get("/livez").status == 200);
+    CHECK(client.get("/readyz").status == 503);
+    CHECK(client.get("/readyz").body == "not connected to the broker\n");
     CHECK(check_health(options).empty());
   }
 
   TEST_CASE_FIXTURE(Fixture, "other paths and methods are refused") {
     start();
-    CHECK(client.Get("/nothing")->status == 404);
-    CHECK(client.Get("/metrics/../etc/passwd")->status == 404);
-    CHECK(client.Post("/livez", "x", "text/plain")->status == 404);
-    CHECK(client.Head("/livez")->status == 200);
+    CHECK(client.get("/nothing").status == 404);
+    CHECK(client.get("/metrics/../etc/passwd").status == 404);
+    for (const char* const method : {"POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "get"}) {
+      const HttpResponse answer = client.ask(method, "/livez", {}, "");
+      CHECK(answer.status == 405);
+      CHECK(answer.field("allow") == "GET, HEAD");
+      CHECK(answer.body.size() < 100);
+    }
+    CHECK(client.ask("HEAD", "/livez", {}, "").status == 200);
+    CHECK(client.ask("OPTIONS", "*", {}, "").status == 404);
   }
 
   TEST_CASE_FIXTURE(Fixture, "metrics tell what spool and pipeline did") {
@@ -161,90 +196,91 @@ TEST_SUITE("status_server") {
                                   .token = Secret(token),
                                   .token_file = (dir.path() / "token").string()};
     StatusServer guarded{guarded_options, sources()};
-    httplib::Client visitor{"127.0.0.1", guarded_options.port};
-    const httplib::Headers bearer{{"Authorization", "Bearer " + token}};
+    Visitor visitor{guarded_options.port};
+    const HttpFields bearer{{"Authorization", "Bearer " + token}};
 
     GuardedFixture() {
       test::append_durably(spool, "ia/x", "rubbish");
       REQUIRE(spool.bury(SpoolId{1}, {DeadLetterReason::not_json, "at byte 0"}) == Burial::done);
       guarded.start();
-      REQUIRE(eventually([&] { return static_cast<bool>(visitor.Get("/livez")); }));
+      REQUIRE(eventually([&] { return check_health(guarded_options).empty(); }));
     }
     ~GuardedFixture() { guarded.stop(); }
 
-    int post(const std::string& path, const std::string& body, const httplib::Headers& headers,
+    int post(const std::string& path, const std::string& body, const HttpFields& headers,
              const char* type = "application/json") {
-      const auto answer = visitor.Post(path, headers, body, type);
-      REQUIRE(answer);
-      return answer->status;
+      HttpFields fields = headers;
+      fields.push_back({"Content-Type", type});
+      return visitor.ask("POST", path, std::move(fields), body).status;
     }
   };
 
   TEST_CASE_FIXTURE(Fixture, "page, files and status come with headers that keep them safe") {
     start();
-    for (const char* const path :
-         {"/", "/page.css", "/page.js", "/icon.svg", "/status", "/livez", "/nothing"}) {
+    for (const char* const path : {"/", "/page.css", "/page.js", "/icon.svg", "/status", "/livez",
+                                   "/nothing", "/pictures/x"}) {
       CAPTURE(path);
-      const auto answer = client.Get(path);
-      REQUIRE(answer);
-      CHECK(answer->get_header_value("X-Content-Type-Options") == "nosniff");
-      CHECK(answer->get_header_value("X-Frame-Options") == "DENY");
-      CHECK(answer->get_header_value("Referrer-Policy") == "no-referrer");
-      CHECK(answer->get_header_value("Cache-Control") == "no-store");
-      const std::string policy = answer->get_header_value("Content-Security-Policy");
+      const auto answer = client.get(path);
+      CHECK(answer.field("x-content-type-options") == "nosniff");
+      CHECK(answer.field("x-frame-options") == "DENY");
+      CHECK(answer.field("referrer-policy") == "no-referrer");
+      CHECK(answer.field("cache-control") == "no-store");
+      const std::string_view policy = answer.field("content-security-policy");
       CHECK(policy.find("default-src 'none'") == 0);
       CHECK(policy.find("frame-ancestors 'none'") != std::string::npos);
       CHECK(policy.find("unsafe") == std::string::npos);
-      CHECK_FALSE(answer->has_header("Access-Control-Allow-Origin"));
+      CHECK(answer.field("access-control-allow-origin").empty());
     }
-    CHECK(client.Get("/")->get_header_value("Content-Type") == "text/html; charset=utf-8");
-    CHECK(client.Get("/page.js")->get_header_value("Content-Type") ==
-          "text/javascript; charset=utf-8");
-    CHECK(client.Get("/status")->get_header_value("Content-Type") == "application/json");
-    CHECK(client.Get("/status")->body.find(R"("address":"broker:1883")") != std::string::npos);
+    CHECK(client.get("/").field("content-type") == "text/html; charset=utf-8");
+    CHECK(client.get("/page.js").field("content-type") == "text/javascript; charset=utf-8");
+    CHECK(client.get("/status").field("content-type") == "application/json");
+    CHECK(client.get("/status").body.find(R"("address":"broker:1883")") != std::string::npos);
   }
 
   TEST_CASE_FIXTURE(Fixture, "a name that was made to point to the loopback sees nothing") {
     start();
-    const httplib::Headers rebound{{"Host", "rebound.example.net"}};
-    CHECK(client.Get("/", rebound)->status == 421);
-    CHECK(client.Get("/status", rebound)->status == 421);
-    CHECK(client.Get("/livez", rebound)->status == 200);
+    const HttpFields rebound{{"Host", "rebound.example.net"}};
+    CHECK(client.get("/", rebound).status == 421);
+    CHECK(client.get("/status", rebound).status == 421);
+    CHECK(client.get("/livez", rebound).status == 200);
   }
 
   TEST_CASE_FIXTURE(Fixture, "payloads are shown on the loopback, actions are not there") {
     test::append_durably(spool, "ia/x", std::string("binary\0\xff", 8));
     CHECK(spool.bury(SpoolId{1}, {DeadLetterReason::not_json, ""}) == Burial::done);
     start();
-    const auto letter = client.Get("/dead-letters/1");
-    CHECK(letter->status == 200);
-    CHECK(letter->body.find(R"("hex":"62696e61727900ff")") != std::string::npos);
+    const auto letter = client.get("/dead-letters/1");
+    CHECK(letter.status == 200);
+    CHECK(letter.body.find(R"("hex":"62696e61727900ff")") != std::string::npos);
     for (const char* const path : {"/dead-letters/2", "/dead-letters/0",
                                    "/dead-letters/99999999999999999999", "/dead-letters/x"}) {
-      CHECK(client.Get(path)->status == 404);
+      CHECK(client.get(path).status == 404);
     }
-    CHECK(client.Post("/dead-letters/drop", R"({"ids":[1]})", "application/json")->status == 404);
+    CHECK(client
+              .ask("POST", "/dead-letters/drop", {{"Content-Type", "application/json"}},
+                   R"({"ids":[1]})")
+              .status == 404);
     CHECK(spool.dead_letters_kept() == 1);
   }
 
   TEST_CASE_FIXTURE(GuardedFixture, "with a token, payloads are for those who know it") {
-    CHECK(visitor.Get("/dead-letters/1")->status == 401);
-    CHECK(visitor.Get("/dead-letters/1")->get_header_value("WWW-Authenticate") == "Bearer");
-    CHECK(visitor.Get("/dead-letters/1", bearer)->status == 200);
-    CHECK(visitor.Get("/dead-letters/1?token=" + token)->status == 401);
-    CHECK(visitor.Get("/dead-letters/1", {{"Cookie", "token=" + token}})->status == 401);
-    CHECK(visitor.Get("/")->status == 200);
-    CHECK(visitor.Get("/status")->status == 200);
+    CHECK(visitor.get("/dead-letters/1").status == 401);
+    CHECK(visitor.get("/dead-letters/1").field("www-authenticate") == "Bearer");
+    CHECK(visitor.get("/dead-letters/1", bearer).status == 200);
+    CHECK(visitor.get("/dead-letters/1?token=" + token).status == 401);
+    CHECK(visitor.get("/dead-letters/1", {{"Cookie", "token=" + token}}).status == 401);
+    CHECK(visitor.get("/").status == 200);
+    CHECK(visitor.get("/status").status == 200);
   }
 
   TEST_CASE_FIXTURE(GuardedFixture, "a token that was replaced opens nothing any more") {
     std::ofstream(guarded_options.token_file) << "another-token-of-some-length\n";
-    CHECK(visitor.Get("/dead-letters/1", bearer)->status == 401);
-    const httplib::Headers another{{"Authorization", "Bearer another-token-of-some-length"}};
-    CHECK(visitor.Get("/dead-letters/1", another)->status == 200);
+    CHECK(visitor.get("/dead-letters/1", bearer).status == 401);
+    const HttpFields another{{"Authorization", "Bearer another-token-of-some-length"}};
+    CHECK(visitor.get("/dead-letters/1", another).status == 200);
     std::ofstream(guarded_options.token_file) << "short\n";
-    CHECK(visitor.Get("/dead-letters/1", another)->status == 200);
-    CHECK(visitor.Get("/dead-letters/1", {{"Authorization", "Bearer short"}})->status == 401);
+    CHECK(visitor.get("/dead-letters/1", another).status == 200);
+    CHECK(visitor.get("/dead-letters/1", {{"Authorization", "Bearer short"}}).status == 401);
   }
 
   TEST_CASE_FIXTURE(GuardedFixture,
@@ -253,14 +289,14 @@ TEST_SUITE("status_server") {
     CHECK(post("/dead-letters/replay", one, {}) == 401);
     CHECK(post("/dead-letters/replay", one, {{"Authorization", "Bearer wrong"}}) == 401);
     CHECK(post("/dead-letters/replay", one, bearer, "text/plain") == 415);
-    httplib::Headers foreign = bearer;
-    foreign.emplace("Origin", "http://evil.example.net");
+    HttpFields foreign = bearer;
+    foreign.push_back({"Origin", "http://evil.example.net"});
     CHECK(post("/dead-letters/drop", one, foreign) == 403);
     for (const char* const body : {"", "{}", "[1]", R"({"ids":[]})", R"({"ids":["1"]})",
                                    R"({"ids":[-1]})", R"({"ids":1})"}) {
       CHECK_MESSAGE(post("/dead-letters/drop", body, bearer) == 400, std::string(body));
     }
-    CHECK(visitor.Get("/dead-letters/drop", bearer)->status == 404);
+    CHECK(visitor.get("/dead-letters/drop", bearer).status == 405);
     CHECK(spool.dead_letters_kept() == 1);
     CHECK(post("/dead-letters/replay", one, bearer) == 200);
     CHECK(spool.dead_letters_kept() == 0);
@@ -275,12 +311,38 @@ TEST_SUITE("status_server") {
     const Object object{std::get<ObjectKey>(ObjectKey::from_image_id("a")), "\xff\xd8\xff...",
                         "image/jpeg", Metadata()};
     pictures.offer(object);
-    CHECK(visitor.Get("/pictures/1")->status == 401);
-    const auto picture = visitor.Get("/pictures/1", bearer);
-    CHECK(picture->status == 200);
-    CHECK(picture->get_header_value("Content-Type") == "image/jpeg");
-    CHECK(picture->body == object.body);
-    CHECK(visitor.Get("/pictures/2", bearer)->status == 404);
+    CHECK(visitor.get("/pictures/1").status == 401);
+    const auto picture = visitor.get("/pictures/1", bearer);
+    CHECK(picture.status == 200);
+    CHECK(picture.field("content-type") == "image/jpeg");
+    CHECK(picture.body == object.body);
+    CHECK(visitor.get("/pictures/2", bearer).status == 404);
+  }
+
+  TEST_CASE_FIXTURE(GuardedFixture,
+                    "wrong tokens are answered late, however many, the right one is not") {
+    const HttpFields wrong{{"Authorization", "Bearer " + std::string(token.size(), 'x')}};
+    const auto begin = Clock::now();
+    std::vector<std::jthread> guessers;
+    std::atomic<int> refused = 0;
+    for (int i = 0; i < 20; ++i) {
+      guessers.emplace_back([&] {
+        const auto answer =
+            ask_http(TcpAddress{"127.0.0.1", guarded_options.port},
+                     {.method = "GET", .path = "/dead-letters/1", .query = {}, .fields = wrong},
+                     {.time = 10s, .max_body_bytes = 1000});
+        const auto* const response = std::get_if<HttpResponse>(&answer);
+        refused += response != nullptr && response->status == 401 ? 1 : 0;
+      });
+    }
+    CHECK(visitor.get("/dead-letters/1", bearer).status == 200);
+    CHECK(visitor.get("/dead-letters/1").status == 401);  // without one nobody guesses
+    CHECK(visitor.get("/livez").status == 200);
+    CHECK(Clock::now() - begin < 900ms);
+    guessers.clear();
+    CHECK(refused == 20);
+    CHECK(Clock::now() - begin >= 1s);
+    CHECK(Clock::now() - begin < 10s);
   }
 
   TEST_CASE_FIXTURE(Fixture, "a message from the future has no negative age") {

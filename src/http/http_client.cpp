@@ -1,0 +1,169 @@
+#include "http/http_client.hpp"
+
+#include <sys/socket.h>
+
+#include <boost/asio/connect.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/read.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <boost/beast/http/write.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "http/unix_address.hpp"
+#include "m2b/util/ascii.hpp"
+
+namespace m2b {
+namespace {
+
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+using boost::system::error_code;
+using Generic = asio::generic::stream_protocol;
+
+constexpr std::uint32_t kMaxHeaderBytes = 16U << 10U;
+/// Of what is read at a time: with it the lines of a chunked answer are bounded, too.
+constexpr std::size_t kBufferBytes = std::size_t{64} << 10;
+
+/// One request and its answer: connects, sends, receives.
+class Exchange {
+ public:
+  Exchange(const HttpRequest& request, const std::string& host, std::size_t max_body_bytes) {
+    message_.method_string(request.method);
+    message_.target(request.query.empty() ? request.path : request.path + "?" + request.query);
+    message_.version(11);
+    message_.set(http::field::host, host);
+    message_.set(http::field::connection, "close");
+    for (const HttpField& field : request.fields) {
+      message_.set(field.name, field.value);
+    }
+    message_.body() = request.body;
+    message_.prepare_payload();
+    parser_.header_limit(kMaxHeaderBytes);
+    parser_.body_limit(max_body_bytes);
+    parser_.skip(request.method == "HEAD");
+  }
+
+  /// Nothing: the answer is there.
+  std::optional<HttpFailure> run(const std::vector<Generic::endpoint>& endpoints,
+                                 std::chrono::milliseconds time) {
+    asio::async_connect(socket_, endpoints,
+                        [this](const error_code& error, const Generic::endpoint&) {
+                          if (error) {
+                            result_ = error;
+                          } else {
+                            send();
+                          }
+                        });
+    io_.run_for(time);
+    if (!result_) {
+      return HttpFailure{"the time is over"};
+    }
+    return *result_ ? std::optional(HttpFailure{result_->message()}) : std::nullopt;
+  }
+
+  HttpResponse response() {
+    auto message = parser_.release();
+    HttpResponse response{.status = static_cast<int>(message.result_int())};
+    for (const auto& field : message) {
+      response.fields.push_back(
+          {std::string(field.name_string().data(), field.name_string().size()),
+           std::string(field.value().data(), field.value().size())});
+    }
+    response.body = std::move(message.body());
+    return response;
+  }
+
+ private:
+  void send() {
+    // Where that fails there may be an answer all the same: of a server that has refused to read.
+    http::async_write(socket_, message_, [this](const error_code&, std::size_t) { receive(); });
+  }
+
+  /// The header by itself: Boost 1.74 forgets the limit of a body that comes along with its header.
+  void receive() {
+    http::async_read_header(socket_, buffer_, parser_,
+                            [this](const error_code& error, std::size_t) {
+                              if (error) {
+                                result_ = error;
+                              } else {
+                                receive_body();
+                              }
+                            });
+  }
+
+  void receive_body() {
+    http::async_read(socket_, buffer_, parser_,
+                     [this](const error_code& error, std::size_t) { result_ = error; });
+  }
+
+  asio::io_context io_{1};
+  asio::generic::stream_protocol::socket socket_{io_};
+  http::request<http::string_body> message_;
+  http::response_parser<http::string_body> parser_;
+  boost::beast::flat_buffer buffer_{kBufferBytes};
+  std::optional<error_code> result_;
+};
+
+std::variant<HttpResponse, HttpFailure> answer_of(Exchange& exchange,
+                                                  const std::vector<Generic::endpoint>& endpoints,
+                                                  std::chrono::milliseconds time) {
+  if (auto failure = exchange.run(endpoints, time)) {
+    return *std::move(failure);
+  }
+  HttpResponse response = exchange.response();
+  const std::string_view coding = response.field("content-encoding");
+  if (!coding.empty() && !is_ascii_word(coding, "identity")) {
+    return HttpFailure{"the answer is encoded, which was not asked for"};
+  }
+  return response;
+}
+
+std::variant<HttpResponse, HttpFailure> ask(const TcpAddress& peer, const HttpRequest& request,
+                                            const HttpClientLimits& limits) {
+  asio::io_context io;
+  error_code error;
+  const auto found =
+      asio::ip::tcp::resolver(io).resolve(peer.host, std::to_string(peer.port), error);
+  if (error) {
+    return HttpFailure{error.message()};
+  }
+  std::vector<Generic::endpoint> endpoints;
+  for (const auto& entry : found) {
+    endpoints.emplace_back(entry.endpoint());
+  }
+  const bool is_v6 = peer.host.find(':') != std::string::npos;
+  const std::string host = is_v6 ? "[" + peer.host + "]" : peer.host;
+  Exchange exchange(request, fmt::format("{}:{}", host, peer.port), limits.max_body_bytes);
+  return answer_of(exchange, endpoints, limits.time);
+}
+
+std::variant<HttpResponse, HttpFailure> ask(const std::filesystem::path& peer,
+                                            const HttpRequest& request,
+                                            const HttpClientLimits& limits) {
+  const UnixAddress address(peer);
+  if (!address) {
+    return HttpFailure{"the folder of the socket cannot be opened"};
+  }
+  Exchange exchange(request, "localhost", limits.max_body_bytes);
+  return answer_of(exchange, {Generic::endpoint(address.get(), address.size())}, limits.time);
+}
+
+}  // namespace
+
+std::variant<HttpResponse, HttpFailure> ask_http(const HttpPeer& peer, const HttpRequest& request,
+                                                 const HttpClientLimits& limits) {
+  return std::visit([&](const auto& one) { return ask(one, request, limits); }, peer);
+}
+
+}  // namespace m2b
