@@ -53,6 +53,8 @@ constexpr int kAcceptsAtATime = 32;
 /// with unread bytes resets the connection, and the answer may be lost with it (RFC 9112, 9.6).
 constexpr std::chrono::milliseconds kLingerTime{2'000};
 constexpr std::size_t kLingerBytes = std::size_t{256} << 10;
+/// Of answers that are made and that the serving thread has not seen yet; one may be larger.
+constexpr std::size_t kMaxUntakenBytes = std::size_t{1} << 20;
 constexpr std::size_t kReadBytes = std::size_t{16} << 10;
 
 bool is_of_one_client(int error) {
@@ -472,7 +474,7 @@ class HttpServer::Impl {
     std::size_t bytes = 0;
     for (auto at = connections_.end(); at != connections_.begin();) {
       --at;
-      const std::size_t its = at->second.head.size() + at->second.body.size();
+      const std::size_t its = at->second.head.capacity() + at->second.body.capacity();
       bytes += its;
       if (bytes > limits_.max_answer_bytes) {
         bytes -= its;
@@ -504,8 +506,7 @@ class HttpServer::Impl {
       lock.lock();
       // Where answers are made faster than they are taken, they would pile up here.
       answer_taken_.wait(lock, stop, [&] {
-        return untaken_bytes_ == 0 ||
-               untaken_bytes_ + response.body.size() <= limits_.max_answer_bytes;
+        return untaken_bytes_ == 0 || untaken_bytes_ + response.body.size() <= kMaxUntakenBytes;
       });
       untaken_bytes_ += response.body.size();
       answers_.push_back({question.number, std::move(response)});  // has room: see the constructor

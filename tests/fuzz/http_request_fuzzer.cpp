@@ -1,19 +1,22 @@
-// http, control: any bytes on the control socket of a running spool. httplib and the limits around
-// it are the status listener's as well; the routes are those of `mqtt-to-blob spool` and
-// `dead-letter`. httplib is Debian's library and is not instrumented, so that the fuzzer does not
-// see its branches: the dictionary stands in for that.
+// http, control: any bytes as a request. First what makes requests of bytes (Beast's parser and the
+// rules around it), which must not depend on how the bytes are cut; then the same on the control
+// socket of a running spool, with the routes of `mqtt-to-blob spool` and `dead-letter`. The status
+// listener has the same server.
 
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <future>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 
 #include "fuzz/checks.hpp"
+#include "http/request_reader.hpp"
 #include "http/unix_address.hpp"
 #include "m2b/control/control_server.hpp"
 #include "m2b/spool/spool.hpp"
@@ -25,6 +28,33 @@ namespace {
 
 using namespace m2b;
 using fuzz::require;
+
+constexpr std::size_t kMaxHeader = 8192;
+constexpr std::size_t kMaxBody = std::size_t{64} << 10;
+
+/// The request, as a text; empty where the bytes are none, or not a whole one.
+std::string request_of(std::string_view bytes, std::size_t piece) {
+  RequestReader reader(kMaxHeader, kMaxBody);
+  auto progress = RequestReader::Progress::incomplete;
+  for (; progress == RequestReader::Progress::incomplete && !bytes.empty();
+       bytes.remove_prefix(std::min(piece, bytes.size()))) {
+    progress = reader.take(bytes.substr(0, piece));
+  }
+  if (progress == RequestReader::Progress::refused) {
+    const int status = reader.refusal().status;
+    require(status >= 400 && status < 500, "a refusal is the client's fault");
+  }
+  if (progress != RequestReader::Progress::complete) return {};
+  const HttpRequest request = std::move(reader).request();
+  require(fuzz::is_one_visible_line(request.method), "a method is visible");
+  require(request.path.find_first_of(std::string_view(" \r\n\0", 4)) == std::string::npos,
+          "a path has neither blanks nor ends of lines");
+  require(request.body.size() <= kMaxBody && request.fields.size() <= 100, "a request is bounded");
+  require(request.field("transfer-encoding").empty(), "a body has no transfer coding");
+  std::string text = request.method + " " + request.path + "?" + request.query + "\n";
+  for (const HttpField& field : request.fields) text += field.name + ": " + field.value + "\n";
+  return text + "\n" + request.body;
+}
 
 class Daemon {
  public:
@@ -89,10 +119,20 @@ class Daemon {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view input(reinterpret_cast<const char*>(data), size);
+  const std::string whole = request_of(input, std::max<std::size_t>(size, 1));
+  require(whole == request_of(input, 1), "how a request is cut does not change it");
+  require(whole == request_of(input, 7), "how a request is cut does not change it");
+
   static Daemon daemon;
   daemon.refill();
-  const std::string answer = daemon.ask({reinterpret_cast<const char*>(data), size});
-  if (answer.empty()) return 0;
+  std::string answer = daemon.ask(input);
+  constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+  if (answer.starts_with(kContinue)) answer.erase(0, kContinue.size());
+  if (answer.empty()) {
+    require(whole.empty(), "a whole request is answered");
+    return 0;
+  }
   require(answer.starts_with("HTTP/1.1 "), "an answer is HTTP");
   const std::size_t head = answer.find("\r\n\r\n");
   require(head != std::string::npos, "an answer has a head");
@@ -100,9 +140,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto says = [&](const char* text) {
     return answer.substr(0, head).find(text) != std::string::npos;
   };
-  const bool is_whole_json =
-      says("application/json") && !says("Content-Encoding") && !says("Content-Range");
-  if (is_whole_json) {
+  require(!says("Content-Encoding") && !says("Content-Range") && !says("Transfer-Encoding"),
+          "an answer is as it is");
+  if (says("application/json")) {
     require(fuzz::is_one_visible_line(std::string_view(answer).substr(head + 4)),
             "JSON is one visible line");
   }

@@ -86,20 +86,9 @@ def status_of(answer):
     return int(found[0])
 
 
-class Memory:
-    """The most that a process has taken since it was asked first."""
-
-    def __init__(self, pid):
-        self._folder = pathlib.Path(f"/proc/{pid}")
-        self._folder.joinpath("clear_refs").write_text("5")  # proc(5): the peak begins anew
-        self._before = self._read("VmRSS")
-
-    def growth(self):
-        return self._read("VmHWM") - self._before
-
-    def _read(self, name):
-        text = self._folder.joinpath("status").read_text()
-        return int(re.search(rf"^{name}:\s+(\d+) kB$", text, re.MULTILINE).group(1)) * 1024
+def memory_of(pid, name):
+    text = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(rf"^{name}:\s+(\d+) kB$", text, re.MULTILINE).group(1)) * 1024
 
 
 @pytest.fixture(scope="module")
@@ -107,14 +96,18 @@ def shared(tmp_path_factory, minio, shared_store):
     """A bridge for all attacks: that it outlives every one of them is what they are for."""
     stack = Stack(tmp_path_factory.mktemp("listener"), minio, store=shared_store, STATUS_TOKEN=TOKEN)
     stack.start()
-    # Two dead letters, the second of several answers; and the largest picture that the page keeps.
+    # Two dead letters, the second of several answers.
     dead = stack.new_publisher(judged=False)
     dead.send(Message("ia/rawImage/a/b", b"{"))
     wait_until(lambda: stack.bridge.metric("dead_letters") == 1, PATIENCE, "the first letter")
     dead.send(Message("ia/rawImage/a/b", b"{" + b"x" * (6 * MIB)))
     wait_until(lambda: stack.bridge.metric("dead_letters") == 2, PATIENCE, "the second letter")
+    assert stack.bridge.stop() == 0
+    stack.bridge.start_ready()
+    # The largest picture that the page keeps.
     stack.publisher.send(picture(size=1_000_000))
     stack.assert_exactly_stored(PATIENCE)
+    stack.idle_memory = memory_of(stack.bridge.pid, "VmRSS")
     yield stack
     stack.bridge.stop()
     stack.broker.stop()
@@ -124,14 +117,16 @@ def shared(tmp_path_factory, minio, shared_store):
 @pytest.fixture
 def attacked(shared):
     """The stack under attack: afterwards it has taken little memory and lost nothing."""
-    pid, memory = shared.bridge.pid, Memory(shared.bridge.pid)
+    pid = shared.bridge.pid
+    pathlib.Path(f"/proc/{pid}/clear_refs").write_text("5")  # proc(5): the peak begins anew
     shared.publisher.send(*pictures(20))
     yield shared
     shared.publisher.send(*pictures(20))
     shared.assert_exactly_stored(PATIENCE)
     assert shared.bridge.running and shared.bridge.pid == pid
     assert shared.bridge.status_of("/livez") == 200
-    assert memory.growth() < MAX_GROWTH, memory.growth() / MIB
+    growth = memory_of(pid, "VmHWM") - shared.idle_memory
+    assert growth < MAX_GROWTH, growth / MIB
 
 
 @pytest.fixture(params=DOORS)
@@ -353,8 +348,10 @@ def test_wrong_tokens_are_slow_and_the_right_one_is_not(attacked):
             with contextlib.suppress(ConnectionError):
                 client.sendall(guess(f"{number:022}"))
         start = time.monotonic()
-        assert status_of(door.say(guess(TOKEN))) == 200
-        assert door.is_well()
+        # Who comes while all others wait for an answer in the making is turned away, and asks again.
+        right = lambda: door.say(guess(TOKEN)).startswith(b"HTTP/1.1 200 ")  # noqa: E731
+        wait_until(right, PATIENCE, "who knows the token is let in")
+        wait_until(door.is_well, PATIENCE, "it answers")
         told = 0
         for client in guessing:
             with contextlib.suppress(ConnectionError):
