@@ -20,7 +20,7 @@ using documents::Json;
 constexpr std::size_t kIdsAtATime = 1000;
 /// Time for a replay on a slow disk; bytes for a list, whose topics may be of any characters.
 constexpr HttpClientLimits kClientLimits{.time = std::chrono::minutes(10),
-                                   .max_body_bytes = std::size_t{32} << 20};
+                                         .max_body_bytes = std::size_t{32} << 20};
 
 }  // namespace
 
