@@ -9,7 +9,7 @@ find_package(spdlog REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(prometheus-cpp REQUIRED)
-find_package(Boost 1.74 CONFIG REQUIRED)  # headers alone
+find_package(Boost 1.74 CONFIG REQUIRED) # Asio and Beast: headers alone, nothing is linked
 pkg_check_modules(lmdb REQUIRED IMPORTED_TARGET lmdb)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(modpbase64 REQUIRED IMPORTED_TARGET stringencoders)
@@ -20,8 +20,3 @@ include(cmake/paho.cmake)
 find_path(CONCURRENTQUEUE_INCLUDE_DIR concurrentqueue/concurrentqueue.h REQUIRED)
 add_library(m2b_concurrentqueue INTERFACE)
 target_include_directories(m2b_concurrentqueue SYSTEM INTERFACE ${CONCURRENTQUEUE_INCLUDE_DIR})
-
-# m2b_boost: Asio and Beast, headers only; nothing is linked.
-find_path(BOOST_INCLUDE_DIR boost/beast/websocket.hpp REQUIRED)
-add_library(m2b_boost INTERFACE)
-target_include_directories(m2b_boost SYSTEM INTERFACE ${BOOST_INCLUDE_DIR})
