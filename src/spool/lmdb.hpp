@@ -85,18 +85,37 @@ inline void reserve_lock_file(const std::filesystem::path& directory) {
   return env;
 }
 
-/// Whether the environment's file is still the one at its place. One that was removed lives on
-/// while it is open, and commits into it succeed.
-[[nodiscard]] inline bool is_in_place(MDB_env* env, const std::filesystem::path& directory) {
+/// The environment's data file, for as long as it is wanted: also after the environment is closed
+/// or the file is removed.
+[[nodiscard]] inline Fd file_of(MDB_env* env) {
   mdb_filehandle_t fd = -1;
   check(mdb_env_get_fd(env, &fd), "mdb_env_get_fd");
+  Fd file(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (!file) {
+    throw Error("dup", errno);
+  }
+  return file;
+}
+
+[[nodiscard]] inline bool is_same_file(const struct stat& one, const struct stat& other) noexcept {
+  return one.st_ino == other.st_ino && one.st_dev == other.st_dev;
+}
+[[nodiscard]] inline bool is_same_file(const Fd& one, const Fd& other) noexcept {
+  struct stat first {};
+  struct stat second {};
+  return ::fstat(one.get(), &first) == 0 && ::fstat(other.get(), &second) == 0 &&
+         is_same_file(first, second);
+}
+
+/// Whether the open file is still the one at that place, or that cannot be told. One that was
+/// removed lives on while it is open, and commits into it succeed.
+[[nodiscard]] inline bool is_in_place(const Fd& file, const std::filesystem::path& place) noexcept {
   struct stat open_file {};
   struct stat at_its_place {};
-  if (::stat((directory / "data.mdb").c_str(), &at_its_place) != 0) {
-    return errno != ENOENT && errno != ENOTDIR;  // else it cannot be told
+  if (::stat(place.c_str(), &at_its_place) != 0) {
+    return errno != ENOENT && errno != ENOTDIR;
   }
-  return ::fstat(fd, &open_file) != 0 ||
-         (open_file.st_ino == at_its_place.st_ino && open_file.st_dev == at_its_place.st_dev);
+  return ::fstat(file.get(), &open_file) != 0 || is_same_file(open_file, at_its_place);
 }
 
 /// A transaction; aborted unless it is committed.

@@ -1,11 +1,15 @@
 #pragma once
 
+#include <fcntl.h>
+
 #include <cerrno>
+#include <filesystem>
 #include <mutex>
 #include <optional>
 #include <shared_mutex>
 #include <utility>
 
+#include "m2b/util/fd.hpp"
 #include "spool/lmdb.hpp"
 #include "spool/mending.hpp"
 
@@ -23,7 +27,7 @@ class MendedEnv {
 
  public:
   explicit MendedEnv(MendingPlan plan)
-      : plan_(std::move(plan)), opened_(open(lmdb::File::Scrutiny::trees)) {}
+      : plan_(std::move(plan)), opened_(open(lmdb::File::Scrutiny::trees, file_)) {}
 
   /// A transaction; while one lives, nobody opens the environment again.
   class Access {
@@ -55,41 +59,57 @@ class MendedEnv {
   /// after a failed write of the meta page LMDB refuses everything until then. Waits for readers.
   void reopen() {
     const std::unique_lock lock(mutex_);
-    if (opened_ && !lmdb::is_in_place(opened_->env.get(), plan_.folder)) {
-      throw lmdb::Error("data.mdb at its place", ENOENT);  // the open one may be the last there is
+    if (!lmdb::is_in_place(file_, place())) {
+      throw lmdb::Error("data.mdb at its place", ENOENT);  // put_back() is for that
     }
-    open_again(lmdb::File::Scrutiny::values);
+    opened_.reset();  // LMDB must not have one file open twice in a process
+    opened_.emplace(open(lmdb::File::Scrutiny::values, file_));
   }
 
   /// False once the file was removed or replaced under us.
   [[nodiscard]] bool is_in_place() const {
     const std::shared_lock lock(mutex_);
-    return !opened_ || lmdb::is_in_place(opened_->env.get(), plan_.folder);
+    return lmdb::is_in_place(file_, place());
   }
 
-  /// Writes it again at its place, from the file that is still open.
+  /// Writes it again at its place, from the file that is still open. That one is given up only once
+  /// the environment is open in the new file: until then whoever removed it may do so again.
   void put_back() {
     const std::unique_lock lock(mutex_);
-    if (opened_ && !lmdb::is_in_place(opened_->env.get(), plan_.folder)) {
-      write_again(opened_->env.get(), plan_.folder);
-      open_again(lmdb::File::Scrutiny::trees);
+    if (!lmdb::is_in_place(file_, place())) {
+      Fd copy = write_again(file_, plan_.folder);
+      Opened fresh = open(lmdb::File::Scrutiny::trees, copy);
+      opened_.reset();
+      opened_.emplace(std::move(fresh));
+      file_ = std::move(copy);
     }
   }
 
  private:
-  [[nodiscard]] Opened open(lmdb::File::Scrutiny scrutiny) const {
-    mend(plan_, scrutiny);
+  [[nodiscard]] std::filesystem::path place() const { return plan_.folder / "data.mdb"; }
+
+  /// Opens `file` at its place, or what it was mended to and `file` is from then on; none: whatever
+  /// is there. If it was removed meanwhile, LMDB makes an empty one, in which nobody would miss
+  /// anything: that is an error.
+  [[nodiscard]] Opened open(lmdb::File::Scrutiny scrutiny, Fd& file) const {
+    const auto kept_at = mend(plan_, scrutiny);
+    if (kept_at && file && lmdb::is_in_place(file, *kept_at / "data.mdb")) {
+      if (Fd mended{::open(place().c_str(), O_RDONLY | O_CLOEXEC)}) {
+        file = std::move(mended);
+      }
+    }
     lmdb::EnvHandle env = lmdb::open_env(plan_.folder, plan_.map_bytes);
+    Fd opened = lmdb::file_of(env.get());
+    if (!file) {
+      file = std::move(opened);
+    } else if (!lmdb::is_same_file(file, opened)) {
+      throw lmdb::Error("data.mdb at its place", ENOENT);
+    }
     lmdb::Txn txn = lmdb::Txn::write(env.get());
     Databases databases(txn, plan_.folder);
     std::move(txn).commit();
     mark_made(plan_.folder);
     return {std::move(env), std::move(databases)};
-  }
-
-  void open_again(lmdb::File::Scrutiny scrutiny) {
-    opened_.reset();  // LMDB must not have one file open twice in a process
-    opened_.emplace(open(scrutiny));
   }
 
   [[nodiscard]] Access access(lmdb::Txn (*begin)(MDB_env*)) const {
@@ -101,7 +121,10 @@ class MendedEnv {
   }
 
   const MendingPlan plan_;
-  mutable std::shared_mutex mutex_;  // guards opened_: exclusive only to open again
+  mutable std::shared_mutex mutex_;  // guards the fields below: exclusive only to open again
+  /// The data file that was opened last. As long as it is held, what is in it can be had, whatever
+  /// happens at its place.
+  Fd file_;
   std::optional<Opened> opened_;
 };
 

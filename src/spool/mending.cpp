@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -201,6 +202,18 @@ std::optional<std::uint64_t> fill(const MendingPlan& plan, MDB_env* fresh,
   return rest;
 }
 
+void copy_all(const Fd& from, const Fd& to) {
+  constexpr std::size_t kAtATime = std::size_t{1} << 20;
+  off_t at = 0;
+  ssize_t copied = 0;
+  do {
+    copied = ::sendfile(to.get(), from.get(), &at, kAtATime);
+    if (copied < 0 && errno != EINTR) {
+      throw lmdb::Error("sendfile", errno);
+    }
+  } while (copied != 0);
+}
+
 void log_mended(const MendingPlan& plan, const std::string& fault, const fs::path& kept_at,
                 bool complete) {
   log::error("spool",
@@ -214,7 +227,7 @@ void log_mended(const MendingPlan& plan, const std::string& fault, const fs::pat
 
 }  // namespace
 
-void mend(const MendingPlan& plan, lmdb::File::Scrutiny scrutiny) {
+std::optional<fs::path> mend(const MendingPlan& plan, lmdb::File::Scrutiny scrutiny) {
   const fs::path fresh = fresh_folder(plan.folder);
   const bool was_interrupted = is_there(fresh);
   const bool was_set_aside =
@@ -225,7 +238,7 @@ void mend(const MendingPlan& plan, lmdb::File::Scrutiny scrutiny) {
   }
   const std::optional<std::string> found = find_fault(plan.folder, scrutiny);
   if (!found && !was_interrupted) {
-    return;
+    return std::nullopt;
   }
   if (was_interrupted && find_fault(fresh, scrutiny)) {
     static_cast<void>(set_aside(fresh));
@@ -248,12 +261,13 @@ void mend(const MendingPlan& plan, lmdb::File::Scrutiny scrutiny) {
   mark_made(fresh);
   SpoolDirectory::sync(fresh);
   fail_point("mending.marked");
-  const fs::path kept_at =
+  fs::path kept_at =
       set_aside(plan.folder, rest ? fmt::format("{}{}", kIncompleteMark, *rest) : "");
   fail_point("mending.set_aside");
   rename_durably(fresh, plan.folder);
   fail_point("mending.renamed");
   log_mended(plan, fault, kept_at, !rest);
+  return kept_at;
 }
 
 std::optional<std::uint64_t> rest_of(const fs::path& folder) {
@@ -274,18 +288,22 @@ void mark_taken_back(const fs::path& folder) {
   rename_durably(folder, folder.parent_path() / name);
 }
 
-void write_again(MDB_env* env, const fs::path& folder) {
+Fd write_again(const Fd& file, const fs::path& folder) {
   if (is_there(folder)) {
     static_cast<void>(set_aside(folder));
   }
   make_folder(folder);
-  lmdb::check(mdb_env_copy(env, folder.c_str()), "mdb_env_copy");
-  const Fd file(::open(data_file(folder).c_str(), O_RDONLY | O_CLOEXEC));
-  // LMDB makes the copy by the umask alone, unlike the environment itself.
-  if (!file || ::fchmod(file.get(), S_IRUSR | S_IWUSR) != 0 || ::fsync(file.get()) != 0) {
+  Fd copy(::open(data_file(folder).c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                 S_IRUSR | S_IWUSR));
+  if (!copy) {
+    throw lmdb::Error("open data.mdb", errno);
+  }
+  copy_all(file, copy);
+  if (::fsync(copy.get()) != 0) {
     throw lmdb::Error("fsync data.mdb", errno);
   }
   SpoolDirectory::sync(folder);
+  return copy;
 }
 
 bool is_made(const std::filesystem::path& folder) { return is_there(made_mark(folder)); }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "m2b/util/fd.hpp"
 #include "m2b/util/repetition.hpp"
 #include "spool/lmdb.hpp"
 #include "spool/lmdb_file.hpp"
@@ -44,13 +45,15 @@ void mark_taken_back(const std::filesystem::path& folder);
 
 /// Looks at an environment before LMDB opens it, since LMDB crashes on damage. One that is damaged
 /// is set aside, and a fresh one with all that can be read of it takes its place. Nothing is done
-/// where nothing is wrong. A crash at any moment is harmless: the next call goes on. Throws
-/// lmdb::Error, and SpoolError where a folder cannot be synced.
-void mend(const MendingPlan& plan, lmdb::File::Scrutiny scrutiny);
+/// where nothing is wrong. A crash at any moment is harmless: the next call goes on. Returns the
+/// folder in which the damaged one is kept, if this call replaced it. Throws lmdb::Error, and
+/// SpoolError where a folder cannot be synced.
+std::optional<std::filesystem::path> mend(const MendingPlan& plan, lmdb::File::Scrutiny scrutiny);
 
-/// Writes an open environment again whose folder was removed or replaced under it. What stands at
-/// its place now is set aside. Throws as mend() does.
-void write_again(MDB_env* env, const std::filesystem::path& folder);
+/// Writes an environment again whose folder was removed or replaced, from its data file, in which
+/// nobody may write meanwhile. What stands at its place now is set aside. Returns the new data file
+/// once it is on disk. Throws as mend() does.
+[[nodiscard]] Fd write_again(const Fd& file, const std::filesystem::path& folder);
 
 /// Remembers that the environment has been made: from then on a missing or empty file is damage and
 /// not a first start. Idempotent.

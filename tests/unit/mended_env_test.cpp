@@ -3,7 +3,10 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <stdexcept>
+#include <stop_token>
 #include <string>
+#include <system_error>
 #include <thread>
 
 #include "support/temp_dir.hpp"
@@ -90,6 +93,27 @@ TEST_SUITE("mended_env") {
     CHECK(env.is_in_place());
     CHECK(read("a") == "1");
     env.reopen();
+    CHECK(read("a") == "1");
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "nothing is lost while its folder is removed again and again") {
+    write("a", "1");
+    {
+      const std::jthread remover([this](const std::stop_token& stop) {
+        while (!stop.stop_requested()) {
+          std::error_code any;  // it may be filled again meanwhile
+          std::filesystem::remove_all(folder, any);
+        }
+      });
+      for (int i = 0; i < 200; ++i) {
+        try {
+          i % 2 == 0 ? env.put_back() : env.reopen();
+        } catch (const std::runtime_error&) {
+          // Not now.
+        }
+      }
+    }
+    env.put_back();
     CHECK(read("a") == "1");
   }
 
