@@ -2,12 +2,13 @@
 #
 # Debian's static library if it is there, as its internals can be wrapped by the linker and those of the shared
 # one cannot: that is what group commit needs (docs/decisions/0014), another name in the broker's certificate
-# than that of its host, and a proxy in the environment that Paho is not to take. Without it, or where wrapping it
-# does not link, the shared library serves, and each message waits for a commit of its own.
+# than that of its host, the limit of what a broker may send of TLS itself, and a proxy in the environment that Paho is
+# not to take. Without it, or where wrapping it does not link, the shared library serves, and each message waits for a
+# commit of its own.
 find_package(eclipse-paho-mqtt-c REQUIRED)
 add_library(m2b_paho INTERFACE)
 
-set(wrapped MQTTPacket_Factory MQTTPacket_send_puback MQTTPacket_send_pubrec getaddrinfo getenv)
+set(wrapped MQTTPacket_Factory MQTTPacket_send_puback MQTTPacket_send_pubrec getaddrinfo getenv SSL_new)
 list(TRANSFORM wrapped PREPEND "-Wl,--wrap=" OUTPUT_VARIABLE wrap_options)
 find_library(PAHO_STATIC_LIBRARY libpaho-mqtt3as.a)
 if(PAHO_STATIC_LIBRARY)
@@ -33,6 +34,8 @@ if(PAHO_STATIC_LIBRARY)
     char* __wrap_getenv(const char* n) { return __real_getenv(n); }
     void* __real_MQTTPacket_Factory(int, void*, int*);
     void* __wrap_MQTTPacket_Factory(int v, void* n, int* e) { return __real_MQTTPacket_Factory(v, n, e); }
+    void* __real_SSL_new(void*);
+    void* __wrap_SSL_new(void* c) { return __real_SSL_new(c); }
     }
     int main() {
       MQTTAsync_lock_mutex(mqttasync_mutex);

@@ -17,6 +17,7 @@
 #include <fmt/format.h>
 #include <openssl/err.h>
 
+#include "m2b/tls/handshake_limit.hpp"
 #include "m2b/tls/peer_name.hpp"
 #include "m2b/tls/tls_material.hpp"
 #include "m2b/util/fd.hpp"
@@ -209,6 +210,10 @@ class Handshake {
   [[nodiscard]] std::optional<ConnectFault> failure() const {
     const int reason = ERR_GET_REASON(ERR_peek_error());
     const std::string text = openssl::take_error();
+    if (is_beyond_handshake_limit(session_.get())) {
+      return ConnectFault::lasting(
+          fmt::format("what answers on port {} sends messages of TLS without end", port_));
+    }
     if (is_established_ && reason < SSL_AD_REASON_OFFSET) {
       return {};  // it hangs up, without an alert
     }

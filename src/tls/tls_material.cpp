@@ -17,6 +17,7 @@
 #include <openssl/conf.h>
 #include <openssl/pem.h>
 
+#include "m2b/tls/handshake_limit.hpp"
 #include "m2b/util/handle.hpp"
 #include "m2b/util/log.hpp"
 #include "tls/openssl.hpp"
@@ -171,6 +172,7 @@ void TlsMaterial::Loaded::trust_the_system_if_told_nothing(const TlsOptions& opt
 
 bool TlsMaterial::Loaded::equip(SSL_CTX* context, TlsVersion least) const {
   SSL_CTX_set1_cert_store(context, authorities.get());
+  limit_handshake(context);
   bool equipped = SSL_CTX_set_min_proto_version(context, openssl_version(least)) == 1;
   if (certificate != nullptr) {
     equipped = equipped && SSL_CTX_use_certificate(context, certificate.get()) == 1;

@@ -51,9 +51,9 @@ class TlsMaterial {
   TlsMaterial(const TlsMaterial&) = delete;
   TlsMaterial& operator=(const TlsMaterial&) = delete;
 
-  /// Gives a context the authorities, our certificate and the least version. Files that cannot be
-  /// read any more are a warning, and what was read before goes on to serve; false when nothing
-  /// was.
+  /// Gives a context the authorities, our certificate, the least version and limit_handshake().
+  /// Files that cannot be read any more are a warning, and what was read before goes on to serve;
+  /// false when nothing was.
   [[nodiscard]] bool equip(ssl_ctx_st* context);
 
   friend std::optional<TlsFault> check_tls_files(const TlsOptions& options);
