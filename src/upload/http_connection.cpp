@@ -101,7 +101,7 @@ void HttpConnection::set_fixed_options(StoreContext& context) {
   curl::set(easy_, CURLOPT_XFERINFODATA, this);
 }
 
-HttpResponse HttpConnection::perform(const HttpRequest& request, const std::stop_token& abort) {
+StoreResponse HttpConnection::perform(const StoreRequest& request, const std::stop_token& abort) {
   body_ = BodyReader(request.body);
   response_body_.clear();
   header_bytes_ = 0;
@@ -138,7 +138,7 @@ HttpResponse HttpConnection::perform(const HttpRequest& request, const std::stop
       break;
   }
   const CURLcode code = curl_easy_perform(easy_.get());
-  HttpResponse response = collect(code);
+  StoreResponse response = collect(code);
   // What is borrowed goes.
   curl::set(easy_, CURLOPT_HTTPHEADER, nullptr);
   curl::set(easy_, CURLOPT_POSTFIELDS, nullptr);
@@ -166,8 +166,8 @@ void HttpConnection::put_behind_head() {
   curl::set(easy_, CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(body_.size()));
 }
 
-HttpResponse HttpConnection::collect(CURLcode code) const {
-  HttpResponse response;
+StoreResponse HttpConnection::collect(CURLcode code) const {
+  StoreResponse response;
   if (overdue_ && code == CURLE_ABORTED_BY_CALLBACK) {
     response.transport = CURLE_OPERATION_TIMEDOUT;
     response.transport_text = "the answer was not complete in time";
@@ -201,7 +201,7 @@ HttpResponse HttpConnection::collect(CURLcode code) const {
   return response;
 }
 
-void HttpConnection::collect_headers(HttpResponse& response) const {
+void HttpConnection::collect_headers(StoreResponse& response) const {
   constexpr const char* kSha256 = "x-amz-checksum-sha256";
   response.etag = text_of(response_header(easy_, "ETag"));
   response.sha256 = text_of(response_header(easy_, kSha256));
@@ -217,7 +217,7 @@ void HttpConnection::collect_headers(HttpResponse& response) const {
   }
 }
 
-void HttpConnection::decode_body(HttpResponse& response) const {
+void HttpConnection::decode_body(StoreResponse& response) const {
   // The next look at a header writes over what this one gave.
   if (is_encoded(response_header(easy_, "Content-Encoding"), "identity")) {
     response.fault = "the answer is compressed, which we did not ask for";

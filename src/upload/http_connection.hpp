@@ -18,7 +18,7 @@ namespace m2b {
 
 enum class HttpMethod { get, put };
 
-struct HttpRequest {
+struct StoreRequest {
   HttpMethod method = HttpMethod::get;
   std::string url;  // path and query already encoded; goes out as it is
   /// Sent as they are, `Host` among them; libcurl adds Accept, User-Agent and Content-Length.
@@ -26,7 +26,7 @@ struct HttpRequest {
   BodyPieces body;  // of a PUT; borrowed until perform() returns
 };
 
-struct HttpResponse {
+struct StoreResponse {
   CURLcode transport = CURLE_OK;  // anything else: there was no whole answer
   std::string transport_text;
   int status = 0;
@@ -57,7 +57,7 @@ class HttpConnection final {
 
   /// Blocks until there is an answer, the connection fails or `abort` is requested (noticed within
   /// about a second). A kept-alive connection that turns out dead is replaced once by libcurl.
-  [[nodiscard]] HttpResponse perform(const HttpRequest& request, const std::stop_token& abort);
+  [[nodiscard]] StoreResponse perform(const StoreRequest& request, const std::stop_token& abort);
 
  private:
   static std::size_t read_body(char* buffer, std::size_t size, std::size_t count,
@@ -75,9 +75,9 @@ class HttpConnection final {
   void put_with_head(std::string_view body);
   void put_behind_head();
   [[nodiscard]] bool answer_is_overdue(std::size_t uploaded) noexcept;
-  [[nodiscard]] HttpResponse collect(CURLcode code) const;
-  void collect_headers(HttpResponse& response) const;
-  void decode_body(HttpResponse& response) const;
+  [[nodiscard]] StoreResponse collect(CURLcode code) const;
+  void collect_headers(StoreResponse& response) const;
+  void decode_body(StoreResponse& response) const;
 
   using Clock = std::chrono::steady_clock;
 

@@ -15,7 +15,7 @@ constexpr int kOk = 200;
 
 std::string UploadedBody::checksum() const { return base64(sha256); }
 
-std::string_view fault_of_put(const HttpResponse& response) {
+std::string_view fault_of_put(const StoreResponse& response) {
   if (response.status != kOk) return "a success that S3 does not give to an upload";
   if (!response.fault.empty()) return response.fault;
   if (looks_like_s3_error(response.body)) return "a success with an error as its body";
@@ -23,7 +23,7 @@ std::string_view fault_of_put(const HttpResponse& response) {
   return {};
 }
 
-PutFinding examine_put(const HttpResponse& response, const UploadedBody& body) {
+PutFinding examine_put(const StoreResponse& response, const UploadedBody& body) {
   const std::string_view fault = fault_of_put(response);
   if (!fault.empty()) return {PutEvidence::none, fault};
   if (!response.sha256.empty()) {

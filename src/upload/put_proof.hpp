@@ -32,11 +32,11 @@ struct PutFinding {
 
 /// What makes a success one that no S3 store gives to a PUT: a sentence of a bounded set; empty
 /// where it is one by its form.
-[[nodiscard]] std::string_view fault_of_put(const HttpResponse& response);
+[[nodiscard]] std::string_view fault_of_put(const StoreResponse& response);
 
 /// Reads the answer to a PUT as what it proves (decision 0026). Status and form count as well:
 /// whatever stands between us and the store, from captive portals to caches, says 200 too.
-[[nodiscard]] PutFinding examine_put(const HttpResponse& response, const UploadedBody& body);
+[[nodiscard]] PutFinding examine_put(const StoreResponse& response, const UploadedBody& body);
 
 /// The metadata by which a HEAD shows that an object is the one that was put, and its value.
 inline constexpr std::string_view kDigestName = "sha256";

@@ -141,7 +141,7 @@ S3Answer S3Connection::send_once(const S3Request& request, std::chrono::seconds 
     return answer;
   }
   answer.response = http_.perform(sign(request, clock_offset), abort);
-  const HttpResponse& response = answer.response;
+  const StoreResponse& response = answer.response;
   if (response.transport != CURLE_OK) {
     answer.result = result_of_failure(response.transport, response.transport_text);
     if (context_.options.secure && may_be_about_tls(response.transport))
@@ -164,9 +164,9 @@ void S3Connection::explain(PutResult& failure, const std::stop_token& abort) con
   if (fault->needs_a_person) failure.outcome = PutOutcome::hold;
 }
 
-HttpRequest S3Connection::sign(const S3Request& request, std::chrono::seconds clock_offset) {
+StoreRequest S3Connection::sign(const S3Request& request, std::chrono::seconds clock_offset) {
   refresh_signer();
-  HttpRequest ready;
+  StoreRequest ready;
   ready.method = request.method;
   ready.url = origin_ + request.path;
   if (!request.query.empty()) ready.url.append("?").append(request.query);

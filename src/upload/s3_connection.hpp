@@ -32,7 +32,7 @@ struct S3Request {
 
 struct S3Answer {
   PutResult result;
-  HttpResponse response;
+  StoreResponse response;
 };
 
 /// Signs requests to one bucket's store and sends them. Belongs to one thread.
@@ -58,7 +58,7 @@ class S3Connection final {
                                    const std::stop_token& abort);
   /// Finds out why TLS fails, in words for the one who has to mend it.
   void explain(PutResult& failure, const std::stop_token& abort) const;
-  [[nodiscard]] HttpRequest sign(const S3Request& request, std::chrono::seconds clock_offset);
+  [[nodiscard]] StoreRequest sign(const S3Request& request, std::chrono::seconds clock_offset);
   [[nodiscard]] std::string sign_head(std::string_view path, std::string_view empty_sha256);
   [[nodiscard]] std::vector<HttpHeader> signed_headers(std::string_view method,
                                                        const S3Request& request,

@@ -176,7 +176,7 @@ PutResult S3Store::prove_by_head(const Upload& upload, std::string_view put_etag
                   answer.status, answer.code.substr(0, kToldCodeBytes), doubt)};
 }
 
-PutResult S3Store::not_s3(const HttpResponse& response, std::string_view cause) {
+PutResult S3Store::not_s3(const StoreResponse& response, std::string_view cause) {
   proof_.doubt();
   return {PutOutcome::hold, response.status, std::string(kNotS3),
           fmt::format("{}: no S3 store answered (Server \"{}\", Content-Type \"{}\"). Check that "

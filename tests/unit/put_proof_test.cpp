@@ -13,8 +13,8 @@
 namespace {
 
 using m2b::HeadAnswer;
-using m2b::HttpResponse;
 using m2b::PutEvidence;
+using m2b::StoreResponse;
 using m2b::UploadedBody;
 
 TEST_SUITE("proof of an upload") {
@@ -29,18 +29,18 @@ TEST_SUITE("proof of an upload") {
   }
 
   /// As a store without checksums answers.
-  HttpResponse stored() {
-    HttpResponse response;
+  StoreResponse stored() {
+    StoreResponse response;
     response.status = 200;
     response.etag = quoted_md5(kBytes);
     return response;
   }
-  PutEvidence evidence(const HttpResponse& response) {
+  PutEvidence evidence(const StoreResponse& response) {
     return m2b::examine_put(response, body()).evidence;
   }
 
   TEST_CASE("the store's own checksum is proof, whatever strong ETag is with it") {
-    HttpResponse response = stored();
+    StoreResponse response = stored();
     response.sha256 = checksum_of(kBytes);
     CHECK(evidence(response) == PutEvidence::checksum);
     response.etag = "\"d41d8cd98f00b204e9800998ecf8427e-1\"";
@@ -54,7 +54,7 @@ TEST_SUITE("proof of an upload") {
   }
 
   TEST_CASE("any other strong ETag is none, but may be a store's") {
-    HttpResponse response = stored();
+    StoreResponse response = stored();
     for (const std::string& etag :
          {quoted_md5("other"), fmt::format("\"{}-1\"", m2b::md5_hex(kBytes).value()),
           fmt::format("\"{}", m2b::md5_hex(kBytes).value()) + "x\"", std::string("\"x\"")}) {
@@ -65,7 +65,7 @@ TEST_SUITE("proof of an upload") {
   }
 
   TEST_CASE("no S3 store gives such an answer") {
-    HttpResponse response = stored();
+    StoreResponse response = stored();
     response.sha256 = checksum_of(kBytes);
     SUBCASE("another success") { response.status = 204; }
     SUBCASE("another success that is one of HTTP") { response.status = 201; }

@@ -13,7 +13,7 @@
 namespace m2b {
 
 class S3Connection;
-struct HttpResponse;
+struct StoreResponse;
 struct S3Answer;
 struct S3Request;
 
@@ -57,7 +57,7 @@ class S3Store final : public ObjectStore {
   [[nodiscard]] PutResult prove_by_head(const Upload& upload, std::string_view put_etag,
                                         const std::stop_token& abort);
   /// That the answer came from no S3 store, which is then doubted.
-  [[nodiscard]] PutResult not_s3(const HttpResponse& response, std::string_view cause);
+  [[nodiscard]] PutResult not_s3(const StoreResponse& response, std::string_view cause);
   /// Where the store is in doubt: why nothing is to be sent to it now; nothing where it is not.
   [[nodiscard]] std::optional<PutResult> lasting_doubt(const std::stop_token& abort);
   [[nodiscard]] S3Answer put_request(const S3Request& request, const std::stop_token& abort);
