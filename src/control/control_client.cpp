@@ -57,6 +57,9 @@ class ControlClient::Impl {
         return std::nullopt;
       }
       part = checked(std::move(part), path);
+      if (part.body.size() > kRawBytesAtATime || all.size() > Spool::kWholeRecord) {
+        throw ControlError("the daemon's answer is longer than a message can be");
+      }
       all += part.body;
       if (part.body.size() < kRawBytesAtATime) {
         return all;

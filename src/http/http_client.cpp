@@ -1,6 +1,7 @@
 #include "http/http_client.hpp"
 
 #include <sys/socket.h>
+#include <sys/time.h>
 
 #include <boost/asio/connect.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
@@ -12,9 +13,11 @@
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
 
+#include <cerrno>
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -22,6 +25,7 @@
 
 #include "http/unix_address.hpp"
 #include "m2b/util/ascii.hpp"
+#include "m2b/util/fd.hpp"
 
 namespace m2b {
 namespace {
@@ -65,11 +69,15 @@ class Exchange {
                             send();
                           }
                         });
-    io_.run_for(time);
-    if (!result_) {
-      return HttpFailure{"the time is over"};
-    }
-    return *result_ ? std::optional(HttpFailure{result_->message()}) : std::nullopt;
+    return outcome(time);
+  }
+
+  /// As above, over a Unix socket that is connected.
+  std::optional<HttpFailure> run(Fd connected, std::chrono::milliseconds time) {
+    socket_.assign(Generic(AF_UNIX, 0), connected.get());
+    static_cast<void>(connected.release());
+    send();
+    return outcome(time);
   }
 
   HttpResponse response() {
@@ -85,6 +93,14 @@ class Exchange {
   }
 
  private:
+  std::optional<HttpFailure> outcome(std::chrono::milliseconds time) {
+    io_.run_for(time);
+    if (!result_) {
+      return HttpFailure{"the time is over"};
+    }
+    return *result_ ? std::optional(HttpFailure{result_->message()}) : std::nullopt;
+  }
+
   void send() {
     // Where that fails there may be an answer all the same: of a server that has refused to read.
     http::async_write(socket_, message_, [this](const error_code&, std::size_t) { receive(); });
@@ -116,9 +132,8 @@ class Exchange {
 };
 
 std::variant<HttpResponse, HttpFailure> answer_of(Exchange& exchange,
-                                                  const std::vector<Generic::endpoint>& endpoints,
-                                                  std::chrono::milliseconds time) {
-  if (auto failure = exchange.run(endpoints, time)) {
+                                                  std::optional<HttpFailure> failure) {
+  if (failure) {
     return *std::move(failure);
   }
   HttpResponse response = exchange.response();
@@ -145,18 +160,39 @@ std::variant<HttpResponse, HttpFailure> ask(const TcpAddress& peer, const HttpRe
   const bool is_v6 = peer.host.find(':') != std::string::npos;
   const std::string host = is_v6 ? "[" + peer.host + "]" : peer.host;
   Exchange exchange(request, fmt::format("{}:{}", host, peer.port), limits.max_body_bytes);
-  return answer_of(exchange, endpoints, limits.time);
+  return answer_of(exchange, exchange.run(endpoints, limits.time));
+}
+
+/// Not by Asio, which takes EAGAIN, where too many wait at the socket already, for a connection.
+Fd connect_to(const UnixAddress& address, std::chrono::milliseconds time) {
+  Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
+  const timeval patience{
+      .tv_sec = seconds.count(),
+      .tv_usec = std::chrono::duration_cast<std::chrono::microseconds>(time - seconds).count()};
+  const bool connected =
+      socket &&
+      ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) == 0 &&
+      ::connect(socket.get(), address.get(), address.size()) == 0;
+  return connected ? std::move(socket) : Fd();
 }
 
 std::variant<HttpResponse, HttpFailure> ask(const std::filesystem::path& peer,
                                             const HttpRequest& request,
                                             const HttpClientLimits& limits) {
+  const auto begin = std::chrono::steady_clock::now();
   const UnixAddress address(peer);
   if (!address) {
     return HttpFailure{"the folder of the socket cannot be opened"};
   }
+  Fd socket = connect_to(address, limits.time);
+  if (!socket) {
+    return HttpFailure{std::generic_category().message(errno)};
+  }
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(begin + limits.time -
+                                                                 std::chrono::steady_clock::now());
   Exchange exchange(request, "localhost", limits.max_body_bytes);
-  return answer_of(exchange, {Generic::endpoint(address.get(), address.size())}, limits.time);
+  return answer_of(exchange, exchange.run(std::move(socket), left));
 }
 
 }  // namespace

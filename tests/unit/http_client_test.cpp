@@ -1,12 +1,17 @@
 #include "http/http_client.hpp"
 
 #include <doctest/doctest.h>
+#include <sys/socket.h>
 
+#include <array>
 #include <chrono>
 #include <string>
+#include <string_view>
+#include <thread>
 #include <utility>
 #include <variant>
 
+#include "http/unix_address.hpp"
 #include "support/loopback.hpp"
 #include "support/scripted_http_server.hpp"
 #include "support/temp_dir.hpp"
@@ -81,6 +86,30 @@ TEST_SUITE("http_client") {
     CHECK(failure(100ms) == "the time is over");
     server.drop();
     CHECK_FALSE(failure().empty());
+  }
+
+  TEST_CASE("where too many wait at a Unix socket, one more waits as well") {
+    const test::TempDir dir;
+    const auto path = dir.path() / "socket";
+    const UnixAddress address(path);
+    const Fd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    REQUIRE(::bind(listener.get(), address.get(), address.size()) == 0);
+    REQUIRE(::listen(listener.get(), 0) == 0);
+    const Fd first(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    REQUIRE(::connect(first.get(), address.get(), address.size()) == 0);  // nobody accepts it yet
+    std::jthread acceptor([&] {
+      std::this_thread::sleep_for(100ms);
+      const Fd one(::accept(listener.get(), nullptr, nullptr));
+      const Fd other(::accept(listener.get(), nullptr, nullptr));
+      const std::string_view answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+      CHECK(::send(other.get(), answer.data(), answer.size(), MSG_NOSIGNAL) > 0);
+      std::array<char, 1024> request{};
+      while (::recv(other.get(), request.data(), request.size(), 0) > 0) {
+      }
+    });
+    const auto answer = ask_http(path, {.method = "GET", .path = "/", .query = {}}, {10s, 1000});
+    CHECK(std::holds_alternative<HttpResponse>(answer));
+    ::shutdown(listener.get(), SHUT_RDWR);  // should it still be accepted from
   }
 
   TEST_CASE("nobody there is a failure, on a port and on a path") {
