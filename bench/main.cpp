@@ -34,6 +34,7 @@
 #include "bench/usage.hpp"
 #include "m2b/upload/s3_store.hpp"
 #include "m2b/util/log.hpp"
+#include "m2b/util/process.hpp"
 
 namespace m2b::bench {
 namespace {
@@ -172,6 +173,7 @@ int run(int argc, char** argv) {
 }  // namespace m2b::bench
 
 int main(int argc, char** argv) {
+  m2b::reserve_standard_descriptors();
   try {
     return m2b::bench::run(argc, argv);
   } catch (const m2b::bench::Interrupted&) {

@@ -271,6 +271,7 @@ int run_tool_line(int argc, const char* const* argv) {
 }  // namespace m2b
 
 int main(int argc, char** argv) {
+  m2b::reserve_standard_descriptors();
   m2b::keep_secrets_private();
   if (m2b::is_tool_line(argc, argv)) {
     return m2b::run_tool_line(argc, argv);

@@ -3,14 +3,35 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sysexits.h>
 #include <unistd.h>
 
+#include <array>
+#include <cerrno>
 #include <cstdlib>
 #include <string_view>
 
 #include "m2b/util/fd.hpp"
 
 namespace m2b {
+
+void reserve_standard_descriptors() noexcept {
+  struct Substitute {
+    const char* path;
+    int flags;
+  };
+  // Whoever prints to a closed standard output has to learn that nobody gets it: /dev/full.
+  constexpr std::array<Substitute, 3> kSubstitutes{
+      {{"/dev/null", O_RDONLY}, {"/dev/full", O_WRONLY}, {"/dev/null", O_WRONLY}}};
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    if (::fcntl(fd, F_GETFD) != -1 || errno != EBADF) continue;
+    // open() gives the lowest number that is free: this one.
+    const Substitute& substitute = kSubstitutes.at(static_cast<std::size_t>(fd));
+    if (::open(substitute.path, substitute.flags) == -1 && ::open("/", O_PATH) == -1) {
+      ::_exit(EX_OSERR);
+    }
+  }
+}
 
 void hide_from_process_list(std::span<const std::string> variables) {
   for (const std::string& name : variables) {

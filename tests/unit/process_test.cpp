@@ -1,7 +1,11 @@
 #include "m2b/util/process.hpp"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <array>
 #include <cstdlib>
 #include <fstream>
 #include <string>
@@ -22,6 +26,32 @@ TEST_SUITE("process") {
     CHECK(std::string(std::getenv("M2B_TEST_SECRET")) == "canary");
     CHECK(std::getenv("M2B_TEST_NOT_SET") == nullptr);
     ::unsetenv("M2B_TEST_SECRET");
+  }
+
+  /// What becomes of a process in which these are closed: 0, or which check failed.
+  int reserved_in_child(const std::vector<int>& closed) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      for (const int fd : closed) ::close(fd);
+      reserve_standard_descriptors();
+      constexpr std::array<int, 3> kModes{O_RDONLY, O_WRONLY, O_WRONLY};
+      for (const int fd : closed) {
+        const int flags = ::fcntl(fd, F_GETFL);
+        if (flags == -1) ::_exit(1);
+        if ((flags & O_ACCMODE) != kModes.at(static_cast<std::size_t>(fd))) ::_exit(2);
+      }
+      ::_exit(::open("/", O_PATH) > STDERR_FILENO ? 0 : 3);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 99;
+  }
+
+  TEST_CASE("closed standard descriptors are opened, and the others left alone") {
+    for (const std::vector<int>& closed :
+         {std::vector{0, 1, 2}, {0}, {1}, {2}, {0, 2}, {1, 2}, std::vector<int>{}}) {
+      CHECK(reserved_in_child(closed) == 0);
+    }
   }
 
   TEST_CASE("core dumps are told to hold no memory") {

@@ -3,8 +3,13 @@
 #include <span>
 #include <string>
 
-/// What others can see of this process.
+/// What this process is given, and what others can see of it.
 namespace m2b {
+
+/// Opens those of the descriptors 0, 1 and 2 that are closed, so that no file, socket or library
+/// gets a number to which the log, or a terminal's text, is written. First of all in main(). Ends
+/// the process with EX_OSERR where not even that can be opened.
+void reserve_standard_descriptors() noexcept;
 
 /// Takes the values of these variables out of the block that the kernel shows as /proc/PID/environ
 /// and `ps e`; the process itself reads them as before. Before the first thread.
