@@ -306,7 +306,7 @@ std::vector<Setting> pipeline_settings() {
       {.name = "DEAD_LETTER_MAX_AGE",
        .default_text = "0",
        .allowed = "a duration of whole seconds up to 36500d; 0: for ever",
-       .help = "How long dead letters are kept.",
+       .help = "How long dead letters are kept, in time for which the bridge runs.",
        .apply =
            [](Config& c, Text t) {
              return store(config::parse_seconds(t, 0s, 24h * 36'500), c.spool.dead_letter_max_age);

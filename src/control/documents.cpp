@@ -47,6 +47,7 @@ Json of(const LetterInfo& letter) {
   json["reason"] = to_string(letter.rejection.reason);
   json["detail"] = letter.rejection.detail;
   json["buried_at_ms"] = milliseconds(letter.buried_at);
+  json["age_ms"] = letter.age.count();
   return json;
 }
 
@@ -97,7 +98,8 @@ RecordInfo record_of(const Json& json) {
 LetterInfo letter_of(const Json& json) {
   return {record_of(json),
           {reason_of(json.at("reason").get<std::string>()), json.at("detail").get<std::string>()},
-          wall_time(json.at("buried_at_ms"))};
+          wall_time(json.at("buried_at_ms")),
+          std::chrono::milliseconds(json.at("age_ms").get<std::int64_t>())};
 }
 
 SpoolState state_of(const Json& json) {

@@ -1,17 +1,20 @@
 #include "spool/dead_letters.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
 #include "m2b/util/fail_point.hpp"
 #include "spool/little_endian.hpp"
 #include "spool/record_codec.hpp"
+#include "spool/sealed.hpp"
 
 namespace m2b {
 namespace {
 
 constexpr const char* kLetters = "records";
 constexpr const char* kReasons = "reasons";
+constexpr const char* kAges = "ages";
 
 // A reason: version, reason, time, then the detail as text or, behind the id of the key, encrypted.
 constexpr std::uint8_t kPlainVersion = 1;
@@ -63,26 +66,56 @@ class Key {
   std::uint64_t number_;
 };
 
+std::string encode_time(std::chrono::milliseconds time) {
+  std::string bytes(sizeof(std::uint64_t), '\0');
+  store_le(bytes.data(), static_cast<std::uint64_t>(time.count()));
+  return sealed::seal(bytes);
+}
+
+/// Calls `visit` with the entries of a database in the order of their ids, until it gives false.
+template <class Visit>
+void each_id(const lmdb::Txn& txn, MDB_dbi dbi, Visit visit) {
+  const lmdb::CursorHandle cursor = lmdb::open_cursor(txn, dbi);
+  MDB_val key{};
+  MDB_val value{};
+  int code = MDB_SUCCESS;
+  while ((code = mdb_cursor_get(cursor.get(), &key, &value, MDB_NEXT)) == MDB_SUCCESS) {
+    const auto id = DeadLetters::id_of(lmdb::to_view(key));
+    if (id && !visit(*id, lmdb::to_view(value))) {
+      return;
+    }
+  }
+  if (code != MDB_NOTFOUND) {
+    lmdb::check(code, "mdb_cursor_get");
+  }
+}
+
 }  // namespace
 
-DeadLetters::DeadLetters(std::filesystem::path directory, std::uint64_t map_bytes, KeyRing keys)
+DeadLetters::DeadLetters(std::filesystem::path directory, std::uint64_t map_bytes, KeyRing keys,
+                         RunningTime::Now now)
     : env_({.folder = std::move(directory),
             .map_bytes = map_bytes,
-            .databases = {{kLetters, MDB_INTEGERKEY}, {kReasons, MDB_INTEGERKEY}}}),
-      keys_(std::move(keys)) {
+            .databases = {{kLetters, MDB_INTEGERKEY}, {kReasons, MDB_INTEGERKEY}, {kAges, MDB_INTEGERKEY}}}),
+      keys_(std::move(keys)),
+      running_time_(kept_running_time(), std::move(now)) {
   fail_point("start.dead_letters_opened");
 }
 
 DeadLetters::Databases::Databases(const lmdb::Txn& txn, const std::filesystem::path&)
     : records(txn, kLetters),
-      reasons(lmdb::open_database(txn, kReasons, MDB_CREATE | MDB_INTEGERKEY)) {}
+      reasons(lmdb::open_database(txn, kReasons, MDB_CREATE | MDB_INTEGERKEY)),
+      ages(lmdb::open_database(txn, kAges, MDB_CREATE | MDB_INTEGERKEY)) {}
 
 void DeadLetters::add(const std::vector<DeadLetter>& letters) {
   auto env = env_.write();
+  const std::string made_at = encode_time(running_time_.total());
+  lmdb::put(env.txn(), env->ages, Key(kRunningTime).bytes(), made_at);
   for (const DeadLetter& letter : letters) {
     env->records.replace(env.txn(), letter.id, letter.raw);
     lmdb::put(env.txn(), env->reasons, Key(letter.id).bytes(),
               encode_reason(letter.rejection, wall_now(), keys_.encrypting()));
+    lmdb::put(env.txn(), env->ages, Key(letter.id).bytes(), made_at);
   }
   std::move(env).commit();
 }
@@ -92,8 +125,65 @@ void DeadLetters::erase(const std::vector<SpoolId>& ids) {
   for (const SpoolId id : ids) {
     env->records.erase(env.txn(), id);
     lmdb::erase(env.txn(), env->reasons, Key(id).bytes());
+    lmdb::erase(env.txn(), env->ages, Key(id).bytes());
   }
   std::move(env).commit();
+}
+
+void DeadLetters::keep_running_time() {
+  if (count() == 0) {
+    return;
+  }
+  auto env = env_.write();
+  const std::string now = encode_time(running_time_.total());
+  each_id(env.txn(), env->reasons, [&](SpoolId id, std::string_view) {
+    if (!made_at(env.txn(), env->ages, id)) {
+      lmdb::put(env.txn(), env->ages, Key(id).bytes(), now);
+    }
+    return true;
+  });
+  lmdb::put(env.txn(), env->ages, Key(kRunningTime).bytes(), now);
+  std::move(env).commit();
+}
+
+std::vector<SpoolId> DeadLetters::older_than(std::chrono::milliseconds age, std::size_t max) const {
+  std::vector<SpoolId> ids;
+  const std::chrono::milliseconds latest = running_time_.total() - age;
+  const auto env = env_.read();
+  each_id(env.txn(), env->ages, [&](SpoolId id, std::string_view value) {
+    const auto made_at = running_time_of(value);
+    if (id != kRunningTime && made_at && *made_at < latest) {
+      ids.push_back(id);
+    }
+    return ids.size() < max;
+  });
+  return ids;
+}
+
+/// No letter is from the future, even where damage took what was kept last.
+std::chrono::milliseconds DeadLetters::kept_running_time() const {
+  std::chrono::milliseconds latest{0};
+  const auto env = env_.read();
+  each_id(env.txn(), env->ages, [&](SpoolId, std::string_view value) {
+    latest = std::max(latest, running_time_of(value).value_or(latest));
+    return true;
+  });
+  return latest;
+}
+
+std::optional<std::chrono::milliseconds> DeadLetters::made_at(const lmdb::Txn& txn, MDB_dbi ages,
+                                                              SpoolId id) {
+  const auto value = lmdb::get(txn, ages, Key(id).bytes());
+  return value ? running_time_of(*value) : std::nullopt;
+}
+
+std::optional<std::chrono::milliseconds> DeadLetters::running_time_of(std::string_view value) {
+  const auto bytes = sealed::open(value);
+  if (!bytes || bytes->size() != sizeof(std::uint64_t)) {
+    return std::nullopt;
+  }
+  return std::chrono::milliseconds(
+      static_cast<std::int64_t>(load_le<std::uint64_t>(bytes->data())));
 }
 
 std::uint64_t DeadLetters::count() const {
@@ -120,7 +210,7 @@ bool DeadLetters::contains(SpoolId id) const {
 std::uint64_t DeadLetters::used_bytes() const {
   const auto env = env_.read();
   return lmdb::used_bytes(env.txn(), env->records.dbi()) +
-         lmdb::used_bytes(env.txn(), env->reasons);
+         lmdb::used_bytes(env.txn(), env->reasons) + lmdb::used_bytes(env.txn(), env->ages);
 }
 
 std::vector<LetterInfo> DeadLetters::list(SpoolId after, std::size_t max) const {
@@ -144,6 +234,9 @@ std::vector<LetterInfo> DeadLetters::walk(MDB_val key, MDB_cursor_op first_step,
       const std::string_view first = env->records.first_piece(env.txn(), *id).value_or("");
       letters.push_back(describe_letter(*id, lmdb::to_view(value), first, keys_));
       letters.back().record.bytes = env->records.bytes_of(env.txn(), *id);
+      if (const auto made_at = DeadLetters::made_at(env.txn(), env->ages, *id)) {
+        letters.back().age = running_time_.total() - *made_at;
+      }
     }
     code = mdb_cursor_get(cursor.get(), &key, &value, next_step);
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -15,6 +16,7 @@
 #include "spool/mended_env.hpp"
 #include "spool/piece_store.hpp"
 #include "spool/record_codec.hpp"
+#include "spool/running_time.hpp"
 
 namespace m2b {
 
@@ -30,7 +32,8 @@ struct DeadLetter {
 /// are what fragments a spool. Reading from any thread; one writer at a time. Throws lmdb::Error.
 class DeadLetters {
  public:
-  DeadLetters(std::filesystem::path directory, std::uint64_t map_bytes, KeyRing keys);
+  DeadLetters(std::filesystem::path directory, std::uint64_t map_bytes, KeyRing keys,
+              RunningTime::Now now = RunningTime::Clock::now);
 
   /// Writes them in one durable transaction. The same id again replaces the letter: a crash may
   /// come between this and the record's removal from the spool.
@@ -38,6 +41,16 @@ class DeadLetters {
 
   /// Removes them in one durable transaction, as far as they are there.
   void erase(const std::vector<SpoolId>& ids);
+
+  /// Keeps, in one durable transaction, for how long the bridge has run, so that the ages go on
+  /// from there at the next start. A letter without a beginning of its age gets one: now. Nothing
+  /// happens where there are no letters.
+  void keep_running_time();
+
+  /// Up to `max` letters that have been here for longer than `age` of the bridge's running time, in
+  /// the order of their ids.
+  [[nodiscard]] std::vector<SpoolId> older_than(std::chrono::milliseconds age,
+                                                std::size_t max) const;
 
   [[nodiscard]] std::uint64_t count() const;
   [[nodiscard]] bool contains(SpoolId id) const;
@@ -59,8 +72,14 @@ class DeadLetters {
   [[nodiscard]] std::optional<std::variant<std::string, KeyMissing>> payload_beginning(
       SpoolId id, std::size_t max_bytes) const;
 
-  /// What stands under a key of database `reasons`; nothing when it is no such key.
+  /// What stands under a key of databases `reasons` and `ages`; nothing when it is no such key.
   [[nodiscard]] static std::optional<SpoolId> id_of(std::string_view key) noexcept;
+
+  /// In database `ages`: the running time at which a letter was made, and, under kRunningTime, the
+  /// latest that was kept; nothing when it is damaged.
+  [[nodiscard]] static std::optional<std::chrono::milliseconds> running_time_of(
+      std::string_view value);
+  static constexpr SpoolId kRunningTime{0};  // no record has this id
 
   /// As those of MendedEnv.
   void reopen() { env_.reopen(); }
@@ -75,9 +94,15 @@ class DeadLetters {
     Databases(const lmdb::Txn& txn, const std::filesystem::path& folder);
     PieceStore records;
     MDB_dbi reasons;
+    MDB_dbi ages;
   };
+  [[nodiscard]] std::chrono::milliseconds kept_running_time() const;
+  [[nodiscard]] static std::optional<std::chrono::milliseconds> made_at(const lmdb::Txn& txn,
+                                                                        MDB_dbi ages, SpoolId id);
+
   MendedEnv<Databases> env_;
   const KeyRing keys_;
+  const RunningTime running_time_;
 };
 
 /// What the value of database `reasons` and the beginning of the record tell of a letter.

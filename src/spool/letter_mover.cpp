@@ -51,6 +51,7 @@ LetterMover::LetterMover(const LetterLimits& limits, RecordEnv& records, DeadLet
 void LetterMover::settle() {
   leaving_ = decode(records_.note(kLeavingNote).value_or(""));
   erase_leaving();
+  keep_ids_apart();
   const std::uint64_t account = records_.totals().dead_lettered;
   const std::uint64_t kept = dead_letters_.count();
   const std::uint64_t waiting = count_waiting();
@@ -62,6 +63,19 @@ void LetterMover::settle() {
   RecordEnv::Batch batch(records_);
   batch.settle_letters(kept, waiting);
   static_cast<void>(std::move(batch).commit());
+}
+
+/// Accounts that began anew may give the ids of letters once more, and a letter replaces one of the
+/// same id.
+void LetterMover::keep_ids_apart() {
+  constexpr std::uint64_t kMaxId = std::uint64_t{1} << 47U;  // a higher one is damage
+  const std::vector<LetterInfo> newest = dead_letters_.latest(1);
+  if (!newest.empty() && newest.front().record.id > records_.last_id() &&
+      to_number(newest.front().record.id) < kMaxId) {
+    RecordEnv::Batch batch(records_);
+    batch.skip_ids(newest.front().record.id);
+    static_cast<void>(std::move(batch).commit());
+  }
 }
 
 /// Letters whose records still wait, and count there: a crash came before the record's removal, or
@@ -181,22 +195,16 @@ std::size_t LetterMover::take(LetterMove move, const Ids& ids, std::size_t first
   return next;
 }
 
-LetterMover::Ids LetterMover::over_limits() const {
+LetterMover::Ids LetterMover::over_max_bytes() const {
   const std::uint64_t used = dead_letters_.used_bytes();
   std::uint64_t too_much =
       limits_.max_bytes != 0 && used > limits_.max_bytes ? used - limits_.max_bytes : 0;
-  const WallTime oldest_allowed = wall_now() - limits_.max_age;
-  const auto is_too_old = [&](const LetterInfo& letter) {
-    return limits_.max_age.count() > 0 && letter.buried_at < oldest_allowed;
-  };
-  // After each burial, so the many are listed only when the oldest one has to go.
-  const std::vector<LetterInfo> oldest = dead_letters_.list(SpoolId{0}, 1);
   Ids ids;
-  if (oldest.empty() || (too_much == 0 && !is_too_old(oldest.front()))) {
+  if (too_much == 0) {
     return ids;
   }
   for (const LetterInfo& letter : dead_letters_.list(SpoolId{0}, kMaxIds)) {
-    if (too_much == 0 && !is_too_old(letter)) {
+    if (too_much == 0) {
       break;
     }
     if (!records_.contains(letter.record.id)) {
@@ -207,9 +215,25 @@ LetterMover::Ids LetterMover::over_limits() const {
   return ids;
 }
 
-std::uint64_t LetterMover::enforce_limits() {
+LetterMover::Ids LetterMover::over_max_age() const {
+  if (limits_.max_age.count() == 0) {
+    return {};
+  }
+  Ids ids = dead_letters_.older_than(limits_.max_age, kMaxIds);
+  std::erase_if(ids, [&](SpoolId id) { return records_.contains(id); });
+  return ids;
+}
+
+std::uint64_t LetterMover::enforce_limits(bool look_at_ages) {
   LettersMoved dropped;
-  for (Ids ids = over_limits(); !ids.empty(); ids = over_limits()) {
+  for (Ids ids = over_max_bytes(); !ids.empty(); ids = over_max_bytes()) {
+    move(LetterMove::drop, std::move(ids), dropped);
+  }
+  while (look_at_ages) {
+    Ids ids = over_max_age();
+    if (ids.empty()) {
+      break;
+    }
     move(LetterMove::drop, std::move(ids), dropped);
   }
   unsaid_drops_ += dropped.moved;  // where bad messages keep coming, each drops one

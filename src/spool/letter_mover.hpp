@@ -30,15 +30,18 @@ class LetterMover {
   /// `moved` tells how far it came, also when it throws.
   void move(LetterMove move, std::vector<SpoolId> ids, LettersMoved& moved);
 
-  /// Drops what is over the limits, the oldest first, and says so in the log. Returns how many.
-  std::uint64_t enforce_limits();
+  /// Drops what is over the limits, the oldest first, and says so in the log. Returns how many. All
+  /// ages have to be read for theirs, so that is only done on demand.
+  std::uint64_t enforce_limits(bool look_at_ages);
 
  private:
   using Ids = std::vector<SpoolId>;
 
+  void keep_ids_apart();
   void erase_leaving();
   void leave(RecordEnv::Batch batch, Ids ids);
-  [[nodiscard]] Ids over_limits() const;
+  [[nodiscard]] Ids over_max_bytes() const;
+  [[nodiscard]] Ids over_max_age() const;
   [[nodiscard]] std::uint64_t count_waiting() const;
   std::size_t replay(const Ids& ids, std::size_t first, LettersMoved& moved);
   std::size_t take(LetterMove move, const Ids& ids, std::size_t first, LettersMoved& moved);

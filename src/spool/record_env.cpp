@@ -63,10 +63,13 @@ Accounts load_accounts(const lmdb::Txn& txn, MDB_dbi dbi) {
 }
 
 /// Higher than any id that was given so far, where nothing tells which that was: ids begin with 1,
-/// and no spool takes 4,096 messages in each second since 1970.
+/// and no spool takes 4,096 messages in each second since 1970. A clock that was not set yet is not
+/// believed.
 std::uint64_t id_by_clock() {
-  const auto seconds =
-      std::chrono::duration_cast<std::chrono::seconds>(wall_now().time_since_epoch());
+  using namespace std::chrono;
+  constexpr sys_days kThisWasWritten = 2026y / November / 30d;
+  const auto seconds = duration_cast<std::chrono::seconds>(
+      std::max<WallTime>(wall_now(), kThisWasWritten).time_since_epoch());
   return static_cast<std::uint64_t>(seconds.count()) << 12U;
 }
 
@@ -335,6 +338,10 @@ void RecordEnv::Batch::settle_letters(std::uint64_t kept, std::uint64_t waiting)
     totals.received += right - totals.dead_lettered;
   }
   totals.dead_lettered = right;
+}
+
+void RecordEnv::Batch::skip_ids(SpoolId last) {
+  accounts_.last_id = std::max(accounts_.last_id, to_number(last));
 }
 
 void RecordEnv::Batch::put_note(std::string_view name, std::string_view text) {

@@ -69,6 +69,8 @@ class RecordEnv {
     /// Makes the account of the dead letters agree with what is kept of them, less those whose
     /// records wait.
     void settle_letters(std::uint64_t kept, std::uint64_t waiting);
+    /// The ids that are given go on behind this one.
+    void skip_ids(SpoolId last);
     void put_note(std::string_view name, std::string_view text);
     /// Returns the new accounts once everything is on disk.
     SpoolTotals commit() &&;

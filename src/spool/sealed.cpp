@@ -20,6 +20,12 @@ std::optional<std::string> get_one(const lmdb::Txn& txn, MDB_dbi dbi, std::strin
 
 }  // namespace
 
+std::string seal(std::string_view text) {
+  std::string bytes(kChecksumBytes, '\0');
+  store_le(bytes.data(), std::uint64_t{XXH3_64bits(text.data(), text.size())});
+  return bytes.append(text);
+}
+
 std::optional<std::string> open(std::string_view sealed) {
   if (sealed.size() < kChecksumBytes) {
     return std::nullopt;
@@ -31,9 +37,7 @@ std::optional<std::string> open(std::string_view sealed) {
 }
 
 void put(const lmdb::Txn& txn, MDB_dbi dbi, std::string_view key, std::string_view text) {
-  std::string bytes(kChecksumBytes, '\0');
-  store_le(bytes.data(), std::uint64_t{XXH3_64bits(text.data(), text.size())});
-  bytes += text;
+  const std::string bytes = seal(text);
   lmdb::put(txn, dbi, key, bytes);
   lmdb::put(txn, dbi, second(key), bytes);
 }

@@ -10,6 +10,8 @@
 /// flipped bit costs nothing.
 namespace m2b::sealed {
 
+[[nodiscard]] std::string seal(std::string_view text);
+
 /// What is inside of a sealed value; nothing when its checksum is wrong.
 [[nodiscard]] std::optional<std::string> open(std::string_view sealed);
 

@@ -1,5 +1,7 @@
 #include "m2b/spool/spool_reader.hpp"
 
+#include <algorithm>
+#include <chrono>
 #include <map>
 #include <utility>
 
@@ -67,6 +69,7 @@ class SpoolReader::Impl {
     if (!letters_) {
       return;
     }
+    const Ages ages = ages_of(*letters_);
     std::map<SpoolId, std::string> reasons;
     letters_->walk(File::Snapshot::newest, "reasons",
                    [&](std::string_view key, const File::Value& value) {
@@ -80,10 +83,13 @@ class SpoolReader::Impl {
       const auto reason = reasons.extract(id);
       LetterInfo letter = describe_letter(id, reason ? reason.mapped() : "", beginning, keys_);
       letter.record.bytes = bytes;
+      letter.age = ages.of(id);
       visit(letter, load);
     });
     for (const auto& [id, reason] : reasons) {  // their bytes are not there
-      visit(describe_letter(id, reason, "", keys_), [] { return std::nullopt; });
+      LetterInfo letter = describe_letter(id, reason, "", keys_);
+      letter.age = ages.of(id);
+      visit(letter, [] { return std::nullopt; });
     }
   }
 
@@ -95,6 +101,31 @@ class SpoolReader::Impl {
   }
 
  private:
+  /// By the running time at which the bridge was last seen.
+  struct Ages {
+    std::map<SpoolId, std::chrono::milliseconds> made_at = {};
+    std::chrono::milliseconds latest{0};
+
+    [[nodiscard]] std::chrono::milliseconds of(SpoolId id) const {
+      const auto found = made_at.find(id);
+      return found == made_at.end() ? std::chrono::milliseconds(0) : latest - found->second;
+    }
+  };
+
+  static Ages ages_of(const File& letters) {
+    Ages ages;
+    letters.walk(File::Snapshot::newest, "ages",
+                 [&](std::string_view key, const File::Value& value) {
+                   const auto bytes = letters.load(value);
+                   const auto made_at = bytes ? DeadLetters::running_time_of(*bytes) : std::nullopt;
+                   if (const auto id = DeadLetters::id_of(key); id && made_at) {
+                     ages.made_at[*id] = *made_at;
+                     ages.latest = std::max(ages.latest, *made_at);
+                   }
+                 });
+    return ages;
+  }
+
   static void add_fault(std::vector<std::string>& faults, const char* name,
                         const std::optional<File>& file) {
     if (!file) {

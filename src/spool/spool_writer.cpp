@@ -244,6 +244,11 @@ void SpoolWriter::run(const std::stop_token& stop) {
   pulse_.rest();
   take_arrived();
   write_batch(/*take_appends=*/false);
+  try {
+    keep_running_time();
+  } catch (const lmdb::Error&) {
+    // The ages go on at the next start from what was kept before.
+  }
   end_tickets();
 }
 
@@ -483,13 +488,28 @@ void SpoolWriter::tend_letters() {
       move_letters(pending);
     }
     if (is_due) {
-      count_dropped(letter_mover_.enforce_limits());
-      letters_due_at_ = letters_have_an_age_ ? Clock::now() + kLettersRecheck  //
-                                             : Clock::time_point::max();
+      const bool look_at_ages = letters_have_an_age_ && Clock::now() >= ages_due_at_;
+      count_dropped(letter_mover_.enforce_limits(look_at_ages));
+      if (look_at_ages) {
+        keep_running_time();
+        ages_due_at_ = Clock::now() + kLettersRecheck;
+      }
+      letters_due_at_ = letters_have_an_age_ ? ages_due_at_ : Clock::time_point::max();
     }
     update_totals();
   } catch (const lmdb::Error& error) {
     on_letters_failed(error);
+  }
+}
+
+/// Where the disk has no room for it, it is kept later.
+void SpoolWriter::keep_running_time() {
+  try {
+    dead_letters_.keep_running_time();
+  } catch (const lmdb::Error& error) {
+    if (!directory_.is_full(error.code())) {
+      throw;
+    }
   }
 }
 

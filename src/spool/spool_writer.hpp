@@ -129,6 +129,7 @@ class SpoolWriter {
   void on_commit_failed(const lmdb::Error& error);
   void reopen_records();
   void tend_letters();
+  void keep_running_time();
   void count_dropped(std::uint64_t letters);
   void move_letters(PendingMove& pending);
   void on_letters_failed(const lmdb::Error& error);
@@ -154,6 +155,7 @@ class SpoolWriter {
   Clock::time_point paused_until_{};    // nothing is tried before, after a failed commit
   Clock::time_point recheck_at_{};      // when appends without room look again
   Clock::time_point letters_due_at_{};  // when their limits are looked at
+  Clock::time_point ages_due_at_{};     // when the letters' ages are looked at
   bool letters_are_unsettled_ = false;
   bool skip_appends_once_ = false;  // the disk was full: deletions alone may succeed
   bool freed_pages_ = false;        // the last commit, by removals

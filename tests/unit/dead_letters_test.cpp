@@ -2,8 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "support/keys.hpp"
 #include "support/temp_dir.hpp"
@@ -12,6 +14,7 @@ namespace {
 
 TEST_SUITE("dead_letters") {
   using namespace m2b;
+  using namespace std::chrono_literals;
 
   struct Fixture {
     test::TempDir dir;
@@ -85,6 +88,85 @@ TEST_SUITE("dead_letters") {
     }
     CHECK(names.size() == kDeadLetterReasons.size());
     CHECK_FALSE(names.contains("unknown"));
+  }
+
+  /// Of several starts with one folder, and a steady clock that the test sets.
+  struct Starts {
+    test::TempDir dir;
+    std::chrono::steady_clock::time_point now = std::chrono::steady_clock::now();
+
+    [[nodiscard]] DeadLetters start() {
+      return DeadLetters(dir.path(), std::uint64_t{1} << 30, {}, [this] { return now; });
+    }
+    static void add(DeadLetters& letters, std::uint64_t id) {
+      letters.add({{SpoolId{id}, {DeadLetterReason::bad_key, ""}, "raw"}});
+    }
+  };
+
+  using Ids = std::vector<SpoolId>;
+
+  TEST_CASE_FIXTURE(Starts, "a letter's age is the time for which the bridge has run since") {
+    {
+      DeadLetters letters = start();
+      add(letters, 1);
+      now += 10h;
+      add(letters, 2);  // keeps the running time as well
+      now += 5h;
+      CHECK(letters.older_than(9h, 10) == Ids{SpoolId{1}});
+      CHECK(letters.list(SpoolId{0}, 10).at(0).age == 15h);
+      letters.keep_running_time();
+    }
+    now += 24h * 365;  // it was off
+    DeadLetters letters = start();
+    CHECK(letters.list(SpoolId{0}, 10).at(0).age == 15h);
+    CHECK(letters.list(SpoolId{0}, 10).at(1).age == 5h);
+    CHECK(letters.older_than(16h, 10).empty());
+    now += 2h;
+    CHECK(letters.older_than(16h, 10) == Ids{SpoolId{1}});
+    CHECK(letters.older_than(1h, 1) == Ids{SpoolId{1}});
+    letters.erase({SpoolId{1}});
+    CHECK(letters.older_than(1h, 10) == Ids{SpoolId{2}});
+  }
+
+  TEST_CASE_FIXTURE(Starts, "a clock that begins anew, as after a boot, is no jump") {
+    {
+      DeadLetters letters = start();
+      now += 10h;
+      add(letters, 1);
+    }
+    now = std::chrono::steady_clock::time_point(1s);
+    DeadLetters letters = start();
+    CHECK(letters.list(SpoolId{0}, 10).at(0).age == 0h);
+    now += 3h;
+    CHECK(letters.list(SpoolId{0}, 10).at(0).age == 3h);
+  }
+
+  TEST_CASE_FIXTURE(Starts, "where damage took what is known of an age, it begins anew") {
+    {
+      DeadLetters letters = start();
+      now += 10h;
+      add(letters, 1);
+      add(letters, 2);
+      now += 10h;
+      letters.keep_running_time();
+    }
+    {
+      const lmdb::EnvHandle env = lmdb::open_env(dir.path(), std::uint64_t{1} << 30);
+      lmdb::Txn txn = lmdb::Txn::write(env.get());
+      const MDB_dbi ages = lmdb::open_database(txn, "ages", MDB_INTEGERKEY);
+      for (const std::uint64_t id : {std::uint64_t{0}, std::uint64_t{1}}) {
+        lmdb::put(txn, ages, {reinterpret_cast<const char*>(&id), sizeof id},
+                  std::string(16, '\x7f'));
+      }
+      std::move(txn).commit();
+    }
+    DeadLetters letters = start();
+    CHECK(letters.older_than(0h, 10).empty());
+    now += 1h;
+    letters.keep_running_time();
+    now += 1h;
+    CHECK(letters.list(SpoolId{0}, 10).at(0).age == 1h);
+    CHECK(letters.list(SpoolId{0}, 10).at(1).age == 2h);
   }
 }
 

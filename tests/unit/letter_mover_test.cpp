@@ -39,7 +39,12 @@ TEST_SUITE("letter_mover") {
     std::filesystem::path records_path = made("records");
     std::filesystem::path letters_path = made("dead-letters");
     RecordEnv records{records_path, kMapBytes, {}};
-    DeadLetters letters{letters_path, kMapBytes, {}};
+    std::chrono::steady_clock::time_point now = std::chrono::steady_clock::now();
+    DeadLetters letters = opened_letters();
+
+    DeadLetters opened_letters() {
+      return DeadLetters(letters_path, kMapBytes, {}, [this] { return now; });
+    }
 
     std::filesystem::path made(const char* name) const {
       std::filesystem::create_directory(dir.path() / name);
@@ -192,6 +197,7 @@ TEST_SUITE("letter_mover") {
     CHECK(records.totals().dead_lettered == 1);
     CHECK(records.totals().received == 2);
     CHECK(adds_up());
+    CHECK(append("two") == SpoolId{901});  // a letter of that id would replace the one there is
   }
 
   TEST_CASE_FIXTURE(Environments, "over the limit of bytes the oldest go, as many as must") {
@@ -201,7 +207,7 @@ TEST_SUITE("letter_mover") {
       all.push_back(bury(big));
     }
     LetterMover mover({.max_bytes = 1'000'000}, records, letters);
-    mover.enforce_limits();
+    mover.enforce_limits(true);
     CHECK(letters.used_bytes() <= 1'000'000);
     CHECK(kept() == Ids(all.end() - static_cast<std::ptrdiff_t>(kept().size()), all.end()));
     CHECK(kept().size() >= 2);
@@ -212,7 +218,7 @@ TEST_SUITE("letter_mover") {
   TEST_CASE_FIXTURE(Environments, "within the limits nothing goes") {
     bury("one");
     LetterMover mover({.max_bytes = 1'000'000, .max_age = 1h}, records, letters);
-    mover.enforce_limits();
+    mover.enforce_limits(true);
     CHECK(kept().size() == 1);
   }
 
@@ -245,15 +251,23 @@ TEST_SUITE("letter_mover") {
   }
 
   TEST_CASE_FIXTURE(Environments, "letters that are too old go, the others stay") {
+    const SpoolId late = append("waits for long");
     bury("old");
-    LetterMover mover({.max_age = 1s}, records, letters);
-    CHECK(eventually([&] {
-      mover.enforce_limits();
-      return kept().empty();
-    }));
-    const SpoolId young = bury("young");
-    mover.enforce_limits();
-    CHECK(kept() == Ids{young});
+    LetterMover mover({.max_age = 1h}, records, letters);
+    now += 59min;
+    letters.add({{late, {DeadLetterReason::not_json, "detail"}, *records.read_raw(late)}});
+    {
+      RecordEnv::Batch batch(records);
+      batch.erase(late, true);
+      static_cast<void>(std::move(batch).commit());
+    }
+    mover.enforce_limits(true);
+    CHECK(kept().size() == 2);
+    now += 2min;
+    mover.enforce_limits(false);
+    CHECK(kept().size() == 2);
+    mover.enforce_limits(true);
+    CHECK(kept() == Ids{late});  // the lower id, and the younger letter
     CHECK(adds_up());
   }
 }

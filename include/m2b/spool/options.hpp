@@ -21,7 +21,7 @@ struct SpoolOptions {
   /// Bytes that dead letters may occupy on disk; the oldest go first. 0: no limit; unset: 1 GiB, or
   /// a tenth of the file system if that is less.
   std::optional<std::uint64_t> dead_letter_max_bytes = std::nullopt;
-  /// How long dead letters are kept; 0: no limit.
+  /// How long dead letters are kept, in running time of the bridge; 0: no limit.
   std::chrono::seconds dead_letter_max_age{0};
   /// Of what is written there: topics, payloads, and why letters are dead.
   KeyRing keys = {};

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -32,6 +33,8 @@ struct LetterInfo {
   RecordInfo record;
   Rejection rejection;
   WallTime buried_at;
+  /// For how long the bridge has run since then: what limits count, since the wall clock may jump.
+  std::chrono::milliseconds age{0};
 };
 
 /// The checksum in the header of a record's bytes; 0 where there is no header.
