@@ -18,6 +18,7 @@ namespace {
 using documents::Json;
 
 constexpr std::size_t kIdsAtATime = 1000;
+constexpr std::size_t kMaxRecordBytes = std::size_t{512} << 20;  // more than MQTT carries
 /// Time for a replay on a slow disk; bytes for a list, whose topics may be of any characters.
 constexpr HttpClientLimits kClientLimits{.time = std::chrono::minutes(10),
                                          .max_body_bytes = std::size_t{32} << 20};
@@ -61,6 +62,9 @@ class ControlClient::Impl {
         throw ControlError("the daemon's answer is longer than a message can be");
       }
       all += part.body;
+      if (all.size() > kMaxRecordBytes) {
+        throw ControlError("the daemon's answer to " + path + " has no end");
+      }
       if (part.body.size() < kRawBytesAtATime) {
         return all;
       }

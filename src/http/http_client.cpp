@@ -23,6 +23,7 @@
 
 #include <fmt/format.h>
 
+#include "http/peer_check.hpp"
 #include "http/unix_address.hpp"
 #include "m2b/util/ascii.hpp"
 #include "m2b/util/fd.hpp"
@@ -62,9 +63,12 @@ class Exchange {
   std::optional<HttpFailure> run(const std::vector<Generic::endpoint>& endpoints,
                                  std::chrono::milliseconds time) {
     asio::async_connect(socket_, endpoints,
-                        [this](const error_code& error, const Generic::endpoint&) {
+                        [this](const error_code& error, const Generic::endpoint& peer) {
                           if (error) {
                             result_ = error;
+                          } else if (peer.protocol().family() == AF_UNIX &&
+                                     !is_trusted_peer(socket_.native_handle())) {
+                            result_ = asio::error::access_denied;
                           } else {
                             send();
                           }

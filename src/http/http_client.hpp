@@ -15,7 +15,8 @@ struct TcpAddress {
   std::string host;
   std::uint16_t port = 0;
 };
-/// A Unix socket, in a folder of any length.
+/// A Unix socket, in a folder of any length. Only root and this process's own user are believed
+/// behind it.
 using HttpPeer = std::variant<TcpAddress, std::filesystem::path>;
 
 /// What a server may take. Time is for all of it, from the connection to the last byte.

@@ -96,7 +96,9 @@ DeadLetters::DeadLetters(std::filesystem::path directory, std::uint64_t map_byte
                          RunningTime::Now now)
     : env_({.folder = std::move(directory),
             .map_bytes = map_bytes,
-            .databases = {{kLetters, MDB_INTEGERKEY}, {kReasons, MDB_INTEGERKEY}, {kAges, MDB_INTEGERKEY}}}),
+            .databases = {{kLetters, MDB_INTEGERKEY},
+                          {kReasons, MDB_INTEGERKEY},
+                          {kAges, MDB_INTEGERKEY}}}),
       keys_(std::move(keys)),
       running_time_(kept_running_time(), std::move(now)) {
   fail_point("start.dead_letters_opened");

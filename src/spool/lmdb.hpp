@@ -18,6 +18,7 @@
 #include "m2b/util/fail_point.hpp"
 #include "m2b/util/fd.hpp"
 #include "m2b/util/handle.hpp"
+#include "spool/private_files.hpp"
 
 /// The only place that knows LMDB's handles. Every return code is checked; what the caller has to
 /// expect (not found) is a value, everything else an lmdb::Error.
@@ -56,13 +57,17 @@ using EnvHandle = Handle<MDB_env, &mdb_env_close>;
 
 /// LMDB writes its table of readers through a map of a file that it has only made long, not given
 /// blocks: on a full disk that is SIGBUS. With the blocks there beforehand it is an error.
-inline void reserve_lock_file(const std::filesystem::path& directory) {
+inline void reserve_lock_file(const Fd& folder, const std::filesystem::path& directory) {
   constexpr off_t kBytes = off_t{64} * 1024;  // more than the table of kMaxReaders takes
-  const Fd file(::open((directory / "lock.mdb").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!file) {
-    throw Error("open lock.mdb", errno);
-  }
+  const Fd file = private_files::open_file(folder, directory / "lock.mdb", O_RDWR | O_CREAT);
   check(::posix_fallocate(file.get(), 0, kBytes), "posix_fallocate lock.mdb");
+}
+
+/// LMDB opens its two files by path and follows links. So both are looked at before, and the folder
+/// that was looked at is named by its descriptor: nobody can put a link in its place meanwhile.
+[[nodiscard]] inline std::string path_of(const Fd& folder, const std::filesystem::path& directory) {
+  std::string by_descriptor = "/proc/self/fd/" + std::to_string(folder.get());
+  return ::access(by_descriptor.c_str(), F_OK) == 0 ? by_descriptor : directory.string();
 }
 
 /// Opens the environment in `directory` for durable commits: none of LMDB's unsafe flags.
@@ -70,7 +75,9 @@ inline void reserve_lock_file(const std::filesystem::path& directory) {
                                         std::uint64_t map_bytes) {
   constexpr unsigned kMaxDatabases = 4;
   constexpr unsigned kMaxReaders = 256;
-  reserve_lock_file(directory);
+  const Fd folder = private_files::open_folder(directory);
+  static_cast<void>(private_files::open_file(folder, directory / "data.mdb", O_RDONLY));
+  reserve_lock_file(folder, directory);
   MDB_env* raw = nullptr;
   check(mdb_env_create(&raw), "mdb_env_create");
   EnvHandle env(raw);
@@ -81,7 +88,8 @@ inline void reserve_lock_file(const std::filesystem::path& directory) {
                             (is_sabotaged(Sabotage::no_meta_sync) ? MDB_NOMETASYNC : 0U);
   // Not MDB_NOMEMINIT, by which the unused parts of pages would hold what lay in our memory before:
   // passwords, and pictures that are long gone.
-  check(mdb_env_open(raw, directory.c_str(), MDB_NOTLS | sabotage, 0600), "mdb_env_open");
+  check(mdb_env_open(raw, path_of(folder, directory).c_str(), MDB_NOTLS | sabotage, 0600),
+        "mdb_env_open");
   return env;
 }
 
@@ -112,7 +120,7 @@ inline void reserve_lock_file(const std::filesystem::path& directory) {
 [[nodiscard]] inline bool is_in_place(const Fd& file, const std::filesystem::path& place) noexcept {
   struct stat open_file {};
   struct stat at_its_place {};
-  if (::stat(place.c_str(), &at_its_place) != 0) {
+  if (::lstat(place.c_str(), &at_its_place) != 0) {
     return errno != ENOENT && errno != ENOTDIR;
   }
   return ::fstat(file.get(), &open_file) != 0 || is_same_file(open_file, at_its_place);
@@ -138,11 +146,11 @@ class Txn {
   Handle<MDB_txn, &mdb_txn_abort> txn_;
 };
 
-/// Where the environment of a transaction is.
-[[nodiscard]] inline std::filesystem::path folder_of(const Txn& txn) {
-  const char* path = nullptr;
-  check(mdb_env_get_path(mdb_txn_env(txn.get()), &path), "mdb_env_get_path");
-  return path;
+/// The environment's file, for questions about the disk that it is on.
+[[nodiscard]] inline int file_of(const Txn& txn) {
+  mdb_filehandle_t fd = -1;
+  check(mdb_env_get_fd(mdb_txn_env(txn.get()), &fd), "mdb_env_get_fd");
+  return fd;
 }
 
 [[nodiscard]] inline MDB_dbi open_database(const Txn& txn, const char* name, unsigned flags) {

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "spool/lmdb.hpp"
+#include "spool/private_files.hpp"
 
 namespace m2b::lmdb {
 namespace {
@@ -341,10 +342,10 @@ class File::Walker {
   std::optional<std::string> fault_;
 };
 
-File::File(const std::filesystem::path& path) : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+File::File(const std::filesystem::path& path) : fd_(private_files::open_file(path, O_RDONLY)) {
   struct stat stat {};
   if (!fd_ || ::fstat(fd_.get(), &stat) != 0) {
-    throw Error("open data.mdb", errno);
+    throw Error("open data.mdb", fd_ ? errno : ENOENT);
   }
   page_count_ = static_cast<std::uint64_t>(stat.st_size) / kPageBytes;
 }

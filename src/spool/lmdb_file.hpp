@@ -45,7 +45,7 @@ class File {
     values  ///< and the header of each value's own pages, by which LMDB frees them
   };
 
-  /// Throws Error when the file cannot be opened.
+  /// Throws Error when the file cannot be opened, and SpoolError when it, or its folder, is a link.
   explicit File(const std::filesystem::path& path);
 
   /// Whether there is nothing in it yet, as after a crash of the very first start.

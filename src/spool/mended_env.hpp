@@ -94,7 +94,7 @@ class MendedEnv {
   [[nodiscard]] Opened open(lmdb::File::Scrutiny scrutiny, Fd& file) const {
     const auto kept_at = mend(plan_, scrutiny);
     if (kept_at && file && lmdb::is_in_place(file, *kept_at / "data.mdb")) {
-      if (Fd mended{::open(place().c_str(), O_RDONLY | O_CLOEXEC)}) {
+      if (Fd mended = private_files::open_file(place(), O_RDONLY)) {
         file = std::move(mended);
       }
     }

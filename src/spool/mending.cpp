@@ -18,6 +18,7 @@
 #include "m2b/util/fail_point.hpp"
 #include "m2b/util/fd.hpp"
 #include "m2b/util/log.hpp"
+#include "spool/private_files.hpp"
 #include "spool/spool_directory.hpp"
 
 namespace m2b {
@@ -36,9 +37,11 @@ constexpr std::size_t kMendedAtATime = std::size_t{1} << 20;
 class HeldBackRoom {
  public:
   explicit HeldBackRoom(const fs::path& folder) : file_(folder / "held-back") {
-    const Fd file(::open(file_.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, S_IRUSR | S_IWUSR));
-    if (file) {
-      static_cast<void>(::posix_fallocate(file.get(), 0, kBytes));  // a full disk has none to hold
+    try {
+      const Fd file = private_files::make_file(file_);
+      static_cast<void>(::posix_fallocate(file.get(), 0, kBytes));
+    } catch (const lmdb::Error&) {
+      // A full disk has none to hold.
     }
   }
   ~HeldBackRoom() { give_back(); }
@@ -65,21 +68,9 @@ void rename_durably(const fs::path& from, const fs::path& to) {
 }
 
 void make_folder(const fs::path& folder) {
-  if (::mkdir(folder.c_str(), S_IRWXU) == 0) {
+  if (private_files::make_folder(folder)) {
     SpoolDirectory::sync(folder.parent_path());
-  } else if (errno != EEXIST) {
-    throw lmdb::Error("mkdir", errno);
   }
-}
-
-/// fs::exists() would throw an exception that nobody here expects.
-bool is_there(const fs::path& path) {
-  std::error_code error;
-  const bool there = fs::exists(path, error);
-  if (error) {
-    throw lmdb::Error("stat", error.value());
-  }
-  return there;
 }
 
 fs::path data_file(const fs::path& folder) { return folder / "data.mdb"; }
@@ -93,7 +84,7 @@ fs::path set_aside(const fs::path& folder, const std::string& mark = "") {
   const std::string name = fmt::format("{}-{:%Y%m%dT%H%M%SZ}{}", folder.filename().string(),
                                        fmt::gmtime(std::time(nullptr)), mark);
   fs::path place = shelf / name;
-  for (int number = 2; is_there(place); ++number) {
+  for (int number = 2; private_files::is_there(place); ++number) {
     place = shelf / fmt::format("{}-{}", name, number);
   }
   rename_durably(folder, place);
@@ -102,7 +93,7 @@ fs::path set_aside(const fs::path& folder, const std::string& mark = "") {
 
 /// The damaged file; none when it is missing.
 std::optional<lmdb::File> open_damaged(const fs::path& folder) {
-  if (!is_there(data_file(folder))) {
+  if (!private_files::is_there(folder) || !private_files::has_file(data_file(folder))) {
     return std::nullopt;
   }
   return std::optional<lmdb::File>(std::in_place, data_file(folder));
@@ -219,9 +210,9 @@ void log_mended(const MendingPlan& plan, const std::string& fault, const fs::pat
   log::error("spool",
              "was damaged: what can be read goes on, and the damaged file is kept; messages that "
              "are only in there are counted as set aside",
-             {{"folder", plan.folder.native()},
+             {{"folder", private_files::shown(plan.folder)},
               {"fault", fault},
-              {"kept_at", kept_at.native()},
+              {"kept_at", private_files::shown(kept_at)},
               {"complete", complete}});
 }
 
@@ -229,9 +220,12 @@ void log_mended(const MendingPlan& plan, const std::string& fault, const fs::pat
 
 std::optional<fs::path> mend(const MendingPlan& plan, lmdb::File::Scrutiny scrutiny) {
   const fs::path fresh = fresh_folder(plan.folder);
-  const bool was_interrupted = is_there(fresh);
+  const bool was_interrupted = private_files::is_there(fresh);
+  if (was_interrupted) {
+    static_cast<void>(private_files::open_folder(fresh));  // not a link to elsewhere
+  }
   const bool was_set_aside =
-      was_interrupted && !is_there(data_file(plan.folder)) && !is_made(plan.folder);
+      was_interrupted && !private_files::has_file(data_file(plan.folder)) && !is_made(plan.folder);
   if (was_set_aside) {
     rename_durably(fresh, plan.folder);  // the crash came between the last two steps
     return mend(plan, scrutiny);
@@ -247,7 +241,9 @@ std::optional<fs::path> mend(const MendingPlan& plan, lmdb::File::Scrutiny scrut
   const std::string fault = found.value_or("mending it was interrupted");
   if (const auto held_back = plan.lines->admit(fault)) {
     log::warn("spool", "is damaged and being mended",
-              {{"folder", plan.folder.native()}, {"fault", fault}, {"repeated", *held_back}});
+              {{"folder", private_files::shown(plan.folder)},
+               {"fault", fault},
+               {"repeated", *held_back}});
   }
   make_folder(fresh);
   std::optional<std::uint64_t> rest;
@@ -289,7 +285,7 @@ void mark_taken_back(const fs::path& folder) {
 }
 
 Fd write_again(const Fd& file, const fs::path& folder) {
-  if (is_there(folder)) {
+  if (private_files::is_there(folder)) {
     static_cast<void>(set_aside(folder));
   }
   make_folder(folder);
@@ -306,17 +302,16 @@ Fd write_again(const Fd& file, const fs::path& folder) {
   return copy;
 }
 
-bool is_made(const std::filesystem::path& folder) { return is_there(made_mark(folder)); }
+bool is_made(const std::filesystem::path& folder) {
+  return private_files::has_file(made_mark(folder));
+}
 
 void mark_made(const std::filesystem::path& folder) {
   if (is_made(folder)) {
     return;
   }
   fail_point("start.before_made");
-  const Fd file(::open(made_mark(folder).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-  if (!file) {
-    throw lmdb::Error("open made", errno);
-  }
+  static_cast<void>(private_files::open_file(made_mark(folder), O_WRONLY | O_CREAT));
   SpoolDirectory::sync(folder);
 }
 

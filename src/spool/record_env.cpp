@@ -116,7 +116,7 @@ struct Newer {
 Newer rescue_newer(const lmdb::Txn& txn, const PieceStore& records, const lmdb::File& damaged,
                    std::uint64_t last_id, std::optional<std::uint64_t> rest) {
   constexpr std::uint64_t kForTheTrees = std::uint64_t{512} << 10;
-  const auto space = SpoolDirectory::space_of(lmdb::folder_of(txn));
+  const auto space = SpoolDirectory::space_of(lmdb::file_of(txn));
   std::uint64_t room = space.total_bytes == 0
                            ? std::numeric_limits<std::uint64_t>::max()
                            : space.free_bytes - std::min(space.free_bytes, kForTheTrees);

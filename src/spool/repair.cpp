@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <set>
+#include <vector>
 
 #include "m2b/spool/record_info.hpp"
 #include "m2b/spool/spool_reader.hpp"
@@ -12,6 +13,7 @@
 #include "spool/lmdb.hpp"
 #include "spool/lmdb_file.hpp"
 #include "spool/mending.hpp"
+#include "spool/private_files.hpp"
 #include "spool/record_env.hpp"
 #include "spool/spool_directory.hpp"
 
@@ -23,13 +25,8 @@ namespace fs = std::filesystem;
 constexpr std::size_t kBatchBytes = std::size_t{8} << 20;
 
 std::set<fs::path> folders_set_aside(const fs::path& directory) {
-  std::set<fs::path> folders;
-  std::error_code error;
-  for (fs::directory_iterator at(directory / SpoolDirectory::kSetAside, error), end;
-       !error && at != end; at.increment(error)) {
-    folders.insert(at->path());
-  }
-  return folders;
+  const std::vector<fs::path> found = SpoolDirectory::set_aside_in(directory);
+  return {found.begin(), found.end()};
 }
 
 /// How far a folder has been taken back, so that a crash repeats nothing.
@@ -90,13 +87,13 @@ RepairReport repair(const fs::path& path, const KeyRing& keys) {
   letters.reopen();
   for (const fs::path& folder : folders_set_aside(path)) {
     if (!before.contains(folder)) {
-      report.set_aside.push_back(folder.string());
+      report.set_aside.push_back(private_files::shown(folder));
     }
     if (const auto after = rest_of(folder)) {
       try {
         take_back(records, folder, *after, report);
       } catch (const lmdb::Error& error) {
-        report.failure = fmt::format("{}: {}", folder.string(), error.what());
+        report.failure = fmt::format("{}: {}", private_files::shown(folder), error.what());
       }
     }
   }
@@ -107,14 +104,15 @@ RepairReport repair(const fs::path& path, const KeyRing& keys) {
 
 RepairReport repair_spool(const fs::path& directory, const KeyRing& keys) {
   std::error_code error;
-  if (!fs::exists(directory / "records", error)) {
-    throw SpoolError("there is no spool in " + directory.string() +
+  if (!fs::exists(fs::symlink_status(directory / "records", error))) {
+    throw SpoolError("there is no spool in " + private_files::shown(directory) +
                      ": give the folder that SPOOL_DIR of the bridge names");
   }
   try {
     return repair(directory, keys);
   } catch (const lmdb::Error& failure) {
-    throw SpoolError("cannot repair the spool in " + directory.string() + ": " + failure.what());
+    throw SpoolError("cannot repair the spool in " + private_files::shown(directory) + ": " +
+                     failure.what());
   }
 }
 

@@ -9,6 +9,7 @@
 #include "m2b/util/repetition.hpp"
 #include "spool/capacity.hpp"
 #include "spool/dead_letters.hpp"
+#include "spool/private_files.hpp"
 #include "spool/record_env.hpp"
 #include "spool/spool_directory.hpp"
 #include "spool/spool_writer.hpp"
@@ -115,7 +116,8 @@ class Spool::Impl {
   void keep_encrypted(const std::filesystem::path& directory) {
     const std::string last = records_.note(kEncryptedNote).value_or("");
     if (!last.empty() && !records_.keys().is_given()) {
-      throw SpoolError("the spool in " + directory.string() + " is encrypted, with key " + last +
+      throw SpoolError("the spool in " + private_files::shown(directory) +
+                       " is encrypted, with key " + last +
                        ", and SPOOL_KEY is not set. Set SPOOL_KEY or SPOOL_KEY_FILE; to go on in "
                        "the clear, with the line `plain` before the keys");
     }
@@ -138,7 +140,7 @@ Spool::Spool(const SpoolOptions& options) {
   try {
     impl_ = std::make_unique<Impl>(options);
   } catch (const lmdb::Error& error) {
-    throw SpoolError("cannot open the spool in " + options.directory.string() + ": " +
+    throw SpoolError("cannot open the spool in " + private_files::shown(options.directory) + ": " +
                      error.what() + ". " + remedy_of(error));
   }
 }

@@ -13,23 +13,26 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <new>
 #include <string>
 #include <system_error>
 
 #include "m2b/spool/spool.hpp"
 #include "m2b/spool/spool_reader.hpp"
 #include "m2b/util/fail_point.hpp"
+#include "m2b/util/log.hpp"
+#include "spool/lmdb.hpp"
+#include "spool/private_files.hpp"
 
 namespace m2b {
 namespace {
 
-constexpr mode_t kPrivateFile = 0600;
 constexpr mode_t kPrivateDirectory = 0700;
 
 [[noreturn]] void fail(const std::filesystem::path& path, const char* what, int error) {
   throw SpoolError(fmt::format(
       "{} {}: {}. SPOOL_DIR must be a folder on a local disk that this user (uid {}) may write to",
-      what, path.string(), std::generic_category().message(error), ::geteuid()));
+      what, private_files::shown(path), std::generic_category().message(error), ::geteuid()));
 }
 
 void make_directory(const std::filesystem::path& path) {
@@ -73,21 +76,38 @@ void write_holder(int fd) {
   }
 }
 
+/// SPOOL_DIR itself may be a link; what is in it may not.
+Fd open_lock(const std::filesystem::path& directory, int flags) {
+  const std::filesystem::path path = directory / "lock";
+  const Fd folder(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder) {
+    fail(directory, "cannot open", errno);
+  }
+  try {
+    return private_files::open_file(folder, path, flags);
+  } catch (const lmdb::Error& error) {
+    fail(path, "cannot open", error.code());
+  }
+}
+
+SpoolDirectory::Space space_in(const struct statvfs& stat) noexcept {
+  return {.free_bytes = std::uint64_t{stat.f_bavail} * stat.f_frsize,
+          .total_bytes = std::uint64_t{stat.f_blocks} * stat.f_frsize};
+}
+
 Fd take_lock(const std::filesystem::path& directory) {
   const std::filesystem::path path = directory / "lock";
-  Fd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, kPrivateFile));
-  if (!lock) {
-    fail(path, "cannot open", errno);
-  }
+  Fd lock = open_lock(directory, O_RDWR | O_CREAT);
   if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) {
       fail(path, "cannot lock", errno);
     }
     const bool is_read = ::flock(lock.get(), LOCK_SH | LOCK_NB) == 0;
-    throw SpoolInUse(fmt::format(
-        "the spool {} is in use by {}. Two bridges need two folders: set SPOOL_DIR, or "
-        "stop the other",
-        directory.string(), is_read ? "a tool that reads it" : read_holder(lock.get())));
+    throw SpoolInUse(
+        fmt::format("the spool {} is in use by {}. Two bridges need two folders: set SPOOL_DIR, or "
+                    "stop the other",
+                    private_files::shown(directory),
+                    is_read ? "a tool that reads it" : read_holder(lock.get())));
   }
   write_holder(lock.get());
   return lock;
@@ -98,18 +118,27 @@ Fd take_lock(const std::filesystem::path& directory) {
 SpoolDirectory::SpoolDirectory(std::filesystem::path path) : path_(std::move(path)) {
   make_directory(path_);
   lock_ = take_lock(path_);
+  struct stat folder {};
+  if (::geteuid() == 0 && ::stat(path_.c_str(), &folder) == 0 && folder.st_uid != 0) {
+    log::warn("spool",
+              "belongs to another user, who can harm a bridge that root runs: run it as him",
+              {{"directory", path_.native()}, {"user", std::uint64_t{folder.st_uid}}});
+  }
+  if (private_files::is_there(path_ / kSetAside)) {
+    static_cast<void>(private_files::open_folder(path_ / kSetAside));  // not a link to elsewhere
+  }
   fail_point("start.locked");
 }
 
 Fd SpoolDirectory::lock_for_reading(const std::filesystem::path& directory) {
-  const std::filesystem::path path = directory / "lock";
-  Fd lock(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!lock && errno != ENOENT) {
-    fail(path, "cannot open", errno);
+  std::error_code error;
+  if (!std::filesystem::exists(directory, error)) {
+    return {};
   }
+  Fd lock = open_lock(directory, O_RDONLY);
   if (lock && ::flock(lock.get(), LOCK_SH | LOCK_NB) != 0) {
-    throw SpoolInUse(
-        fmt::format("the spool {} is in use by {}", directory.string(), read_holder(lock.get())));
+    throw SpoolInUse(fmt::format("the spool {} is in use by {}", private_files::shown(directory),
+                                 read_holder(lock.get())));
   }
   return lock;
 }
@@ -118,7 +147,7 @@ void SpoolDirectory::take_again() {
   make_directory(path_);
   struct stat held {};
   struct stat at_its_place {};
-  if (::fstat(lock_.get(), &held) != 0 || ::stat((path_ / "lock").c_str(), &at_its_place) != 0 ||
+  if (::fstat(lock_.get(), &held) != 0 || ::lstat((path_ / "lock").c_str(), &at_its_place) != 0 ||
       held.st_ino != at_its_place.st_ino || held.st_dev != at_its_place.st_dev) {
     lock_ = take_lock(path_);
   }
@@ -126,7 +155,13 @@ void SpoolDirectory::take_again() {
 
 std::filesystem::path SpoolDirectory::subdirectory(const char* name) const {
   std::filesystem::path path = path_ / name;
-  make_directory(path);
+  try {
+    if (private_files::make_folder(path)) {
+      sync(path_);
+    }
+  } catch (const lmdb::Error& error) {
+    fail(path, "cannot make the folder", error.code());
+  }
   return path;
 }
 
@@ -141,13 +176,26 @@ void SpoolDirectory::sync(const std::filesystem::path& directory) {
 }
 
 std::uint64_t SpoolDirectory::files_set_aside() const noexcept {
-  std::error_code none;
-  std::uint64_t count = 0;
-  for (std::filesystem::directory_iterator at(path_ / kSetAside, none), end; !none && at != end;
-       at.increment(none)) {
-    ++count;
+  try {
+    return set_aside_in(path_).size();
+  } catch (const std::bad_alloc&) {
+    return 0;
   }
-  return count;
+}
+
+std::vector<std::filesystem::path> SpoolDirectory::set_aside_in(
+    const std::filesystem::path& directory) {
+  const std::filesystem::path shelf = directory / kSetAside;
+  std::vector<std::filesystem::path> found;
+  std::error_code none;
+  if (std::filesystem::is_symlink(shelf, none)) {
+    return found;
+  }
+  for (std::filesystem::directory_iterator at(shelf, none), end; !none && at != end;
+       at.increment(none)) {
+    found.push_back(at->path());
+  }
+  return found;
 }
 
 bool SpoolDirectory::is_full(int code, const std::filesystem::path& directory) noexcept {
@@ -158,11 +206,12 @@ bool SpoolDirectory::is_full(int code, const std::filesystem::path& directory) n
 
 SpoolDirectory::Space SpoolDirectory::space_of(const std::filesystem::path& path) noexcept {
   struct statvfs stat {};
-  if (::statvfs(path.c_str(), &stat) != 0) {
-    return {};
-  }
-  return {.free_bytes = std::uint64_t{stat.f_bavail} * stat.f_frsize,
-          .total_bytes = std::uint64_t{stat.f_blocks} * stat.f_frsize};
+  return ::statvfs(path.c_str(), &stat) == 0 ? space_in(stat) : Space{};
+}
+
+SpoolDirectory::Space SpoolDirectory::space_of(int fd) noexcept {
+  struct statvfs stat {};
+  return ::fstatvfs(fd, &stat) == 0 ? space_in(stat) : Space{};
 }
 
 }  // namespace m2b

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <vector>
 
 #include "m2b/util/fd.hpp"
 
@@ -20,7 +21,8 @@ class SpoolDirectory {
   /// Makes and locks it anew, should it have been removed or replaced.
   void take_again();
 
-  /// A folder inside, made if it is missing, its entry on disk.
+  /// A folder inside, made if it is missing, its entry on disk. Throws SpoolError, also where it is
+  /// a link.
   [[nodiscard]] std::filesystem::path subdirectory(const char* name) const;
 
   /// Makes the entries of a folder durable, so that a new file is found after a power cut.
@@ -28,6 +30,9 @@ class SpoolDirectory {
 
   /// Damaged files that are kept, in the folder kSetAside.
   [[nodiscard]] std::uint64_t files_set_aside() const noexcept;
+  /// Where they are. None where that folder is a link.
+  [[nodiscard]] static std::vector<std::filesystem::path> set_aside_in(
+      const std::filesystem::path& directory);
   static constexpr const char* kSetAside = "set-aside";
 
   struct Space {
@@ -37,6 +42,7 @@ class SpoolDirectory {
   /// Of the file system; zeroes when it cannot be told.
   [[nodiscard]] Space space() const noexcept { return space_of(path_); }
   [[nodiscard]] static Space space_of(const std::filesystem::path& path) noexcept;
+  [[nodiscard]] static Space space_of(int fd) noexcept;
 
   /// Whether LMDB's code means that the disk is full: a short write, too, is EIO to LMDB, so that
   /// the disk itself is asked.

@@ -9,6 +9,7 @@
 #include "spool/dead_letters.hpp"
 #include "spool/lmdb.hpp"
 #include "spool/lmdb_file.hpp"
+#include "spool/private_files.hpp"
 #include "spool/record_codec.hpp"
 #include "spool/record_env.hpp"
 #include "spool/record_walk.hpp"
@@ -22,14 +23,13 @@ using lmdb::File;
 
 /// Nothing where there is no file yet.
 std::optional<File> open_to_read(const fs::path& path) {
-  std::error_code error;
-  if (!fs::exists(path, error)) {
-    return std::nullopt;
-  }
   try {
+    if (!private_files::is_there(path.parent_path()) || !private_files::is_there(path)) {
+      return std::nullopt;
+    }
     return std::optional<File>(std::in_place, path);
   } catch (const lmdb::Error& failure) {
-    throw SpoolError("cannot read " + path.string() + ": " + failure.what());
+    throw SpoolError("cannot read " + private_files::shown(path) + ": " + failure.what());
   }
 }
 
@@ -43,7 +43,7 @@ class SpoolReader::Impl {
         records_(open_to_read(directory / "records" / "data.mdb")),
         letters_(open_to_read(directory / "dead-letters" / "data.mdb")) {
     if (!records_ && !letters_) {
-      throw SpoolError("there is no spool in " + directory.string() +
+      throw SpoolError("there is no spool in " + private_files::shown(directory) +
                        ": give the folder that SPOOL_DIR of the bridge names");
     }
   }

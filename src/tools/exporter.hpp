@@ -1,12 +1,12 @@
 #pragma once
 
 #include <filesystem>
-#include <fstream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 
 #include "control/documents.hpp"
+#include "m2b/util/fd.hpp"
 
 namespace m2b {
 
@@ -21,7 +21,7 @@ class ExportError : public std::runtime_error {
 /// ExportError.
 class Exporter {
  public:
-  /// The folder is made (0700); one that holds something already is refused.
+  /// The folder is made (0700); one that holds something already, or is a link, is refused.
   explicit Exporter(std::filesystem::path folder);
 
   void add(SpoolId id, std::string_view payload, documents::Json about);
@@ -31,10 +31,12 @@ class Exporter {
   void finish();
 
  private:
+  [[nodiscard]] Fd make_file(const std::string& name) const;
   void write(const std::string& name, std::string_view bytes, documents::Json about);
 
   const std::filesystem::path folder_;
-  std::ofstream index_;
+  Fd folder_fd_;
+  Fd index_;
 };
 
 }  // namespace m2b

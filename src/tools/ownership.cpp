@@ -1,48 +1,80 @@
 #include "tools/ownership.hpp"
 
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <grp.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <system_error>
+
+#include "m2b/spool/spool.hpp"
+#include "m2b/util/fd.hpp"
 
 namespace m2b {
 namespace {
 
-[[noreturn]] void fail(const char* what, const std::filesystem::path& path) {
-  throw std::filesystem::filesystem_error(what, path,
-                                          std::error_code(errno, std::generic_category()));
+SpoolOwner owner_of(const Fd& folder) {
+  struct stat status {};
+  if (!folder || ::fstat(folder.get(), &status) != 0) {
+    return {};  // whoever opens the spool will tell
+  }
+  SpoolOwner owner{status.st_uid, status.st_gid, status.st_gid};
+  for (const char* const name : {"records", "dead-letters", "lock"}) {
+    if (owner.user == 0 && ::fstatat(folder.get(), name, &status, AT_SYMLINK_NOFOLLOW) == 0) {
+      owner.user = status.st_uid;
+      owner.group = status.st_gid;
+    }
+  }
+  return owner;
 }
 
-struct stat status_of(const std::filesystem::path& path) {
-  struct stat status {};
-  if (::lstat(path.c_str(), &status) != 0) {
-    fail("cannot look at", path);
-  }
-  return status;
+std::vector<gid_t> groups_of_process() {
+  std::vector<gid_t> groups(static_cast<std::size_t>(::getgroups(0, nullptr)));
+  const int count = ::getgroups(static_cast<int>(groups.size()), groups.data());
+  groups.resize(static_cast<std::size_t>(count));
+  return groups;
 }
 
 }  // namespace
 
-void give_to_owner_of(const std::filesystem::path& folder) {
+SpoolFolder::SpoolFolder(const std::filesystem::path& folder)
+    : fd_(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)), path_(folder) {
   if (::geteuid() != 0) {
     return;
   }
-  // Where the folder is a link, as systemd makes them, it is what it leads to.
-  const std::filesystem::path real = std::filesystem::canonical(folder);
-  const struct stat owner = status_of(real);
-  if (owner.st_uid == 0) {
+  owner_ = owner_of(fd_);
+  const std::string by_descriptor = fmt::format("/proc/self/fd/{}", fd_.get());
+  if (owner_.user != 0 && ::access(by_descriptor.c_str(), F_OK) == 0) {
+    path_ = by_descriptor;
+  }
+}
+
+AsOwnerOf::AsOwnerOf(const SpoolFolder& folder)
+    : is_another_(folder.owner().user != 0),
+      group_before_(::getegid()),
+      groups_before_(groups_of_process()) {
+  if (!is_another_) {
     return;
   }
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(real)) {
-    const struct stat status = status_of(entry.path());
-    const bool is_ours = status.st_uid == 0;
-    // The owner may have put a second name of a file in there that is not his.
-    const bool is_only_there = S_ISDIR(status.st_mode) || status.st_nlink == 1;
-    if (is_ours && is_only_there &&
-        ::lchown(entry.path().c_str(), owner.st_uid, owner.st_gid) != 0) {
-      fail("cannot give to the owner of the spool", entry.path());
-    }
+  const SpoolOwner& owner = folder.owner();
+  const std::vector<gid_t> groups{owner.group, owner.group_of_folder};
+  if (::setgroups(groups.size(), groups.data()) != 0 || ::setegid(owner.group) != 0 ||
+      ::seteuid(owner.user) != 0) {
+    throw SpoolError(fmt::format(
+        "the spool belongs to user {}, and this tool, which root started, cannot do its work with "
+        "the rights of that user: {}. Run it as that user, for example with setpriv --reuid={} "
+        "--regid={} --clear-groups, or with docker exec --user {}",
+        owner.user, std::generic_category().message(errno), owner.user, owner.group, owner.user));
+  }
+}
+
+AsOwnerOf::~AsOwnerOf() {
+  if (is_another_ && (::seteuid(0) != 0 || ::setegid(group_before_) != 0 ||
+                      ::setgroups(groups_before_.size(), groups_before_.data()) != 0)) {
+    std::abort();  // nobody knows with whose rights it would go on
   }
 }
 

@@ -10,48 +10,65 @@
 namespace m2b {
 namespace {
 
+/// All that is below the spool's folder is opened with the rights of its owner alone.
+template <class Ask>
+auto as_owner_of(const SpoolFolder& folder, Ask ask) {
+  const AsOwnerOf owner(folder);
+  return ask();
+}
+
 class RunningSpool final : public SpoolAccess {
  public:
-  explicit RunningSpool(const std::filesystem::path& directory) : daemon_(directory) {}
+  explicit RunningSpool(const std::filesystem::path& directory)
+      : folder_(directory), daemon_(folder_.path()) {}
 
-  SpoolState state() override { return daemon_.state(); }
+  SpoolState state() override {
+    return as_owner_of(folder_, [&] { return daemon_.state(); });
+  }
 
   void each_record(const VisitRecord& visit) override {
-    SpoolId after{0};
-    for (auto page = daemon_.records(after); !page.empty(); page = daemon_.records(after)) {
+    const auto page_after = [&](SpoolId after) {
+      return as_owner_of(folder_, [&] { return daemon_.records(after); });
+    };
+    for (auto page = page_after(SpoolId{0}); !page.empty(); page = page_after(page.back().id)) {
       for (const RecordInfo& record : page) {
-        visit(record, [&] { return daemon_.read_record(record.id); });
+        visit(record,
+              [&] { return as_owner_of(folder_, [&] { return daemon_.read_record(record.id); }); });
       }
-      after = page.back().id;
     }
   }
 
   void each_letter(const VisitLetter& visit) override {
-    SpoolId after{0};
-    for (auto page = daemon_.letters(after); !page.empty(); page = daemon_.letters(after)) {
+    const auto page_after = [&](SpoolId after) {
+      return as_owner_of(folder_, [&] { return daemon_.letters(after); });
+    };
+    for (auto page = page_after(SpoolId{0}); !page.empty();
+         page = page_after(page.back().record.id)) {
       for (const LetterInfo& letter : page) {
-        visit(letter, [&] { return daemon_.read_letter(letter.record.id); });
+        visit(letter, [&] {
+          return as_owner_of(folder_, [&] { return daemon_.read_letter(letter.record.id); });
+        });
       }
-      after = page.back().record.id;
     }
   }
 
   LettersMoved move_letters(LetterMove move, const std::vector<SpoolId>& ids) override {
-    return daemon_.move_letters(move, ids);
+    return as_owner_of(folder_, [&] { return daemon_.move_letters(move, ids); });
   }
 
   std::vector<std::string> file_faults() override { return {}; }
 
  private:
+  const SpoolFolder folder_;
   ControlClient daemon_;
 };
 
 class RestingSpool final : public SpoolAccess {
  public:
-  RestingSpool(std::filesystem::path directory, KeyRing keys)
-      : directory_(std::move(directory)),
-        keys_(std::move(keys)),
-        reader_(std::in_place, directory_, keys_) {}
+  RestingSpool(const std::filesystem::path& directory, KeyRing keys)
+      : folder_(directory), keys_(std::move(keys)) {
+    open();
+  }
 
   SpoolState state() override { return {.totals = reader_->totals()}; }
   void each_record(const VisitRecord& visit) override { reader_->each_record(visit); }
@@ -62,21 +79,27 @@ class RestingSpool final : public SpoolAccess {
     reader_.reset();  // its lock would be in the way
     LettersMoved moved;
     {
-      Spool spool({.directory = directory_,
+      const AsOwnerOf owner(folder_);
+      Spool spool({.directory = folder_.path(),
                    .min_free_bytes = 0,
                    .dead_letter_max_bytes = 0,
                    .keys = keys_});
       moved = spool.move_letters(move, ids).get();
     }
-    give_to_owner_of(directory_);
-    reader_.emplace(directory_, keys_);
+    open();
     return moved;
   }
 
   std::vector<std::string> file_faults() override { return reader_->file_faults(); }
 
  private:
-  const std::filesystem::path directory_;
+  /// What is read later is read from the files that are opened here.
+  void open() {
+    const AsOwnerOf owner(folder_);
+    reader_.emplace(folder_.path(), keys_);
+  }
+
+  const SpoolFolder folder_;
   const KeyRing keys_;
   std::optional<SpoolReader> reader_;
 };

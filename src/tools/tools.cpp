@@ -171,10 +171,12 @@ class Tool {
   }
 
   [[nodiscard]] std::vector<std::string> files_set_aside() const {
+    const SpoolFolder folder(request_.directory);
+    const AsOwnerOf owner(folder);
     std::vector<std::string> names;
     std::error_code error;
-    for (fs::directory_iterator at(request_.directory / "set-aside", error), end;
-         !error && at != end; at.increment(error)) {
+    for (fs::directory_iterator at(folder.path() / "set-aside", error), end; !error && at != end;
+         at.increment(error)) {
       names.push_back("set-aside/" + at->path().filename().string());
     }
     std::ranges::sort(names);
@@ -436,8 +438,11 @@ class Tool {
   // repair
 
   int repair() {
-    const RepairReport report = repair_spool(request_.directory, request_.keys);
-    give_to_owner_of(request_.directory);
+    const RepairReport report = [&] {
+      const SpoolFolder folder(request_.directory);
+      const AsOwnerOf owner(folder);
+      return repair_spool(folder.path(), request_.keys);
+    }();
     if (request_.json) {
       print(Json{{"set_aside", report.set_aside},
                  {"taken_back", report.taken_back},

@@ -9,6 +9,7 @@
 #include <system_error>
 #include <thread>
 
+#include "m2b/spool/spool.hpp"
 #include "support/temp_dir.hpp"
 
 namespace {
@@ -121,7 +122,7 @@ TEST_SUITE("mended_env") {
     write("a", "1");
     std::filesystem::remove(folder / "lock.mdb");
     std::filesystem::create_directory(folder / "lock.mdb");  // LMDB cannot open that
-    CHECK_THROWS_AS(env.reopen(), lmdb::Error);
+    CHECK_THROWS_AS(env.reopen(), SpoolError);
     CHECK_FALSE(env.is_open());
     CHECK(env.is_in_place());  // nothing is known to be wrong with the place
     CHECK_THROWS_AS(static_cast<void>(env.read()), lmdb::Error);

@@ -550,11 +550,20 @@ TEST_SUITE("spool") {
     }
   }
 
-  TEST_CASE_FIXTURE(Fixture, "a file that cannot even be looked at is a clear error") {
+  TEST_CASE_FIXTURE(Fixture, "a link in the place of a file is a clear error") {
     spool.reset();
     std::filesystem::remove(options.directory / "records" / "made");
     std::filesystem::create_symlink("made", options.directory / "records" / "made");  // to itself
-    CHECK_THROWS_AS(Spool{options}, SpoolError);
+    CHECK_THROWS_WITH_AS(Spool{options}, doctest::Contains("made is a symbolic link"), SpoolError);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "the spool's folder itself may be a link") {
+    spool.reset();
+    const std::filesystem::path entrance = options.directory.parent_path() / "entrance";
+    std::filesystem::create_directory_symlink(options.directory, entrance);
+    const std::filesystem::path real = std::exchange(options.directory, entrance);
+    CHECK_NOTHROW(Spool{options});
+    options.directory = real;
   }
 
   TEST_CASE_FIXTURE(Fixture, "a second spool on the folder is told who holds it") {
