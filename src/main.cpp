@@ -9,10 +9,12 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <iostream>
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -39,6 +41,8 @@ namespace m2b {
 namespace {
 
 constexpr const char* kArea = "main";
+/// For the last lines of a process that ends, where the reader of its log is slow.
+constexpr std::chrono::milliseconds kLogPatience{1000};
 
 std::optional<std::string> read_environment(const std::string& name) {
   const char* const value =
@@ -88,6 +92,24 @@ void keep_few_heaps() {
   ::mallopt(M_ARENA_MAX, 2);  // NOLINT(concurrency-mt-unsafe): there are no threads yet
 }
 
+/// An exception that leaves a thread is a broken invariant and ends the process. The library's own
+/// way to say so would wait for whoever reads stderr.
+[[noreturn]] void tell_and_abort() noexcept {
+  std::string cause = "terminate";
+  try {
+    if (const std::exception_ptr error = std::current_exception()) {
+      std::rethrow_exception(error);
+    }
+  } catch (const std::exception& error) {
+    cause = error.what();
+  } catch (...) {
+    cause = "unknown";
+  }
+  log::write(log::Level::critical, kArea, "unexpected error, the process ends", {{"cause", cause}});
+  log::flush(kLogPatience);
+  std::abort();
+}
+
 /// One line, as `systemctl status` shows it.
 std::string status_line(const Spool& spool, const Receiver& receiver, const Pipeline& pipeline) {
   const Intake intake = spool.intake();
@@ -134,6 +156,8 @@ int run(const Config& config) {
   const StopSignals signals;
   log::set_level(config.log_level);
   log::set_format(config.log_format);
+  std::set_terminate(&tell_and_abort);
+  const std::jthread log_writer = log::start_writer();
   log::info(kArea, "starting", {{"version", M2B_VERSION}, {"pid", ::getpid()}});
   const CurlGlobal curl;
   require_tls_version(config.mqtt.tls.min_version);
@@ -189,6 +213,7 @@ int run(const Config& config) {
   log::info(kArea, "stopped", {{"waiting", spool->totals().waiting()}});
   if (!receiver_ended) {
     // Paho still waits, for the disk or for a name server. Everything acknowledged is on disk.
+    log::flush(kLogPatience);
     ::_exit(EX_OK);
   }
   return EX_OK;
@@ -219,6 +244,7 @@ int log_mistakes(const std::vector<ConfigError>& mistakes) {
   for (const ConfigError& mistake : mistakes) {
     log::write(log::Level::critical, kArea, "wrong configuration", {{"mistake", mistake}});
   }
+  log::flush(kLogPatience);
   return EX_CONFIG;
 }
 
@@ -254,7 +280,9 @@ int check_or_run(const CommandLine& command_line) {
     std::puts("the configuration is valid");
     return EX_OK;
   }
-  return run(std::get<Config>(loaded));
+  const int code = run(std::get<Config>(loaded));
+  log::flush(kLogPatience);
+  return code;
 }
 
 int run_tool_line(int argc, const char* const* argv) {

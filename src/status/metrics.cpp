@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "m2b/util/log.hpp"
 #include "status/process_usage.hpp"
 #include "status/snapshot.hpp"
 
@@ -270,6 +271,12 @@ void add_process(Families& families) {
                           process->open_fds);
 }
 
+void add_log(Families& families) {
+  families.counter("log_lines_dropped_total",
+                   "Lines of the log that nobody read in time, so that they were dropped.",
+                   log::dropped_lines());
+}
+
 }  // namespace
 
 std::string metrics_text(const StatusSources& sources) {
@@ -277,6 +284,7 @@ std::string metrics_text(const StatusSources& sources) {
   families.family("build_info", "The version of the program.", MetricType::Gauge)
       .add(1.0, {{"version", M2B_VERSION}});
   add_process(families);
+  add_log(families);
   add_receiver(families, sources.receiver);
   add_spool(families, sources.spool);
   add_pipeline(families, sources.pipeline);

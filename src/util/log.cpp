@@ -1,18 +1,25 @@
 #include "m2b/util/log.hpp"
 
 #include <fmt/format.h>
-#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <cstddef>
 #include <iterator>
 #include <memory>
+#include <mutex>
+#include <stop_token>
+#include <thread>
 
+#include "m2b/util/thread.hpp"
 #include "m2b/util/utf8.hpp"
 #include "m2b/util/visible.hpp"
+#include "util/log_output.hpp"
 
 namespace m2b::log {
 namespace {
@@ -57,10 +64,25 @@ std::atomic<Format> chosen_format = Format::text;
 
 /// A log is one sink of the whole process by nature; this is the only global of the program, with
 /// its form.
+LogOutput& output() {
+  static LogOutput instance(STDERR_FILENO);
+  return instance;
+}
+
+/// spdlog's own sink for stderr waits for whoever reads it.
+class OutputSink final : public spdlog::sinks::base_sink<std::mutex> {
+ private:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    output().write({line.data(), line.size()});
+  }
+  void flush_() override {}
+};
+
 spdlog::logger& logger() {
   static const std::shared_ptr<spdlog::logger> instance = [] {
-    auto made =
-        std::make_shared<spdlog::logger>("m2b", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    auto made = std::make_shared<spdlog::logger>("m2b", std::make_shared<OutputSink>());
     made->set_pattern(kTextPattern, spdlog::pattern_time_type::utc);
     made->set_level(spdlog::level::info);
     return made;
@@ -179,17 +201,46 @@ std::string format_json(Level level, std::string_view area, std::string_view sen
   return line;
 }
 
+namespace {
+
+void emit(Level level, std::string_view area, std::string_view sentence, Fields fields) {
+  logger().log(to_spdlog(level), chosen_format.load(std::memory_order_relaxed) == Format::json
+                                     ? format_json(level, area, sentence, fields)
+                                     : format_line(level, area, sentence, fields));
+}
+
+void tell_of_dropped_lines() noexcept {
+  try {
+    if (const std::uint64_t count = enabled(Level::warning) ? output().take_untold() : 0) {
+      emit(Level::warning, "log", "lines dropped", {{"count", count}});
+    }
+  } catch (...) {
+    // As below.
+  }
+}
+
+}  // namespace
+
 void write(Level level, std::string_view area, std::string_view sentence, Fields fields) noexcept {
   if (!enabled(level)) {
     return;
   }
+  tell_of_dropped_lines();
   try {
-    logger().log(to_spdlog(level), chosen_format.load(std::memory_order_relaxed) == Format::json
-                                       ? format_json(level, area, sentence, fields)
-                                       : format_line(level, area, sentence, fields));
+    emit(level, area, sentence, fields);
   } catch (...) {
-    // Out of memory or a closed stderr: losing a log line must not lose a picture.
+    // Out of memory: losing a log line must not lose a picture.
   }
 }
+
+std::uint64_t dropped_lines() noexcept { return output().dropped(); }
+
+std::jthread start_writer() {
+  return start_thread("log", [](const std::stop_token& stop) {
+    output().drain(stop, [] { tell_of_dropped_lines(); });
+  });
+}
+
+void flush(std::chrono::milliseconds patience) noexcept { output().flush(patience); }
 
 }  // namespace m2b::log

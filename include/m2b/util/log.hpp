@@ -1,15 +1,21 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <type_traits>
 #include <variant>
 
 /// One line an event on stderr: time, level, area, a constant sentence, then facts as `key=value`,
 /// or all of it as one JSON object. Payloads and secrets are never facts. All functions may be
 /// called from any thread and do not throw.
+///
+/// Nobody ever waits for whoever reads stderr: what a full pipe does not take is kept, up to a
+/// mebibyte; what is over is dropped, counted, and told of by a line as soon as that can be
+/// written.
 ///
 /// What a level means: error = a person must act, warning = something failed and is being retried
 /// or set aside, info = the life of the process, debug = the way of each message.
@@ -82,6 +88,16 @@ inline void warn(std::string_view area, std::string_view sentence, Fields fields
 inline void error(std::string_view area, std::string_view sentence, Fields fields = {}) noexcept {
   write(Level::error, area, sentence, fields);
 }
+
+/// Lines that were dropped since the start.
+[[nodiscard]] std::uint64_t dropped_lines() noexcept;
+
+/// A thread that writes what is kept as soon as the pipe has room for it; without one that waits
+/// for the next line. Owned and joined by the caller; std::system_error where no thread can be had.
+[[nodiscard]] std::jthread start_writer();
+
+/// At the end: waits so long for a reader that is slow.
+void flush(std::chrono::milliseconds patience) noexcept;
 
 /// What comes after the time of a line; split from write() so that tests can see it. As JSON it is
 /// the members of the object behind the time.
