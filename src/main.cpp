@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -14,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <variant>
@@ -36,6 +38,7 @@
 #include "m2b/util/fail_point.hpp"
 #include "m2b/util/log.hpp"
 #include "m2b/util/process.hpp"
+#include "m2b/util/thread.hpp"
 
 namespace m2b {
 namespace {
@@ -219,6 +222,32 @@ int run(const Config& config) {
   return EX_OK;
 }
 
+int tell_of_few_threads(std::size_t wanted, std::size_t had) {
+  log::write(log::Level::critical, kArea,
+             "too few threads can be had: raise the limit of processes and threads (ulimit -u, "
+             "TasksMax of systemd, pids limit of the container)",
+             {{"wanted", wanted}, {"had", had}});
+  return EX_OSERR;
+}
+
+/// Paho tells nobody when it gets no thread, and never connects. So there must be enough at the
+/// start; those that are missing later are done without, or waited for.
+int run_with_threads(const Config& config) {
+  constexpr std::size_t kOfAllParts = 26;  // docs/architecture.md, "Threads"
+  const std::size_t wanted = kOfAllParts + config.pipeline.decoders + config.pipeline.uploaders;
+  if (const std::size_t had = threads_to_be_had(wanted); had < wanted) {
+    return tell_of_few_threads(wanted, had);
+  }
+  try {
+    return run(config);
+  } catch (const std::system_error& error) {
+    if (error.code() != std::errc::resource_unavailable_try_again) {
+      throw;
+    }
+    return tell_of_few_threads(wanted, 0);  // others have taken them meanwhile
+  }
+}
+
 void keep_secrets_private() {
   keep_memory_out_of_core_dumps();
   std::vector<std::string> variables;
@@ -280,7 +309,7 @@ int check_or_run(const CommandLine& command_line) {
     std::puts("the configuration is valid");
     return EX_OK;
   }
-  const int code = run(std::get<Config>(loaded));
+  const int code = run_with_threads(std::get<Config>(loaded));
   log::flush(kLogPatience);
   return code;
 }

@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <stop_token>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "m2b/util/log.hpp"
 #include "m2b/util/thread.hpp"
 #include "pipeline/decode_worker.hpp"
 #include "pipeline/feeder.hpp"
@@ -57,11 +59,7 @@ class Pipeline::Impl {
   /// From the sink to the source, so that nobody pushes before somebody pops.
   void start() {
     uploaders_.start();
-    for (std::size_t i = 0; i < options_.decoders; ++i) {
-      threads_.push_back(start_thread(decoder_name(i), [this, i](const std::stop_token&) {
-        DecodeWorker(options_, spool_, flow_, decoder_pulses_[i]).run(begin_nothing_.get_token());
-      }));
-    }
+    start_decoders();
     if (!options_.dead_letter_prefix.empty()) {
       threads_.push_back(start_thread("letter-sender", [this](const std::stop_token&) {
         letter_sender_.run(make_store_(), upload_stop());
@@ -93,6 +91,23 @@ class Pipeline::Impl {
   void poke() { feeder_.wake(); }
 
  private:
+  void start_decoders() {
+    for (std::size_t i = 0; i < options_.decoders; ++i) {
+      try {
+        threads_.push_back(start_thread(decoder_name(i), [this, i](const std::stop_token&) {
+          DecodeWorker(options_, spool_, flow_, decoder_pulses_[i]).run(begin_nothing_.get_token());
+        }));
+      } catch (const std::system_error& error) {
+        if (i == 0) {
+          throw;
+        }
+        log::warn("pipeline", "no more threads can be had; goes on with fewer decoders",
+                  {{"cause", error.what()}, {"decoders", i}, {"wanted", options_.decoders}});
+        return;
+      }
+    }
+  }
+
   static std::string decoder_name(std::size_t number) { return fmt::format("decode-{}", number); }
 
   [[nodiscard]] UploadStop upload_stop() const {

@@ -19,8 +19,9 @@ void UploadSlots::give_back(const ConcurrencyLimit::Ended& ended) {
   {
     const std::lock_guard lock(mutex_);
     --taken_;
-    limit_.note(ended, std::chrono::steady_clock::now());
-    if (limit_.value() > most_) {
+    const auto now = std::chrono::steady_clock::now();
+    limit_.note(ended, now);
+    if (limit_.value() > most_ && now >= grow_again_at_) {
       grown_to = most_ = limit_.value();
     }
     const std::size_t free = limit_.value() - std::min(taken_, limit_.value());
@@ -30,8 +31,13 @@ void UploadSlots::give_back(const ConcurrencyLimit::Ended& ended) {
       freed_.notify_one();
     }
   }
-  if (grown_to > 0) {
-    on_growth_(grown_to);
+  if (grown_to == 0) {
+    return;
+  }
+  if (const std::size_t uploaders = on_growth_(grown_to); uploaders < grown_to) {
+    const std::lock_guard lock(mutex_);
+    most_ = std::min(most_, uploaders);
+    grow_again_at_ = std::chrono::steady_clock::now() + retry_;
   }
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <functional>
@@ -13,11 +14,14 @@ namespace m2b {
 /// The right to upload, given to as many uploaders at a time as the limit allows. Thread-safe.
 class UploadSlots {
  public:
-  explicit UploadSlots(ConcurrencyLimit limit) : limit_(limit) {}
+  /// `retry`: how long after a growth that failed it is asked for again.
+  explicit UploadSlots(ConcurrencyLimit limit,
+                       std::chrono::milliseconds retry = std::chrono::seconds(10))
+      : retry_(retry), limit_(limit) {}
 
-  /// Called, by whoever ended an upload, when more may run than ever before; set once, before the
-  /// first take().
-  void set_growth_listener(std::function<void(std::size_t slots)> listener) {
+  /// Called, by whoever ended an upload, when more may run than there are uploaders; returns how
+  /// many there are then. Set once, before the first take().
+  void set_growth_listener(std::function<std::size_t(std::size_t slots)> listener) {
     on_growth_ = std::move(listener);
   }
 
@@ -30,12 +34,14 @@ class UploadSlots {
   [[nodiscard]] std::size_t count() const;
 
  private:
-  std::function<void(std::size_t slots)> on_growth_;  // constant once uploaders run
-  mutable std::mutex mutex_;                          // guards the fields below
+  std::function<std::size_t(std::size_t slots)> on_growth_;  // constant once uploaders run
+  const std::chrono::milliseconds retry_;
+  mutable std::mutex mutex_;  // guards the fields below
   std::condition_variable_any freed_;
   ConcurrencyLimit limit_;
   std::size_t taken_ = 0;
-  std::size_t most_ = limit_.value();  // so far
+  std::size_t most_ = limit_.value();  // uploaders so far
+  std::chrono::steady_clock::time_point grow_again_at_{};
 };
 
 }  // namespace m2b

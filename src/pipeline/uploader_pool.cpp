@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "m2b/util/log.hpp"
 #include "m2b/util/thread.hpp"
 
 namespace m2b {
@@ -31,7 +32,7 @@ UploaderPool::UploaderPool(const PipelineOptions& options, Flow& flow,
       make_store_(make_store),
       stop_(std::move(stop)),
       slots_(limit_of(options)) {
-  slots_.set_growth_listener([this](std::size_t slots) { grow_to(slots); });
+  slots_.set_growth_listener([this](std::size_t slots) { return grow_to(slots); });
 }
 
 void UploaderPool::start() {
@@ -40,9 +41,13 @@ void UploaderPool::start() {
     return;
   }
   const std::lock_guard lock(mutex_);
-  for (std::size_t number = 0; number < kEarlyUploaders; ++number) {
-    early_threads_.push_back(start_worker(fmt::format("upload-early-{}", number),
-                                          [](UploadWorker& worker) { worker.run_early(); }));
+  try {
+    for (std::size_t number = 0; number < kEarlyUploaders; ++number) {
+      early_threads_.push_back(start_worker(fmt::format("upload-early-{}", number),
+                                            [](UploadWorker& worker) { worker.run_early(); }));
+    }
+  } catch (const std::system_error& error) {
+    warn_of(error, early_threads_.size(), kEarlyUploaders);  // what comes in waits for its turn
   }
 }
 
@@ -61,28 +66,49 @@ void UploaderPool::join() {
   }
 }
 
-void UploaderPool::grow_to(std::size_t threads) {
+std::size_t UploaderPool::grow_to(std::size_t threads) {
   const std::lock_guard lock(mutex_);
-  while (threads_.size() < threads && !stop_.begin_nothing.stop_requested()) {
-    const std::size_t number = threads_.size();
-    threads_.push_back(start_worker(fmt::format("upload-{}", number), [number](auto& worker) {
-      if (number == 0) {
-        worker.prepare_bucket();
-      }
-      worker.run();
-    }));
+  try {
+    while (threads_.size() < threads && !stop_.begin_nothing.stop_requested()) {
+      const std::size_t number = threads_.size();
+      threads_.push_back(start_worker(fmt::format("upload-{}", number), [number](auto& worker) {
+        if (number == 0) {
+          worker.prepare_bucket();
+        }
+        worker.run();
+      }));
+    }
+  } catch (const std::system_error& error) {
+    if (threads_.empty()) {
+      throw;
+    }
+    warn_of(error, threads_.size(), threads);
+  }
+  return threads_.size();
+}
+
+void UploaderPool::warn_of(const std::system_error& error, std::size_t threads,
+                           std::size_t wanted) {
+  if (const auto held_back = failures_.admit("thread")) {
+    log::warn("pipeline", "no more threads can be had; goes on with fewer uploaders",
+              {{"cause", error.what()},
+               {"uploaders", threads},
+               {"wanted", wanted},
+               {"repeated", *held_back}});
   }
 }
 
 std::jthread UploaderPool::start_worker(std::string name, std::function<void(UploadWorker&)> work) {
-  ++running_;
-  return start_thread(std::move(name), [this, work = std::move(work)](const std::stop_token&) {
-    UploadWorker worker(options_, flow_, slots_, batch_size_, make_store_(), stop_);
-    work(worker);
-    const std::lock_guard lock(mutex_);
-    --running_;
-    ended_.notify_all();
-  });
+  std::jthread thread =
+      start_thread(std::move(name), [this, work = std::move(work)](const std::stop_token&) {
+        UploadWorker worker(options_, flow_, slots_, batch_size_, make_store_(), stop_);
+        work(worker);
+        const std::lock_guard lock(mutex_);
+        --running_;
+        ended_.notify_all();
+      });
+  ++running_;  // the thread needs mutex_ before it can end
+  return thread;
 }
 
 }  // namespace m2b

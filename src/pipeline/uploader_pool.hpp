@@ -6,11 +6,13 @@
 #include <functional>
 #include <mutex>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
 #include "m2b/pipeline/options.hpp"
 #include "m2b/pipeline/pipeline.hpp"
+#include "m2b/util/repetition.hpp"
 #include "pipeline/batch_size.hpp"
 #include "pipeline/flow.hpp"
 #include "pipeline/upload_slots.hpp"
@@ -31,6 +33,8 @@ class UploaderPool {
   UploaderPool(const UploaderPool&) = delete;
   UploaderPool& operator=(const UploaderPool&) = delete;
 
+  /// With fewer than wanted where no more threads can be had; std::system_error where there is not
+  /// even one.
   void start();
   /// After `begin_nothing`: until all have ended, or `patience` is over.
   void wait_until_idle(std::chrono::milliseconds patience);
@@ -41,7 +45,9 @@ class UploaderPool {
   [[nodiscard]] std::size_t slots() const { return slots_.count(); }
 
  private:
-  void grow_to(std::size_t threads);
+  /// Returns how many there are then: fewer where no more threads can be had.
+  std::size_t grow_to(std::size_t threads);
+  void warn_of(const std::system_error& error, std::size_t threads, std::size_t wanted);
   /// A thread that lets a worker do that. Needs mutex_.
   [[nodiscard]] std::jthread start_worker(std::string name,
                                           std::function<void(UploadWorker&)> work);
@@ -50,6 +56,7 @@ class UploaderPool {
   Flow& flow_;
   const Pipeline::StoreFactory& make_store_;
   const UploadStop stop_;
+  Repetition failures_;
   UploadSlots slots_;
   BatchSize batch_size_;
   std::mutex mutex_;  // guards the fields below

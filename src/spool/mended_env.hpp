@@ -63,7 +63,13 @@ class MendedEnv {
       throw lmdb::Error("data.mdb at its place", ENOENT);  // put_back() is for that
     }
     opened_.reset();  // LMDB must not have one file open twice in a process
-    opened_.emplace(open(lmdb::File::Scrutiny::values, file_));
+    closed_by_ = EIO;
+    try {
+      opened_.emplace(open(lmdb::File::Scrutiny::values, file_));
+    } catch (const lmdb::Error& error) {
+      closed_by_ = error.code();
+      throw;
+    }
   }
 
   /// False once the file was removed or replaced under us.
@@ -115,13 +121,14 @@ class MendedEnv {
   [[nodiscard]] Access access(lmdb::Txn (*begin)(MDB_env*)) const {
     std::shared_lock lock(mutex_);
     if (!opened_) {
-      throw lmdb::Error("environment", EIO);  // a failed reopen() has left none
+      throw lmdb::Error("environment", closed_by_);  // a failed reopen() has left none
     }
     return Access(std::move(lock), opened_->databases, begin(opened_->env.get()));
   }
 
   const MendingPlan plan_;
   mutable std::shared_mutex mutex_;  // guards the fields below: exclusive only to open again
+  int closed_by_ = EIO;  // where it is not open
   /// The data file that was opened last. As long as it is held, what is in it can be had, whatever
   /// happens at its place.
   Fd file_;

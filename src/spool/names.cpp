@@ -39,6 +39,8 @@ const char* to_string(Intake intake) noexcept {
       return "no space left on the disk";
     case Intake::disk_error:
       return "disk error";
+    case Intake::no_memory:
+      return "no memory or address space";
   }
   return "unknown";
 }
@@ -55,6 +57,8 @@ const char* label_of(Intake intake) noexcept {
       return "disk_full";
     case Intake::disk_error:
       return "disk_error";
+    case Intake::no_memory:
+      return "no_memory";
   }
   return "unknown";
 }

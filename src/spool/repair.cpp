@@ -112,7 +112,7 @@ RepairReport repair_spool(const fs::path& directory, const KeyRing& keys) {
     return repair(directory, keys);
   } catch (const lmdb::Error& failure) {
     throw SpoolError("cannot repair the spool in " + private_files::shown(directory) + ": " +
-                     failure.what());
+                     failure.what() + ". " + remedy_of(failure.code(), directory, 0));
   }
 }
 

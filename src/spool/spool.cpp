@@ -25,13 +25,6 @@ CapacityLimits limits_of(const SpoolOptions& options, std::uint64_t file_system_
           options.min_free_bytes.value_or(default_min_free_bytes(file_system_bytes))};
 }
 
-const char* remedy_of(const lmdb::Error& error) {
-  if (error.code() == ENOSPC || error.code() == EDQUOT) {
-    return "Make room on that disk, or set SPOOL_DIR to a folder on another";
-  }
-  return "SPOOL_DIR must be on a local disk that can be read and written";
-}
-
 LetterLimits letter_limits_of(const SpoolOptions& options, std::uint64_t file_system_bytes) {
   return {options.dead_letter_max_bytes.value_or(default_letter_bytes(file_system_bytes)),
           options.dead_letter_max_age};
@@ -141,7 +134,8 @@ Spool::Spool(const SpoolOptions& options) {
     impl_ = std::make_unique<Impl>(options);
   } catch (const lmdb::Error& error) {
     throw SpoolError("cannot open the spool in " + private_files::shown(options.directory) + ": " +
-                     error.what() + ". " + remedy_of(error));
+                     error.what() + ". " +
+                     remedy_of(error.code(), options.directory, options.max_bytes));
   }
 }
 

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <lmdb.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@
 #include "m2b/spool/spool_reader.hpp"
 #include "m2b/util/fail_point.hpp"
 #include "m2b/util/log.hpp"
+#include "spool/capacity.hpp"
 #include "spool/lmdb.hpp"
 #include "spool/private_files.hpp"
 
@@ -212,6 +214,27 @@ SpoolDirectory::Space SpoolDirectory::space_of(const std::filesystem::path& path
 SpoolDirectory::Space SpoolDirectory::space_of(int fd) noexcept {
   struct statvfs stat {};
   return ::fstatvfs(fd, &stat) == 0 ? space_in(stat) : Space{};
+}
+
+std::string remedy_of(int code, const std::filesystem::path& directory, std::uint64_t max_bytes) {
+  if (code == ENOSPC || code == EDQUOT) {
+    return "Make room on that disk, or set SPOOL_DIR to a folder on another";
+  }
+  if (code == ENOMEM) {
+    const std::uint64_t disk = SpoolDirectory::space_of(directory).total_bytes;
+    rlimit limit{};
+    ::getrlimit(RLIMIT_AS, &limit);
+    return fmt::format(
+        "The disk is not the cause: the spool's files are mapped into memory, which takes {} MiB "
+        "of "
+        "address space (SPOOL_MAX_BYTES, and the size of the disk), and this process may have {}. "
+        "Raise the limit of address space (ulimit -v, LimitAS of systemd) or take it away; it "
+        "costs no memory",
+        (map_bytes_for(max_bytes, disk) + map_bytes_for(0, disk)) >> 20U,
+        limit.rlim_cur == RLIM_INFINITY ? "any amount, so that memory itself is short"
+                                        : fmt::format("{} MiB", limit.rlim_cur >> 20U));
+  }
+  return "SPOOL_DIR must be on a local disk that can be read and written";
 }
 
 }  // namespace m2b

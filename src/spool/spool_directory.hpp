@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string>
 #include <vector>
 
 #include "m2b/util/fd.hpp"
@@ -53,5 +54,9 @@ class SpoolDirectory {
   std::filesystem::path path_;
   Fd lock_;
 };
+
+/// What a person can do where LMDB's code kept a spool with that cap (0: none) from being opened.
+[[nodiscard]] std::string remedy_of(int code, const std::filesystem::path& directory,
+                                    std::uint64_t max_bytes);
 
 }  // namespace m2b

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <iterator>
 #include <new>
 #include <stdexcept>
@@ -662,7 +663,9 @@ SpoolTotals SpoolWriter::commit(const Removals& removals, std::size_t appends) {
 void SpoolWriter::on_commit_failed(const lmdb::Error& error) {
   const bool full = directory_.is_full(error.code());
   skip_appends_once_ = full;
-  set_intake(full ? Intake::disk_full : Intake::disk_error);
+  set_intake(full                     ? Intake::disk_full
+             : error.code() == ENOMEM ? Intake::no_memory
+                                      : Intake::disk_error);
   if (const auto held_back = failures_.admit(error.what())) {
     log::error("spool", "commit failed; nothing of it is acknowledged, trying again",
                {{"cause", error.what()},

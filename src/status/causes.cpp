@@ -229,6 +229,14 @@ Cause cause_of(Intake intake, const StatusNames& names, bool waits) {
               "See the log here and of the system (dmesg), and replace the disk if it is broken. "
               "Keep the folder: what is in it is not lost." +
                   later};
+    case Intake::no_memory:
+      return {
+          "no_memory", "Memory limit",
+          "The process gets no memory or address space for the queue in " + names.spool +
+              "; the disk is not the cause.",
+          "Raise the limit of memory or address space (ulimit -v, LimitAS of systemd, memory of "
+          "the container), or set a lower SPOOL_MAX_BYTES." +
+              later};
   }
   return {};
 }

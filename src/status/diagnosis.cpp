@@ -151,7 +151,8 @@ class Diagnostician {
     const StatusSnapshot::Queue& queue = now_.queue;
     if (queue.intake != Intake::open) {
       Cause cause = cause_of(queue.intake, now_.names, waiting() > 0);
-      if (now_.store.trouble && waiting() > 0 && queue.intake != Intake::disk_error) {
+      if (now_.store.trouble && waiting() > 0 && queue.intake != Intake::disk_error &&
+          queue.intake != Intake::no_memory) {
         cause.remedy =
             "First let the store take pictures again: the queue empties by itself then. " +
             cause.remedy;

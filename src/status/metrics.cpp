@@ -166,7 +166,7 @@ void add_spool(Families& families, const Spool& spool) {
                  spool.intake() == Intake::open ? 1 : 0);
   add_states(families, "spool_intake_state", "1 for the state of the intake that holds.",
              std::array{Intake::open, Intake::at_cap, Intake::at_floor, Intake::disk_full,
-                        Intake::disk_error},
+                        Intake::disk_error, Intake::no_memory},
              spool.intake());
   if (const auto room = spool.room()) {
     families.gauge("spool_used_bytes", "Bytes of the disk that waiting messages take.",

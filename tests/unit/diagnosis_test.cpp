@@ -222,6 +222,8 @@ TEST_SUITE("diagnosis") {
     CHECK(contains(warning(diagnosis(snapshot), "disk_full").cause, "no room at all"));
     snapshot.queue.intake = Intake::disk_error;
     CHECK(contains(warning(diagnosis(snapshot), "disk_error").remedy, "dmesg"));
+    snapshot.queue.intake = Intake::no_memory;
+    CHECK(contains(warning(diagnosis(snapshot), "no_memory").remedy, "limit"));
     CHECK(diagnosis(snapshot).queue == Health::trouble);
     let_store_fail(snapshot, kNoConnection);
     snapshot.queue.intake = Intake::at_cap;

@@ -46,10 +46,34 @@ TEST_SUITE("upload_slots") {
     CHECK_FALSE(taken);
   }
 
+  TEST_CASE("growth that failed is asked for again after a while") {
+    for (const auto retry : {std::chrono::milliseconds(0), std::chrono::milliseconds(3'600'000)}) {
+      UploadSlots slots(ConcurrencyLimit(1, 4), retry);
+      int asked = 0;
+      slots.set_growth_listener([&](std::size_t) {
+        ++asked;
+        return std::size_t{1};
+      });
+      const auto upload = [&] {
+        CHECK(slots.take({}));
+        slots.give_back({.bytes = 1'000'000, .others_wait = true});
+      };
+      CHECK(eventually([&] {
+        for (int i = 0; i < 1000; ++i) upload();
+        return asked > 0;
+      }));
+      for (int i = 0; i < 10; ++i) upload();
+      CHECK((asked > 1) == (retry.count() == 0));
+    }
+  }
+
   TEST_CASE("growth is told, once for each size") {
     UploadSlots slots(ConcurrencyLimit(1, 4));
     std::vector<std::size_t> told;
-    slots.set_growth_listener([&](std::size_t count) { told.push_back(count); });
+    slots.set_growth_listener([&](std::size_t count) {
+      told.push_back(count);
+      return count;
+    });
     CHECK(eventually([&] {  // each upload of a moment: the longer they go on, the more go through
       for (int i = 0; i < 1000; ++i) {
         CHECK(slots.take({}));

@@ -47,7 +47,8 @@ enum class Intake {
   at_cap,     ///< SPOOL_MAX_BYTES is reached
   at_floor,   ///< SPOOL_MIN_FREE_BYTES is reached
   disk_full,  ///< the last commit found no space at all
-  disk_error  ///< the last commit failed
+  disk_error,  ///< the last commit failed
+  no_memory  ///< the last commit found no memory or address space, whatever the disk has
 };
 
 [[nodiscard]] const char* to_string(Intake intake) noexcept;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstddef>
 #include <mutex>
 #include <stop_token>
 #include <string>
@@ -11,6 +12,10 @@ namespace m2b {
 
 /// Names the calling thread as it is seen in top and gdb (at most 15 bytes count).
 void name_this_thread(const std::string& name) noexcept;
+
+/// How many of so many more threads the process can have at the moment. Libraries that start
+/// threads of their own do not always tell when they get none.
+[[nodiscard]] std::size_t threads_to_be_had(std::size_t wanted);
 
 /// The calling thread has what the others leave of the processors from now on.
 void step_back() noexcept;
