@@ -80,6 +80,30 @@ class Gcm {
 
 }  // namespace
 
+struct Encryption::State {
+  Gcm gcm;
+};
+
+Encryption::Encryption(const EncryptionKey& key, std::string_view bound) {
+  must(RAND_bytes(raw(salt_.data()), kSaltBytes), "RAND_bytes");
+  state_ = std::make_unique<State>(State{Gcm(key, salt(), Direction::encrypt)});
+  state_->gcm.bind(bound);
+}
+
+Encryption::~Encryption() = default;
+Encryption::Encryption(Encryption&& other) noexcept = default;
+Encryption& Encryption::operator=(Encryption&& other) noexcept = default;
+
+void Encryption::pass(std::span<char> text) {
+  state_->gcm.pass({text.data(), text.size()}, text.data());
+}
+
+std::array<char, kTagBytes> Encryption::tag() {
+  std::array<char, kTagBytes> tag{};
+  state_->gcm.write_tag(tag.data());
+  return tag;
+}
+
 std::string encrypt(const EncryptionKey& key, std::string_view bound,
                     std::initializer_list<std::string_view> parts) {
   std::size_t bytes = kOverheadBytes;

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <span>
 #include <utility>
 
 #include "m2b/util/fail_point.hpp"
+#include "spool/large_record.hpp"
 #include "spool/little_endian.hpp"
 #include "spool/record_codec.hpp"
 #include "spool/sealed.hpp"
@@ -120,6 +122,32 @@ void DeadLetters::add(const std::vector<DeadLetter>& letters) {
     lmdb::put(env.txn(), env->ages, Key(letter.id).bytes(), made_at);
   }
   std::move(env).commit();
+}
+
+bool DeadLetters::add_part(SpoolId id, const Rejection& rejection, LargeCopy& copy,
+                           const VisitRecord& visit) {
+  LargeCopy now = copy;
+  auto env = env_.write();
+  if (now.written == 0) {
+    lmdb::erase(env.txn(), env->reasons, Key(id).bytes());
+    env->records.erase(env.txn(), id);
+  } else if (env->records.bytes_of(env.txn(), id) != now.bytes) {
+    throw lmdb::Error("the part before of a dead letter", MDB_NOTFOUND);
+  }
+  now.next_piece = visit(
+      *now.next_piece, kMaxTransactionBytes / PieceStore::kPieceBytes, [&](std::string_view piece) {
+        now.bytes += piece.size();
+        env->records.put_piece(env.txn(), id, now.written++, piece.size(), [&](std::span<char> to) {
+          std::copy(piece.begin(), piece.end(), to.begin());
+        });
+      });
+  if (!now.next_piece) {
+    lmdb::put(env.txn(), env->reasons, Key(id).bytes(),
+              encode_reason(rejection, wall_now(), keys_.encrypting()));
+  }
+  std::move(env).commit();
+  copy = now;
+  return !copy.next_piece;
 }
 
 void DeadLetters::erase(const std::vector<SpoolId>& ids) {
@@ -252,6 +280,18 @@ std::optional<std::string> DeadLetters::read_raw(SpoolId id, std::size_t offset,
                                                  std::size_t max_bytes) const {
   const auto env = env_.read();
   return env->records.read_range(env.txn(), id, offset, max_bytes);
+}
+
+std::optional<std::uint64_t> DeadLetters::visit_pieces(SpoolId id, std::uint64_t first,
+                                                       std::size_t max_pieces,
+                                                       const PieceStore::VisitPiece& visit) const {
+  const auto env = env_.read();
+  return env->records.visit(env.txn(), id, first, max_pieces, visit);
+}
+
+std::uint64_t DeadLetters::bytes_of(SpoolId id) const {
+  const auto env = env_.read();
+  return env->records.bytes_of(env.txn(), id);
 }
 
 std::optional<std::variant<std::string, KeyMissing>> DeadLetters::payload_beginning(

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -28,6 +29,13 @@ struct DeadLetter {
       raw;  // the record's bytes as they stood in the spool: topic, time and payload included
 };
 
+/// How far a record is that is copied to the dead letters in several transactions.
+struct LargeCopy {
+  std::optional<std::uint64_t> next_piece = 0;  // in the spool, where some may be missing
+  std::uint64_t written = 0;                    // pieces
+  std::uint64_t bytes = 0;                      // of those
+};
+
 /// The dead-letter store, an LMDB environment of its own: long-lived records among short-lived ones
 /// are what fragments a spool. Reading from any thread; one writer at a time. Throws lmdb::Error.
 class DeadLetters {
@@ -38,6 +46,15 @@ class DeadLetters {
   /// Writes them in one durable transaction. The same id again replaces the letter: a crash may
   /// come between this and the record's removal from the spool.
   void add(const std::vector<DeadLetter>& letters);
+
+  /// As add(), of one letter, in several transactions of kMaxTransactionBytes: writes the next part
+  /// of it. `visit` visits pieces of the record as PieceStore::visit(). True once the letter is
+  /// whole; until then it is not among the letters. Throws lmdb::Error, also when what was written
+  /// before is not there any more.
+  using VisitRecord = std::function<std::optional<std::uint64_t>(
+      std::uint64_t first, std::size_t max_pieces, const PieceStore::VisitPiece& visit)>;
+  [[nodiscard]] bool add_part(SpoolId id, const Rejection& rejection, LargeCopy& copy,
+                              const VisitRecord& visit);
 
   /// Removes them in one durable transaction, as far as they are there.
   void erase(const std::vector<SpoolId>& ids);
@@ -67,6 +84,13 @@ class DeadLetters {
   [[nodiscard]] std::optional<std::string> read_raw(
       SpoolId id, std::size_t offset = 0,
       std::size_t max_bytes = RecordHeader::kMaxRecordBytes) const;
+
+  /// Calls `visit` with pieces of a letter as they are, as PieceStore::visit() does.
+  [[nodiscard]] std::optional<std::uint64_t> visit_pieces(
+      SpoolId id, std::uint64_t first, std::size_t max_pieces,
+      const PieceStore::VisitPiece& visit) const;
+  /// Of all its pieces; 0: it is not there.
+  [[nodiscard]] std::uint64_t bytes_of(SpoolId id) const;
 
   /// As payload_beginning(); nothing: there is no such letter.
   [[nodiscard]] std::optional<std::variant<std::string, KeyMissing>> payload_beginning(

@@ -16,6 +16,7 @@ namespace m2b {
 namespace {
 
 constexpr std::string_view kLeavingNote = "dead_letters.leaving";
+constexpr std::string_view kIncompleteNote = "dead_letters.incomplete";
 constexpr std::size_t kMaxIds = 1000;  // in one transaction
 constexpr std::size_t kMaxReplayBytes = std::size_t{8} << 20;
 
@@ -41,6 +42,51 @@ std::vector<SpoolId> decode(std::string_view text) {
   return ids;
 }
 
+/// The bytes of a letter, one after the other.
+class LetterReader {
+ public:
+  LetterReader(const DeadLetters& letters, SpoolId id) : letters_(letters), id_(id) {}
+
+  [[nodiscard]] std::optional<RecordHeader> header() const {
+    return decode_header(letters_.read_raw(id_, 0, RecordHeader::kBytes).value_or(""));
+  }
+
+  /// Reads all of it once.
+  [[nodiscard]] bool is_intact() const {
+    const auto header = this->header();
+    if (!header || letters_.bytes_of(id_) != header->record_bytes()) {
+      return false;
+    }
+    const std::string bytes = letters_.read_raw(id_, 0, RecordHeader::kBytes).value();
+    RecordChecksum checksum(id_, bytes);
+    std::size_t skip = RecordHeader::kBytes;
+    std::optional<std::uint64_t> next = 0;
+    while (next) {
+      next = letters_.visit_pieces(id_, *next, kPiecesAtATime, [&](std::string_view piece) {
+        checksum.add(piece.substr(std::exchange(skip, 0)));
+      });
+    }
+    return checksum.value() == header->checksum;
+  }
+
+  /// What comes next behind the header.
+  void read(std::span<char> to) {
+    const auto bytes = letters_.read_raw(id_, at_, to.size());
+    if (!bytes || bytes->size() != to.size()) {
+      throw lmdb::Error("bytes of a dead letter", MDB_CORRUPTED);
+    }
+    std::copy(bytes->begin(), bytes->end(), to.begin());
+    at_ += to.size();
+  }
+
+ private:
+  static constexpr std::size_t kPiecesAtATime = kMaxTransactionBytes / PieceStore::kPieceBytes;
+
+  const DeadLetters& letters_;
+  const SpoolId id_;
+  std::size_t at_ = RecordHeader::kBytes;
+};
+
 }  // namespace
 
 LetterMover::LetterMover(const LetterLimits& limits, RecordEnv& records, DeadLetters& dead_letters)
@@ -51,6 +97,7 @@ LetterMover::LetterMover(const LetterLimits& limits, RecordEnv& records, DeadLet
 void LetterMover::settle() {
   leaving_ = decode(records_.note(kLeavingNote).value_or(""));
   erase_leaving();
+  erase_incomplete();
   keep_ids_apart();
   const std::uint64_t account = records_.totals().dead_lettered;
   const std::uint64_t kept = dead_letters_.count();
@@ -76,6 +123,27 @@ void LetterMover::keep_ids_apart() {
     batch.skip_ids(newest.front().record.id);
     static_cast<void>(std::move(batch).commit());
   }
+}
+
+void LetterMover::note_incomplete(SpoolId id) {
+  RecordEnv::Batch batch(records_);
+  batch.put_note(kIncompleteNote, encode({id}));
+  static_cast<void>(std::move(batch).commit());
+}
+
+/// Its record is still in the spool. A letter that lost its reason by damage later on is no such
+/// one, so the note goes as well.
+void LetterMover::erase_incomplete() {
+  const Ids incomplete = decode(records_.note(kIncompleteNote).value_or(""));
+  if (incomplete.empty()) {
+    return;
+  }
+  if (!dead_letters_.contains(incomplete.front())) {
+    dead_letters_.erase(incomplete);
+  }
+  RecordEnv::Batch batch(records_);
+  batch.put_note(kIncompleteNote, "");
+  static_cast<void>(std::move(batch).commit());
 }
 
 /// Letters whose records still wait, and count there: a crash came before the record's removal, or
@@ -131,19 +199,22 @@ std::size_t LetterMover::replay(const Ids& ids, std::size_t first, LettersMoved&
   std::size_t next = first;
   for (; next < ids.size() && back.size() < kMaxIds && bytes < kMaxReplayBytes; ++next) {
     const SpoolId id = ids[next];
+    if (batch.contains(id)) {
+      continue;
+    }
+    if (dead_letters_.bytes_of(id) > kMaxTransactionBytes) {
+      if (!back.empty()) {
+        break;
+      }
+      replay_large(std::move(batch), id, moved);
+      return next + 1;
+    }
     auto raw = dead_letters_.read_raw(id);
-    if (!raw || batch.contains(id)) {
+    if (!raw) {
       continue;
     }
     const auto header = decode_header(*raw);
-    if (!header || !checksum_matches(id, *header, *raw)) {
-      moved.damaged.push_back(id);
-      continue;
-    }
-    if (header->key && records_.keys().find(*header->key) == nullptr) {
-      // In the queue it would hold up all that come after it.
-      moved.failure =
-          fmt::format("dead letter {} is {}", to_number(id), missing_key_text(*header->key));
+    if (!is_replayable(id, header, header && checksum_matches(id, *header, *raw), moved)) {
       continue;
     }
     bytes += raw->size();
@@ -163,6 +234,47 @@ std::size_t LetterMover::replay(const Ids& ids, std::size_t first, LettersMoved&
   }
   moved.moved += count;
   return next;
+}
+
+bool LetterMover::is_replayable(SpoolId id, const std::optional<RecordHeader>& header, bool intact,
+                                LettersMoved& moved) const {
+  if (!intact) {
+    moved.damaged.push_back(id);
+    return false;
+  }
+  if (header->key && records_.keys().find(*header->key) == nullptr) {
+    // In the queue it would hold up all that come after it.
+    moved.failure =
+        fmt::format("dead letter {} is {}", to_number(id), missing_key_text(*header->key));
+    return false;
+  }
+  return true;
+}
+
+/// One that is too large for one transaction: it is back with the last of several.
+void LetterMover::replay_large(RecordEnv::Batch batch, SpoolId id, LettersMoved& moved) {
+  LetterReader reader(dead_letters_, id);
+  const auto header = reader.header();
+  if (!is_replayable(id, header, header && reader.is_intact(), moved)) {
+    return;
+  }
+  LargeRecord record([&](SpoolId given, const EncryptionKey* key) {
+    return RecordStream(
+        given, *header, [&](std::span<char> to) { reader.read(to); }, key);
+  });
+  std::optional<RecordEnv::Batch> part(std::move(batch));
+  auto given = part->append_part(record);
+  while (!given) {
+    static_cast<void>(std::move(*part).commit());
+    part.reset();
+    part.emplace(records_);
+    given = part->append_part(record);
+  }
+  part->count_put_back();
+  leave(*std::move(part), {id});
+  log::debug("spool", "dead letter waits again",
+             {{"id", to_number(*given)}, {"dead_letter", to_number(id)}});
+  moved.moved += 1;
 }
 
 std::size_t LetterMover::take(LetterMove move, const Ids& ids, std::size_t first,

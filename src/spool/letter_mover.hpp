@@ -27,6 +27,10 @@ class LetterMover {
   /// either environment was opened again.
   void settle();
 
+  /// The letter of this id is about to be written in several transactions. If it is not whole when
+  /// settle() is called, what there is of it goes.
+  void note_incomplete(SpoolId id);
+
   /// `moved` tells how far it came, also when it throws.
   void move(LetterMove move, std::vector<SpoolId> ids, LettersMoved& moved);
 
@@ -39,11 +43,15 @@ class LetterMover {
 
   void keep_ids_apart();
   void erase_leaving();
+  void erase_incomplete();
   void leave(RecordEnv::Batch batch, Ids ids);
   [[nodiscard]] Ids over_max_bytes() const;
   [[nodiscard]] Ids over_max_age() const;
   [[nodiscard]] std::uint64_t count_waiting() const;
   std::size_t replay(const Ids& ids, std::size_t first, LettersMoved& moved);
+  void replay_large(RecordEnv::Batch batch, SpoolId id, LettersMoved& moved);
+  [[nodiscard]] bool is_replayable(SpoolId id, const std::optional<RecordHeader>& header,
+                                   bool intact, LettersMoved& moved) const;
   std::size_t take(LetterMove move, const Ids& ids, std::size_t first, LettersMoved& moved);
 
   const LetterLimits limits_;

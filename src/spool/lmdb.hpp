@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <lmdb.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -179,6 +180,27 @@ using CursorHandle = Handle<MDB_cursor, &mdb_cursor_close>;
   }
   check(code, "mdb_get");
   return to_view(value);
+}
+
+/// Unmaps the pages of a value that has been read, and has pages of its own; they stay in the page
+/// cache. Otherwise a large record counts twice as memory of the process: mapped and copied.
+/// Nothing happens to a page that the transaction itself has written, which is no part of the map.
+inline void forget(std::string_view value) noexcept {
+  constexpr std::size_t kPageBytes = 4096;
+  constexpr std::size_t kHeaderBytes = 16;  // PAGEHDRSZ
+  constexpr std::size_t kFlagsAt = 10;
+  constexpr std::uint16_t kOverflow = 0x04;
+  constexpr std::uint16_t kDirty = 0x10;
+  const auto at = reinterpret_cast<std::uintptr_t>(value.data());
+  if (at % kPageBytes != kHeaderBytes) {
+    return;  // within a leaf
+  }
+  char* const page = const_cast<char*>(value.data()) - kHeaderBytes;
+  std::uint16_t flags = 0;
+  std::memcpy(&flags, page + kFlagsAt, sizeof flags);
+  if ((flags & (kOverflow | kDirty)) == kOverflow) {
+    static_cast<void>(::madvise(page, kHeaderBytes + value.size(), MADV_DONTNEED));
+  }
 }
 
 inline void put(const Txn& txn, MDB_dbi dbi, std::string_view key, std::string_view value) {

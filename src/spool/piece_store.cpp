@@ -12,6 +12,8 @@ namespace {
 /// below.
 constexpr unsigned kPieceBits = 16;
 constexpr std::uint64_t kMaxPieces = std::uint64_t{1} << kPieceBits;
+/// Of larger values what has been read does not stay mapped.
+constexpr std::size_t kForgottenAbove = std::size_t{8} << 20;
 
 std::uint64_t key_of(SpoolId id, std::uint64_t piece = 0) noexcept {
   return (to_number(id) << kPieceBits) | piece;
@@ -94,9 +96,9 @@ void for_each_piece(const lmdb::Txn& txn, MDB_dbi dbi, SpoolId id, Visit visit,
   }
 }
 
-/// The id of the piece at which the cursor stands after `operation`; nothing when there is none.
-std::optional<SpoolId> id_at(const lmdb::Txn& txn, MDB_dbi dbi, MDB_val key,
-                             MDB_cursor_op operation) {
+/// The key at which the cursor stands after `operation`; nothing when there is none.
+std::optional<std::uint64_t> find_key(const lmdb::Txn& txn, MDB_dbi dbi, MDB_val key,
+                                      MDB_cursor_op operation) {
   const lmdb::CursorHandle cursor = lmdb::open_cursor(txn, dbi);
   MDB_val value{};
   const int code = mdb_cursor_get(cursor.get(), &key, &value, operation);
@@ -104,7 +106,13 @@ std::optional<SpoolId> id_at(const lmdb::Txn& txn, MDB_dbi dbi, MDB_val key,
     return std::nullopt;
   }
   lmdb::check(code, "mdb_cursor_get");
-  const std::optional<std::uint64_t> number = key_at(key);
+  return key_at(key);
+}
+
+/// Its id.
+std::optional<SpoolId> id_at(const lmdb::Txn& txn, MDB_dbi dbi, const MDB_val& key,
+                             MDB_cursor_op operation) {
+  const std::optional<std::uint64_t> number = find_key(txn, dbi, key, operation);
   return number ? std::optional(SpoolId{*number >> kPieceBits}) : std::nullopt;
 }
 
@@ -131,6 +139,39 @@ void PieceStore::replace(const lmdb::Txn& txn, SpoolId id, std::string_view valu
   write_pieces(txn, dbi_, id, Gather({value}), 0);
 }
 
+void PieceStore::put_piece(const lmdb::Txn& txn, SpoolId id, std::uint64_t number,
+                           std::size_t bytes,
+                           const std::function<void(std::span<char>)>& fill) const {
+  std::uint64_t key = key_of(id, number);
+  MDB_val key_val = to_val(key);
+  MDB_val value{bytes, nullptr};
+  lmdb::check(mdb_put(txn.get(), dbi_, &key_val, &value, MDB_RESERVE), "mdb_put");
+  fill({static_cast<char*>(value.mv_data), value.mv_size});
+}
+
+std::optional<std::uint64_t> PieceStore::visit(const lmdb::Txn& txn, SpoolId id,
+                                               std::uint64_t first, std::size_t max_pieces,
+                                               const VisitPiece& visit) const {
+  std::size_t visited = 0;
+  std::optional<std::uint64_t> next;
+  for_each_piece(
+      txn, dbi_, id,
+      [&](MDB_cursor* cursor, std::string_view piece) {
+        if (visited++ == max_pieces) {
+          MDB_val key{};
+          MDB_val value{};
+          lmdb::check(mdb_cursor_get(cursor, &key, &value, MDB_GET_CURRENT), "mdb_cursor_get");
+          next = key_at(key).value_or(0) % kMaxPieces;
+          return false;
+        }
+        visit(piece);
+        lmdb::forget(piece);
+        return true;
+      },
+      first);
+  return next;
+}
+
 std::optional<std::size_t> PieceStore::erase(const lmdb::Txn& txn, SpoolId id) const {
   std::optional<std::size_t> bytes;
   for_each_piece(txn, dbi_, id, [&](MDB_cursor* cursor, std::string_view piece) {
@@ -139,6 +180,9 @@ std::optional<std::size_t> PieceStore::erase(const lmdb::Txn& txn, SpoolId id) c
     }
     bytes = bytes.value_or(0) + piece.size();
     lmdb::check(mdb_cursor_del(cursor, 0), "mdb_cursor_del");
+    if (*bytes > kForgottenAbove) {
+      lmdb::forget(piece);  // its header was looked at, which mapped its neighbours as well
+    }
     return true;
   });
   return bytes;
@@ -175,6 +219,9 @@ std::optional<PieceStore::Value> PieceStore::read(const lmdb::Txn& txn, SpoolId 
   char* to = value.buffer.get();
   for (const std::string_view piece : pieces) {
     to = std::copy(piece.begin(), piece.end(), to);
+    if (bytes > kForgottenAbove) {
+      lmdb::forget(piece);
+    }
   }
   std::fill_n(to, padding, '\0');
   return value;
@@ -186,16 +233,27 @@ std::optional<std::string> PieceStore::read_range(const lmdb::Txn& txn, SpoolId 
     return std::nullopt;
   }
   std::string bytes;
+  if (max_bytes > kPieceBytes) {
+    bytes.reserve(std::min<std::uint64_t>(max_bytes, bytes_of(txn, id)));
+  }
   std::size_t skip = offset % kPieceBytes;
   for_each_piece(
       txn, dbi_, id,
       [&](MDB_cursor*, std::string_view piece) {
         bytes += piece.substr(std::min(skip, piece.size()), max_bytes - bytes.size());
+        if (bytes.size() > kForgottenAbove) {
+          lmdb::forget(piece);
+        }
         skip = 0;
         return bytes.size() < max_bytes;
       },
       std::min<std::uint64_t>(offset / kPieceBytes, kMaxPieces - 1));
   return bytes;
+}
+
+std::optional<PieceStore::Piece> PieceStore::last_piece(const lmdb::Txn& txn) const {
+  const std::optional<std::uint64_t> number = find_key(txn, dbi_, MDB_val{}, MDB_LAST);
+  return number ? std::optional(Piece{*number >> kPieceBits, *number % kMaxPieces}) : std::nullopt;
 }
 
 std::optional<SpoolId> PieceStore::last(const lmdb::Txn& txn) const {

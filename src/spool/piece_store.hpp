@@ -2,8 +2,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,6 +41,18 @@ class PieceStore {
   /// Writes a value under any id, replacing one that is there.
   void replace(const lmdb::Txn& txn, SpoolId id, std::string_view value) const;
 
+  /// Writes one piece, whose bytes `fill` provides. A value is complete when its pieces are there
+  /// from number 0 on, each but the last one of kPieceBytes.
+  void put_piece(const lmdb::Txn& txn, SpoolId id, std::uint64_t number, std::size_t bytes,
+                 const std::function<void(std::span<char>)>& fill) const;
+
+  /// Calls `visit` with up to `max_pieces` pieces of the value, from number `first` on. Returns
+  /// where to go on; nothing behind the last one. For a transaction that only reads.
+  using VisitPiece = std::function<void(std::string_view)>;
+  [[nodiscard]] std::optional<std::uint64_t> visit(const lmdb::Txn& txn, SpoolId id,
+                                                   std::uint64_t first, std::size_t max_pieces,
+                                                   const VisitPiece& visit) const;
+
   /// Removes the value, whatever its bytes; nothing when there was none, otherwise its size. Throws
   /// MDB_CORRUPTED rather than let LMDB free pages that belong to others.
   std::optional<std::size_t> erase(const lmdb::Txn& txn, SpoolId id) const;
@@ -69,6 +83,8 @@ class PieceStore {
 
   /// The highest id.
   [[nodiscard]] std::optional<SpoolId> last(const lmdb::Txn& txn) const;
+  /// The last piece of that value.
+  [[nodiscard]] std::optional<Piece> last_piece(const lmdb::Txn& txn) const;
 
   [[nodiscard]] MDB_dbi dbi() const noexcept { return dbi_; }
 

@@ -1,13 +1,10 @@
 #include "spool/record_codec.hpp"
 
-#include <xxhash.h>
-
 #include <algorithm>
 #include <cassert>
 #include <initializer_list>
 #include <utility>
 
-#include "m2b/util/handle.hpp"
 #include "spool/little_endian.hpp"
 
 namespace m2b {
@@ -30,21 +27,12 @@ constexpr std::uint8_t kDuplicateFlag = 2;
 /// disk, so that damage is found, and told from a missing key, without any key.
 std::uint64_t checksum(SpoolId id, std::string_view header,
                        std::initializer_list<std::string_view> rest) {
-  const Handle<XXH3_state_t, &XXH3_freeState> state(XXH3_createState());
-  if (!state) {
-    throw std::bad_alloc();
-  }
-  XXH3_64bits_reset_withSeed(state.get(), to_number(id));
-  XXH3_64bits_update(state.get(), header.data(), kChecksumAt);
+  RecordChecksum checksum(id, header);
   for (const std::string_view part : rest) {
-    XXH3_64bits_update(state.get(), part.data(), part.size());
+    checksum.add(part);
   }
-  return XXH3_64bits_digest(state.get());
+  return checksum.value();
 }
-
-/// What belongs to an encrypted text, and the cipher protects as well: the header without the
-/// checksum, which changes with the id.
-std::string_view bound_to_text(std::string_view record) { return record.substr(0, kChecksumAt); }
 
 /// In the clear, or decrypted already.
 MessageView view_message(const RecordHeader& header, std::string_view record) {
@@ -76,33 +64,70 @@ std::variant<std::string, KeyMissing> text_beginning(const RecordHeader& header,
 
 }  // namespace
 
+std::string_view bound_to_text(std::string_view header) { return header.substr(0, kChecksumAt); }
+
+RecordChecksum::RecordChecksum(SpoolId id, std::string_view header) : state_(XXH3_createState()) {
+  if (!state_) {
+    throw std::bad_alloc();
+  }
+  XXH3_64bits_reset_withSeed(state_.get(), to_number(id));
+  XXH3_64bits_update(state_.get(), header.data(), kChecksumAt);
+}
+
+void RecordChecksum::add(std::string_view bytes) {
+  XXH3_64bits_update(state_.get(), bytes.data(), bytes.size());
+}
+
+std::uint64_t RecordChecksum::value() const { return XXH3_64bits_digest(state_.get()); }
+
+void set_checksum(HeaderBytes& header, std::uint64_t checksum) {
+  store_le(&header[kChecksumAt], checksum);
+}
+
+RecordHeader header_of(const MessageView& message, const EncryptionKey* key) {
+  return {.qos = message.qos,
+          .retained = message.retained,
+          .duplicate = message.duplicate,
+          .received_at = message.received_at,
+          .topic_bytes = static_cast<std::uint16_t>(message.topic.size()),
+          .payload_bytes = static_cast<std::uint32_t>(message.payload.size()),
+          .key = key != nullptr ? std::optional(key->id()) : std::nullopt};
+}
+
+HeaderBytes encode_header(const RecordHeader& header) {
+  HeaderBytes bytes{};
+  std::uint8_t flags = 0;
+  flags |= header.retained ? kRetainedFlag : 0;
+  flags |= header.duplicate ? kDuplicateFlag : 0;
+  store_le(&bytes[kVersionAt],
+           header.key ? RecordHeader::kEncryptedVersion : RecordHeader::kPlainVersion);
+  store_le(&bytes[kFlagsAt], flags);
+  store_le(&bytes[kQosAt], header.qos);
+  store_le(&bytes[kTopicBytesAt], header.topic_bytes);
+  store_le(&bytes[kPayloadBytesAt], header.payload_bytes);
+  store_le(&bytes[kReceivedAt],
+           static_cast<std::uint64_t>(header.received_at.time_since_epoch().count()));
+  if (header.key) {
+    store_le(&bytes[kKeyAt], static_cast<std::uint32_t>(*header.key));
+  }
+  return bytes;
+}
+
 EncodedRecord encode_record(SpoolId id, const MessageView& message, const EncryptionKey* key) {
   assert(message.topic.size() <= RecordHeader::kMaxTopicBytes);
   assert(message.payload.size() <= RecordHeader::kMaxPayloadBytes);
   EncodedRecord record;
   HeaderBytes& header = record.header;
+  header = encode_header(header_of(message, key));
   const std::string_view header_view(header.data(), header.size());
-  std::uint8_t flags = 0;
-  flags |= message.retained ? kRetainedFlag : 0;
-  flags |= message.duplicate ? kDuplicateFlag : 0;
-  store_le(&header[kVersionAt],
-           key != nullptr ? RecordHeader::kEncryptedVersion : RecordHeader::kPlainVersion);
-  store_le(&header[kFlagsAt], flags);
-  store_le(&header[kQosAt], message.qos);
-  store_le(&header[kTopicBytesAt], static_cast<std::uint16_t>(message.topic.size()));
-  store_le(&header[kPayloadBytesAt], static_cast<std::uint32_t>(message.payload.size()));
-  store_le(&header[kReceivedAt],
-           static_cast<std::uint64_t>(message.received_at.time_since_epoch().count()));
   if (key != nullptr) {
-    store_le(&header[kKeyAt], static_cast<std::uint32_t>(key->id()));
     record.encrypted =
         cipher::encrypt(*key, bound_to_text(header_view), {message.topic, message.payload});
   } else {
     record.topic = message.topic;
     record.payload = message.payload;
   }
-  store_le(&header[kChecksumAt],
-           checksum(id, header_view, {record.encrypted, record.topic, record.payload}));
+  set_checksum(header, checksum(id, header_view, {record.encrypted, record.topic, record.payload}));
   return record;
 }
 

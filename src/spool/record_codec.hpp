@@ -1,5 +1,7 @@
 #pragma once
 
+#include <xxhash.h>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -13,6 +15,7 @@
 #include "m2b/encryption/key_ring.hpp"
 #include "m2b/spool/message.hpp"
 #include "m2b/spool/record_info.hpp"
+#include "m2b/util/handle.hpp"
 
 /// The bytes of a record, as docs/spool-format.md describes them.
 namespace m2b {
@@ -56,6 +59,30 @@ struct EncodedRecord {
 /// within MQTT's limits.
 [[nodiscard]] EncodedRecord encode_record(SpoolId id, const MessageView& message,
                                           const EncryptionKey* key);
+
+/// The header of a message's record, in the clear without a key.
+[[nodiscard]] RecordHeader header_of(const MessageView& message, const EncryptionKey* key);
+/// Its bytes, without the checksum.
+[[nodiscard]] HeaderBytes encode_header(const RecordHeader& header);
+/// What belongs to an encrypted text, and the cipher protects as well: the header without the
+/// checksum, which changes with the id.
+[[nodiscard]] std::string_view bound_to_text(std::string_view header);
+
+/// The checksum of a record whose bytes come in parts.
+class RecordChecksum {
+ public:
+  /// `header` need not have a checksum yet.
+  RecordChecksum(SpoolId id, std::string_view header);
+  /// The next of the bytes behind the header.
+  void add(std::string_view bytes);
+  [[nodiscard]] std::uint64_t value() const;
+
+ private:
+  Handle<XXH3_state_t, &XXH3_freeState> state_;
+};
+
+/// Writes the checksum into a header.
+void set_checksum(HeaderBytes& header, std::uint64_t checksum);
 
 /// Gives an intact record another id.
 void change_id(SpoolId id, std::string& record);

@@ -81,6 +81,12 @@ struct Found {
   std::uint64_t bytes = 0;
 };
 
+/// The parts of a record that is not complete (Batch::append_part()): they stand under the next id,
+/// and the first piece is written last.
+bool is_part(const lmdb::Txn& txn, const PieceStore& records, SpoolId id, std::uint64_t last_id) {
+  return to_number(id) == last_id + 1 && !records.first_piece(txn, id);
+}
+
 Found find_records(const lmdb::Txn& txn, const PieceStore& records) {
   Found found;
   for (auto id = records.lower_bound(txn, SpoolId{0}); id;
@@ -166,6 +172,10 @@ std::optional<std::uint64_t> settle_accounts(const lmdb::Txn& txn, const lmdb::F
       kept->last_id = newer.highest_id;
     }
   }
+  if (const auto last = records.last(txn);
+      kept && last && is_part(txn, records, *last, kept->last_id)) {
+    records.erase(txn, *last);
+  }
   const Found found = find_records(txn, records);
   if (!kept) {
     log::error("spool", "its accounts could not be read and begin anew");
@@ -208,6 +218,11 @@ void walk_all_records(const lmdb::File& file, const TakeRecord& take) {
   std::uint64_t last_id = found.accounts ? found.accounts->last_id : 0;
   walk_records(
       file, [&](SpoolId id, std::string_view beginning, std::size_t bytes, const LoadRecord& load) {
+        const bool is_incomplete =
+            found.accounts && beginning.empty() && to_number(id) == found.accounts->last_id + 1;
+        if (is_incomplete) {
+          return;
+        }
         last_id = std::max(last_id, to_number(id));
         take(id, beginning, bytes, load);
       });
@@ -238,7 +253,8 @@ RecordEnv::Databases::Databases(const lmdb::Txn& txn, const std::filesystem::pat
   }
   // A damaged key may have made an id of its own; those that come must be above it.
   Accounts known = load_accounts(txn, accounts);
-  if (const auto last = records.last(txn); last && to_number(*last) > known.last_id) {
+  if (const auto last = records.last(txn);
+      last && to_number(*last) > known.last_id && !is_part(txn, records, *last, known.last_id)) {
     known.last_id = to_number(*last);
     sealed::put(txn, accounts, kTotalsKey, encode_accounts(known));
   }
@@ -247,7 +263,8 @@ RecordEnv::Databases::Databases(const lmdb::Txn& txn, const std::filesystem::pat
 RecordEnv::Batch::Batch(RecordEnv& env)
     : env_(env.env_.write()),
       key_(env.keys_.encrypting()),
-      accounts_(load_accounts(env_.txn(), env_->accounts)) {}
+      accounts_(load_accounts(env_.txn(), env_->accounts)),
+      has_part_(env_->records.last(env_.txn()) == next_id()) {}
 
 SpoolId RecordEnv::Batch::append(const MessageView& message) {
   accounts_.totals.received += 1;
@@ -269,6 +286,7 @@ SpoolId RecordEnv::Batch::write_again(std::string record) {
 }
 
 SpoolId RecordEnv::Batch::add(std::initializer_list<std::string_view> parts) {
+  drop_part();
   const SpoolId id = next_id();
   env_->records.append(env_.txn(), id, parts);
   accounts_.last_id += 1;
@@ -276,6 +294,54 @@ SpoolId RecordEnv::Batch::add(std::initializer_list<std::string_view> parts) {
     accounts_.totals.waiting_bytes += part.size();
   }
   return id;
+}
+
+void RecordEnv::Batch::drop_part() {
+  if (std::exchange(has_part_, false)) {
+    env_->records.erase(env_.txn(), next_id());
+  }
+}
+
+std::optional<SpoolId> RecordEnv::Batch::append_part(LargeRecord& record) {
+  begin(record);
+  const SpoolId id = next_id();
+  std::size_t written = 0;
+  while (record.next_bytes() > 0 && written < kMaxTransactionBytes) {
+    const std::size_t bytes = record.next_bytes();
+    env_->records.put_piece(env_.txn(), id, record.last_piece() + 1, bytes,
+                            [&](std::span<char> piece) { record.write_next(piece); });
+    written += bytes;
+  }
+  has_part_ = true;
+  if (record.next_bytes() > 0) {
+    return std::nullopt;
+  }
+  complete(record);
+  return id;
+}
+
+void RecordEnv::Batch::begin(LargeRecord& record) {
+  if (!record.has_begun()) {
+    drop_part();
+    record.begin(next_id(), key_);
+    return;
+  }
+  const auto last = env_->records.last_piece(env_.txn());
+  const bool goes_on =
+      has_part_ && last && last->id == to_number(next_id()) && last->number == record.last_piece();
+  if (!goes_on) {
+    throw lmdb::Error("the part before of a large record", MDB_NOTFOUND);
+  }
+}
+
+void RecordEnv::Batch::complete(LargeRecord& record) {
+  const std::string_view first = record.first_piece();
+  env_->records.put_piece(env_.txn(), next_id(), 0, first.size(), [&](std::span<char> piece) {
+    std::copy(first.begin(), first.end(), piece.begin());
+  });
+  accounts_.last_id += 1;
+  accounts_.totals.waiting_bytes += record.bytes();
+  has_part_ = false;
 }
 
 void RecordEnv::Batch::erase(SpoolId id, bool dead_lettered) {
@@ -356,16 +422,16 @@ SpoolTotals RecordEnv::Batch::commit() && {
 
 std::vector<SpoolEntry> RecordEnv::list(SpoolId after, std::size_t max) const {
   const auto env = env_.read();
+  const std::uint64_t last_id = load_accounts(env.txn(), env->accounts).last_id;
   std::vector<SpoolEntry> entries;
   auto id = env->records.lower_bound(env.txn(), next(after));
-  while (id && entries.size() < max) {
+  while (id && entries.size() < max && !is_part(env.txn(), env->records, *id, last_id)) {
     const auto first = env->records.first_piece(env.txn(), *id);
     const auto header = first ? decode_header(*first) : std::nullopt;
     entries.push_back({*id, header ? header->record_bytes() : 0});
     id = env->records.lower_bound(env.txn(), next(*id));
   }
-  if (!entries.empty() &&
-      to_number(entries.back().id) > load_accounts(env.txn(), env->accounts).last_id) {
+  if (!entries.empty() && to_number(entries.back().id) > last_id) {
     // No such id was given. Whoever goes on behind it would never see those that come.
     throw lmdb::Error("ids of the records", MDB_CORRUPTED);
   }
@@ -404,11 +470,30 @@ std::optional<std::string> RecordEnv::read_raw(SpoolId id, std::size_t offset,
   return env->records.read_range(env.txn(), id, offset, max_bytes);
 }
 
+std::optional<std::uint64_t> RecordEnv::visit_pieces(SpoolId id, std::uint64_t first,
+                                                     std::size_t max_pieces,
+                                                     const PieceStore::VisitPiece& visit) const {
+  const auto env = env_.read();
+  return env->records.visit(env.txn(), id, first, max_pieces, visit);
+}
+
+std::uint64_t RecordEnv::bytes_of(SpoolId id) const {
+  const auto env = env_.read();
+  return env->records.bytes_of(env.txn(), id);
+}
+
+bool RecordEnv::has_part() const {
+  const auto env = env_.read();
+  const auto last = env->records.last(env.txn());
+  return last && to_number(*last) > load_accounts(env.txn(), env->accounts).last_id;
+}
+
 std::vector<RecordInfo> RecordEnv::describe(SpoolId after, std::size_t max) const {
   const auto env = env_.read();
+  const std::uint64_t last_id = load_accounts(env.txn(), env->accounts).last_id;
   std::vector<RecordInfo> infos;
   auto id = env->records.lower_bound(env.txn(), next(after));
-  while (id && infos.size() < max) {
+  while (id && infos.size() < max && !is_part(env.txn(), env->records, *id, last_id)) {
     infos.push_back(
         describe_record(*id, env->records.first_piece(env.txn(), *id).value_or(""), keys_));
     infos.back().bytes = env->records.bytes_of(env.txn(), *id);

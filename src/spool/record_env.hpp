@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "m2b/spool/spool.hpp"
+#include "spool/large_record.hpp"
 #include "spool/lmdb.hpp"
 #include "spool/mended_env.hpp"
 #include "spool/piece_store.hpp"
@@ -55,11 +56,22 @@ class RecordEnv {
     explicit Batch(RecordEnv& env);
     /// Gives the message the next id.
     SpoolId append(const MessageView& message);
+    /// Writes the next kMaxTransactionBytes of a record that gets the next id. With the last of
+    /// them it is there, and its id is returned; until then nobody sees it. No other record may be
+    /// added in between. Throws lmdb::Error, also when what it wrote before is not there any more:
+    /// it then has to begin anew.
+    std::optional<SpoolId> append_part(LargeRecord& record);
+    /// For one that was received.
+    void count_received() noexcept { accounts_.totals.received += 1; }
+    /// Removes the parts of a record that was not completed.
+    void drop_part();
     /// Removes a record that was stored or dead-lettered; one that is gone already is not counted.
     void erase(SpoolId id, bool dead_lettered);
     /// Gives a dead letter the next id; it waits again. Of either, the intact bytes of the record:
     /// an encrypted one stays as it is, for which no key is needed.
     SpoolId put_back(std::string letter);
+    /// The same for one that append_part() has put back.
+    void count_put_back() { take_letters(1); }
     /// A message that was set aside waits again, under the next id.
     void take_back(std::string record);
     [[nodiscard]] bool contains(SpoolId id) const;
@@ -80,11 +92,14 @@ class RecordEnv {
     SpoolId write(const MessageView& message);
     SpoolId write_again(std::string record);
     SpoolId add(std::initializer_list<std::string_view> parts);
+    void begin(LargeRecord& record);
+    void complete(LargeRecord& record);
     void take_letters(std::uint64_t count);
 
     MendedEnv<Databases>::Access env_;
     const EncryptionKey* const key_;
     Accounts accounts_;
+    bool has_part_;  // of a record that is not complete
   };
 
   [[nodiscard]] std::vector<SpoolEntry> list(SpoolId after, std::size_t max) const;
@@ -93,6 +108,14 @@ class RecordEnv {
   [[nodiscard]] std::optional<std::string> read_raw(
       SpoolId id, std::size_t offset = 0,
       std::size_t max_bytes = RecordHeader::kMaxRecordBytes) const;
+  /// Calls `visit` with pieces of a record as they are, as PieceStore::visit() does.
+  [[nodiscard]] std::optional<std::uint64_t> visit_pieces(
+      SpoolId id, std::uint64_t first, std::size_t max_pieces,
+      const PieceStore::VisitPiece& visit) const;
+  /// Of all its pieces; 0: it is not there.
+  [[nodiscard]] std::uint64_t bytes_of(SpoolId id) const;
+  /// Whether there are parts of a record that was not completed, as after a crash.
+  [[nodiscard]] bool has_part() const;
   /// As list(), with what the records' headers tell.
   [[nodiscard]] std::vector<RecordInfo> describe(SpoolId after, std::size_t max) const;
   [[nodiscard]] bool contains(SpoolId id) const;

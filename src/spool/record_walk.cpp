@@ -1,5 +1,6 @@
 #include "spool/record_walk.hpp"
 
+#include <algorithm>
 #include <map>
 #include <utility>
 #include <vector>
@@ -34,13 +35,18 @@ class FoundPiece {
 using FoundRecord = std::map<std::uint64_t, FoundPiece>;
 
 std::optional<std::string> load_all(const lmdb::File& file, const FoundRecord& record) {
-  std::string all;
+  std::size_t bytes = 0;
   for (const auto& [number, piece] : record) {
-    const auto bytes = piece.load(file, PieceStore::kPieceBytes);
-    if (!bytes) {
+    bytes += std::min<std::uint64_t>(piece.bytes(), PieceStore::kPieceBytes);
+  }
+  std::string all;
+  all.reserve(bytes);
+  for (const auto& [number, piece] : record) {
+    const auto loaded = piece.load(file, PieceStore::kPieceBytes);
+    if (!loaded) {
       return std::nullopt;
     }
-    all += *bytes;
+    all += *loaded;
   }
   return all;
 }
@@ -51,7 +57,9 @@ void give(const lmdb::File& file, std::uint64_t id, const FoundRecord& record,
   for (const auto& [number, piece] : record) {
     bytes += piece.bytes();
   }
-  take(SpoolId{id}, record.begin()->second.load(file, kBeginningBytes).value_or(""), bytes,
+  const bool has_first = record.begin()->first == 0;
+  take(SpoolId{id},
+       has_first ? record.begin()->second.load(file, kBeginningBytes).value_or("") : "", bytes,
        [&] { return load_all(file, record); });
 }
 

@@ -15,7 +15,8 @@ namespace m2b {
 /// All bytes of a record; nothing where they cannot be read.
 using LoadRecord = std::function<std::optional<std::string>()>;
 
-/// A record found in a file: its first bytes, how many there are of it, and the way to all of them.
+/// A record found in a file: its first bytes (none where its first piece is missing), how many
+/// there are of it, and the way to all of them.
 using TakeRecord = std::function<void(SpoolId id, std::string_view beginning, std::size_t bytes,
                                       const LoadRecord& load)>;
 

@@ -251,6 +251,13 @@ std::optional<SpoolRoom> Spool::room() const {
   return impl_->read([](Impl& impl) { return impl.room(); });
 }
 
+bool Spool::has_room_for(std::uint64_t payload_bytes) const {
+  return impl_->read([&](Impl& impl) { return impl.writer().has_room_for(payload_bytes); })
+      .value_or(false);
+}
+
+std::uint64_t Spool::progress() const noexcept { return impl_->writer().progress(); }
+
 std::optional<WallTime> Spool::oldest_received_at() const {
   return impl_->read([](Impl& impl) { return impl.records().oldest_received_at(); })
       .value_or(std::nullopt);

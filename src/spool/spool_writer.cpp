@@ -30,10 +30,14 @@ constexpr BackoffPolicy kDiskBackoff{.base = std::chrono::milliseconds(100),
                                      .cap = std::chrono::milliseconds(5000)};
 
 /// A message's share of the file: whole pages, the last piece's rest included.
-std::uint64_t bytes_on_disk(const MessageView& message) {
+std::uint64_t bytes_on_disk(std::uint64_t text_bytes) {
   constexpr std::uint64_t kPage = 4096;
   constexpr std::uint64_t kHeaders = 96;  // of the record, its encryption and the page
-  return (message.topic.size() + message.payload.size() + kHeaders + kPage - 1) / kPage * kPage;
+  return (text_bytes + kHeaders + kPage - 1) / kPage * kPage;
+}
+
+std::uint64_t bytes_on_disk(const MessageView& message) {
+  return bytes_on_disk(message.topic.size() + message.payload.size());
 }
 
 /// A commit may hold both; each point is for those that hold its kind.
@@ -84,6 +88,7 @@ SpoolWriter::SpoolWriter(SpoolDirectory& directory, const CapacityLimits& limits
       dead_letters_(dead_letters),
       letters_have_an_age_(letter_limits.max_age.count() > 0),
       letter_mover_(letter_limits, records, dead_letters),
+      drops_part_(records.has_part()),
       backoff_(kDiskBackoff),
       totals_(records.totals()),
       dead_letters_kept_(dead_letters.count()) {
@@ -217,6 +222,10 @@ Intake SpoolWriter::intake() const {
   return intake_;
 }
 
+bool SpoolWriter::has_room_for(std::uint64_t payload_bytes) const {
+  return admit(limits_, usage(), bytes_on_disk(payload_bytes)) == Intake::open;
+}
+
 std::optional<SpoolWriter::Clock::time_point> SpoolWriter::closed_since() const {
   const std::lock_guard lock(mutex_);
   return intake_ == Intake::open ? std::nullopt : std::optional(closed_since_);
@@ -244,6 +253,7 @@ void SpoolWriter::run(const std::stop_token& stop) {
   }
   pulse_.rest();
   take_arrived();
+  abandon_large();
   write_batch(/*take_appends=*/false);
   try {
     keep_running_time();
@@ -269,8 +279,8 @@ void SpoolWriter::collect(const std::stop_token& stop) {
   const bool left_by_a_failed_commit = !in_hand_.removals.empty() || !in_hand_.notes.empty();
   if (paused_until_ > Clock::now()) {
     work_arrived_.wait_until(lock, stop, paused_until_, [] { return false; });
-  } else if (left_by_a_failed_commit) {
-    // The pause after the failure is over: again at once.
+  } else if (left_by_a_failed_commit || has_more_to_do()) {
+    // The pause after the failure is over, or the next part is due: again at once.
   } else if (!in_hand_.appends.empty()) {
     // They found no room. Another message will not find any either, but a removal makes some.
     work_arrived_.wait_until(lock, stop, recheck_at_, [this] {
@@ -289,6 +299,16 @@ void SpoolWriter::collect(const std::stop_token& stop) {
   in_hand_.take(arrived_);
 }
 
+/// What there is of one that was given up has to go before the next one begins.
+bool SpoolWriter::may_write_large_letter() const {
+  return !large_letters_.empty() && (large_letter_is_noted_ || !letters_are_unsettled_);
+}
+
+/// Parts of what is too large for one transaction.
+bool SpoolWriter::has_more_to_do() const {
+  return large_ || drops_part_ || may_write_large_letter();
+}
+
 void SpoolWriter::write_batch(bool take_appends) {
   recheck_at_ = {};
   if (!put_back_if_removed()) {
@@ -300,18 +320,22 @@ void SpoolWriter::write_batch(bool take_appends) {
     const bool removals_first = std::exchange(skip_appends_once_, false);
     const bool may_append = take_appends && !removals_first;
     const std::size_t appends = may_append ? admitted_appends() : 0;
-    const bool has_work = !removals.empty() || !in_hand_.notes.empty() || appends > 0;
+    const bool has_part = may_append && large_;
+    const bool has_work =
+        !removals.empty() || !in_hand_.notes.empty() || appends > 0 || has_part || drops_part_;
     if (!has_work && !(may_append && freed_pages_ && is_room_pending())) {
       return;
     }
     const auto started = Clock::now();
-    const SpoolTotals totals = commit(removals, appends);
+    const Committed committed = commit(removals, appends, has_part);
     commit_time_.observe(Clock::now() - started);
+    ++progress_;
     if (!put_back_if_removed()) {
       in_hand_.removals = std::move(removals);  // all of it is written once more, which is harmless
+      abandon_large();
       return;
     }
-    on_committed(totals, removals, appends);
+    on_committed(committed.totals, removals, committed.appends);
   } catch (const lmdb::Error& error) {
     in_hand_.removals = std::move(removals);
     on_commit_failed(error);
@@ -327,6 +351,7 @@ bool SpoolWriter::put_back_if_removed() {
     directory_.take_again();
     records_.put_back();
     dead_letters_.put_back();
+    abandon_large();
     if (const auto held_back = refusals_.admit("files removed")) {
       log::error("spool",
                  "its files were removed or replaced while in use; they were written again, with "
@@ -378,7 +403,7 @@ void SpoolWriter::on_committed(const SpoolTotals& totals, const Removals& remova
   if (appends > 0) {
     tell_listener();
   }
-  if (in_hand_.appends.empty()) {
+  if (in_hand_.appends.empty() || large_) {
     set_intake(Intake::open);
   } else if (appends == 0 || !removals.empty()) {
     recheck_at_ = {};  // there may be room now
@@ -407,6 +432,7 @@ void SpoolWriter::trace(const Removals& removals, std::size_t appends) const {
 /// Copies rejected records to the dead letters, before the commit that removes them. Those that
 /// cannot be written now leave `removals`, and who waits for them is told.
 void SpoolWriter::write_letters(Removals& removals) {
+  set_large_apart(removals);
   std::vector<DeadLetter> letters;
   std::vector<PendingBurial*> burials;
   std::size_t bytes = 0;
@@ -423,6 +449,76 @@ void SpoolWriter::write_letters(Removals& removals) {
   }
   commit_letters(letters, burials);
   give_up_unwritten(removals);
+  write_large_letter(removals);
+}
+
+/// Copies of them are written part by part, beside everything else.
+void SpoolWriter::set_large_apart(Removals& removals) {
+  const auto is_large = [this](const Removal& removal) {
+    try {
+      return removal.burial && !removal.burial->letter_written &&
+             records_.bytes_of(removal.id) > kMaxTransactionBytes;
+    } catch (const lmdb::Error&) {
+      return false;  // as one that cannot be read it is given up
+    }
+  };
+  std::erase_if(removals, [&](Removal& removal) {
+    const bool large = is_large(removal);
+    if (large) {
+      large_letters_.push_back({std::move(removal)});
+    }
+    return large;
+  });
+}
+
+/// One part of the first of them; once it is whole, it is among the removals that come next.
+void SpoolWriter::write_large_letter(Removals& removals) {
+  if (!may_write_large_letter()) {
+    return;
+  }
+  LargeLetter& letter = large_letters_.front();
+  try {
+    if (!large_letter_is_noted_) {
+      letter_mover_.note_incomplete(letter.removal.id);
+      large_letter_is_noted_ = true;
+    }
+    fail_point("letter.before_part");
+    const bool is_whole = dead_letters_.add_part(
+        letter.removal.id, letter.removal.burial->rejection, letter.copy,
+        [&](std::uint64_t first, std::size_t max_pieces, const PieceStore::VisitPiece& visit) {
+          return records_.visit_pieces(letter.removal.id, first, max_pieces, visit);
+        });
+    fail_point("letter.after_part");
+    ++progress_;
+    if (!is_whole) {
+      return;
+    }
+    letters_due_at_ = {};
+    const std::uint64_t kept = dead_letters_.count();
+    letter.removal.burial->letter_written = true;
+    large_letter_is_noted_ = false;  // the letter is there, so the note says nothing any more
+    removals.push_back(std::move(letter.removal));
+    large_letters_.pop_front();
+    const std::lock_guard lock(mutex_);
+    dead_letters_kept_ = kept;
+  } catch (const lmdb::Error& error) {
+    give_up_large_letter(error);
+  }
+}
+
+void SpoolWriter::give_up_large_letter(const lmdb::Error& error) {
+  if (error.is_damage()) {
+    distrust_records();
+  }
+  on_letters_failed_to_be_written(error);
+  letters_are_unsettled_ = true;  // what there is of the letter goes
+  letters_due_at_ = {};
+  large_letter_is_noted_ = false;
+  const std::lock_guard lock(mutex_);
+  large_letters_.front().removal.burial->outcome = Burial::not_now;
+  large_letters_.pop_front();
+  --uncommitted_removals_;
+  removed_.notify_all();
 }
 
 /// False when the record cannot be read now. A record that is gone needs no letter.
@@ -458,28 +554,33 @@ void SpoolWriter::commit_letters(std::vector<DeadLetter>& letters,
       burial->letter_written = true;
     }
   } catch (const lmdb::Error& error) {
-    if (const auto held_back = failures_.admit(error.what())) {
-      log::error("spool", "dead letters cannot be written; they stay in the spool until they can",
-                 {{"cause", error.what()},
-                  {"disk_free_bytes", directory_.space().free_bytes},
-                  {"repeated", *held_back}});
-    }
-    if (!directory_.is_full(error.code())) {
-      reopen(dead_letters_, failures_);
-    }
+    on_letters_failed_to_be_written(error);
   }
   letters.clear();
   burials.clear();
 }
 
+void SpoolWriter::on_letters_failed_to_be_written(const lmdb::Error& error) {
+  if (const auto held_back = failures_.admit(error.what())) {
+    log::error("spool", "dead letters cannot be written; they stay in the spool until they can",
+               {{"cause", error.what()},
+                {"disk_free_bytes", directory_.space().free_bytes},
+                {"repeated", *held_back}});
+  }
+  if (!directory_.is_full(error.code())) {
+    reopen(dead_letters_, failures_);
+  }
+}
+
 /// What a person wants of the dead letters, and what their limits want.
 void SpoolWriter::tend_letters() {
   const bool is_due = Clock::now() >= letters_due_at_;
-  if (in_hand_.moves.empty() && !is_due) {
+  // A replay gives ids, of which a large record that is not complete has the next one.
+  if (large_ || (in_hand_.moves.empty() && !is_due)) {
     return;
   }
   try {
-    if (letters_are_unsettled_) {
+    if (letters_are_unsettled_ && !large_letter_is_noted_) {
       letter_mover_.settle();
       letters_are_unsettled_ = false;
     }
@@ -550,6 +651,7 @@ void SpoolWriter::on_letters_failed(const lmdb::Error& error) {
   }
   letters_are_unsettled_ = true;
   letters_due_at_ = Clock::now() + kLettersRecheck;
+  drops_part_ = true;  // of a replay
 }
 
 void SpoolWriter::update_totals() {
@@ -576,8 +678,11 @@ void SpoolWriter::give_up_unwritten(Removals& removals) {
 }
 
 void SpoolWriter::drop_withdrawn_appends() {
-  std::erase_if(in_hand_.appends, [](const PendingAppend& pending) {
+  std::erase_if(in_hand_.appends, [&](const PendingAppend& pending) {
     const bool is_withdrawn = pending.withdraw.stop_requested();
+    if (is_withdrawn && &pending == &in_hand_.appends.front()) {
+      abandon_large();
+    }
     if (is_withdrawn) {
       pending.on_durable(Durability::withdrawn, SpoolId{});
     }
@@ -613,7 +718,7 @@ bool SpoolWriter::is_room_pending() const {
 /// How many of the appends in hand have room now; says so when one has none.
 std::size_t SpoolWriter::admitted_appends() {
   drop_withdrawn_appends();
-  if (in_hand_.appends.empty()) {
+  if (in_hand_.appends.empty() || large_) {
     return 0;
   }
   CapacityUsage usage = this->usage();
@@ -630,6 +735,12 @@ std::size_t SpoolWriter::admitted_appends() {
       recheck_at_ = Clock::now() + kFullRecheck;
       break;
     }
+    if (bytes > kMaxTransactionBytes) {
+      if (count == 0) {
+        admit_large(pending.message);
+      }
+      break;
+    }
     usage.empty = false;
     batch_bytes += bytes;
     largest = std::max(largest, bytes);
@@ -642,8 +753,23 @@ std::size_t SpoolWriter::admitted_appends() {
   return count;
 }
 
-SpoolTotals SpoolWriter::commit(const Removals& removals, std::size_t appends) {
+void SpoolWriter::admit_large(const MessageView& message) {
+  large_.emplace(
+      [message](SpoolId id, const EncryptionKey* key) { return RecordStream(id, message, key); });
+}
+
+/// It begins anew, if its message is still to be written.
+void SpoolWriter::abandon_large() {
+  drops_part_ = drops_part_ || large_;
+  large_.reset();
+}
+
+SpoolWriter::Committed SpoolWriter::commit(const Removals& removals, std::size_t appends,
+                                           bool part_of_large) {
   RecordEnv::Batch batch(records_);
+  if (drops_part_) {
+    batch.drop_part();
+  }
   for (const Removal& removal : removals) {
     batch.erase(removal.id, removal.burial != nullptr);
   }
@@ -654,14 +780,29 @@ SpoolTotals SpoolWriter::commit(const Removals& removals, std::size_t appends) {
   for (const PendingNote& note : in_hand_.notes) {
     batch.put_note(note.name, note.text);
   }
+  const auto large = part_of_large ? batch.append_part(*large_) : std::nullopt;
+  if (large) {
+    batch.count_received();
+    first_appended_ = *large;
+    appends = 1;
+  } else if (part_of_large) {
+    fail_point("append.before_part");
+  }
   pass_fail_points(appends, "append.before_commit", removals.size(), "removal.before_commit");
   const SpoolTotals totals = std::move(batch).commit();
   pass_fail_points(appends, "append.after_commit", removals.size(), "removal.after_commit");
-  return totals;
+  drops_part_ = false;
+  if (large) {
+    large_.reset();
+  } else if (part_of_large) {
+    fail_point("append.after_part");
+  }
+  return {totals, appends};
 }
 
 void SpoolWriter::on_commit_failed(const lmdb::Error& error) {
   const bool full = directory_.is_full(error.code());
+  abandon_large();
   skip_appends_once_ = full;
   set_intake(full                     ? Intake::disk_full
              : error.code() == ENOMEM ? Intake::no_memory
@@ -684,6 +825,7 @@ void SpoolWriter::on_commit_failed(const lmdb::Error& error) {
 /// would ask for it again: it is removed once more.
 void SpoolWriter::reopen_records() {
   reopen(records_, failures_);
+  abandon_large();
   const std::lock_guard lock(mutex_);
   uncommitted_removals_ += last_removed_.size();
   in_hand_.removals.insert(in_hand_.removals.begin(), last_removed_.begin(), last_removed_.end());
@@ -750,6 +892,9 @@ void SpoolWriter::end_tickets() {
     if (removal.burial) {
       removal.burial->outcome = Burial::stopped;
     }
+  }
+  for (const LargeLetter& letter : large_letters_) {
+    letter.removal.burial->outcome = Burial::stopped;
   }
   removed_.notify_all();
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -22,6 +23,7 @@
 #include "m2b/util/repetition.hpp"
 #include "spool/capacity.hpp"
 #include "spool/dead_letters.hpp"
+#include "spool/large_record.hpp"
 #include "spool/letter_mover.hpp"
 #include "spool/record_env.hpp"
 #include "spool/spool_directory.hpp"
@@ -53,9 +55,12 @@ class SpoolWriter {
   [[nodiscard]] const Pulse& pulse() const noexcept { return pulse_; }
   [[nodiscard]] SpoolTotals totals() const;
   [[nodiscard]] Intake intake() const;
+  [[nodiscard]] bool has_room_for(std::uint64_t payload_bytes) const;
   [[nodiscard]] std::optional<Clock::time_point> closed_since() const;
   [[nodiscard]] LettersDropped dead_letters_dropped() const;
   [[nodiscard]] std::uint64_t dead_letters_kept() const;
+  /// Rises with everything that gets on disk.
+  [[nodiscard]] std::uint64_t progress() const noexcept { return progress_; }
   [[nodiscard]] const DurationHistogram& commit_time() const noexcept { return commit_time_; }
 
  private:
@@ -85,6 +90,11 @@ class SpoolWriter {
     std::shared_ptr<PendingBurial> burial;  // none: the record was stored
   };
   using Removals = std::deque<Removal>;
+  /// A record on its way to the dead letters that is too large for one transaction.
+  struct LargeLetter {
+    Removal removal;
+    LargeCopy copy = {};
+  };
   /// What waits for a commit, oldest first.
   struct Pending {
     std::deque<PendingAppend> appends;
@@ -108,17 +118,30 @@ class SpoolWriter {
   void take_arrived();
   [[nodiscard]] bool take_distrust();
   void collect(const std::stop_token& stop);
+  [[nodiscard]] bool has_more_to_do() const;
+  [[nodiscard]] bool may_write_large_letter() const;
   void write_batch(bool take_appends);
   [[nodiscard]] bool put_back_if_removed();
   void write_letters(Removals& removals);
+  void set_large_apart(Removals& removals);
+  void write_large_letter(Removals& removals);
+  void give_up_large_letter(const lmdb::Error& error);
+  void on_letters_failed_to_be_written(const lmdb::Error& error);
   [[nodiscard]] bool add_letter(const Removal& removal, std::vector<DeadLetter>& letters);
   void commit_letters(std::vector<DeadLetter>& letters, std::vector<PendingBurial*>& burials);
   void give_up_unwritten(Removals& removals);
   void drop_withdrawn_appends();
   [[nodiscard]] std::size_t admitted_appends();
+  void admit_large(const MessageView& message);
+  void abandon_large();
   [[nodiscard]] CapacityUsage usage() const;
   [[nodiscard]] bool is_room_pending() const;
-  SpoolTotals commit(const Removals& removals, std::size_t appends);
+  /// What a commit has added.
+  struct Committed {
+    SpoolTotals totals;
+    std::size_t appends = 0;
+  };
+  Committed commit(const Removals& removals, std::size_t appends, bool part_of_large);
   void on_committed(const SpoolTotals& totals, const Removals& removals, std::size_t appends);
   void trace(const Removals& removals, std::size_t appends) const;
   /// The id of an append of the last commit, which gave them one after the other.
@@ -145,10 +168,15 @@ class SpoolWriter {
   const bool letters_have_an_age_;
   LetterMover letter_mover_;
   DurationHistogram commit_time_;
+  std::atomic<std::uint64_t> progress_ = 0;
   Pulse pulse_;
 
   // Only the writer thread touches these.
   Pending in_hand_;
+  std::optional<LargeRecord> large_;       // of the first append in hand, while it is written
+  bool drops_part_;                        // something is left of one that was not completed
+  std::deque<LargeLetter> large_letters_;  // the first one is being written
+  bool large_letter_is_noted_ = false;     // that it may be incomplete
   Gaps gaps_;
   SpoolId first_appended_{};            // by the last commit
   Removals last_removed_;               // by the last commit

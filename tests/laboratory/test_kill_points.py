@@ -1,5 +1,6 @@
 """SIGKILL at chosen moments: each point of fail_point.hpp, and inside of a commit by strace."""
 
+import base64
 import os
 import signal
 import subprocess
@@ -15,11 +16,13 @@ from harness.fail_points import (
     points_in_the_header,
     wait_for_death,
 )
-from harness.messages import mixed_messages, pictures
+from harness.messages import Message, mixed_messages, picture, pictures
 from harness.ports import free_port
 from harness.stack import TOPIC_FILTER
 from harness.waiting import wait_until
 
+KEY = base64.b64encode(bytes(range(32))).decode()
+PLACE = "ia/rawImage/large"
 RATE = 200  # messages a second
 
 # name: (where that is, at which passage at most)
@@ -36,6 +39,12 @@ WHILE_RUNNING = {
     "pipeline.decoded": ("record decoded", 60),
     "upload.before_put": ("before a PUT", 60),
     "upload.after_put": ("after a PUT, before its removal", 60),
+}
+WHILE_LARGE_MESSAGES_FLOW = {
+    "append.before_part": ("within a large message, before a commit of its parts", 3),
+    "append.after_part": ("within a large message, after a commit of its parts", 3),
+    "letter.before_part": ("within a large dead letter, before a commit of its parts", 3),
+    "letter.after_part": ("within a large dead letter, after a commit of its parts", 3),
 }
 WHILE_STARTING = {
     "start.locked": ("start: spool locked", 1),
@@ -78,8 +87,8 @@ def laboratory_stack(lab, **settings):
 
 
 def test_each_point_has_a_case():
-    chosen = (WHILE_RUNNING, WHILE_STARTING, AT_THE_FIRST_START, WHILE_MENDING,
-              WHILE_LETTERS_MOVE, WHILE_STOPPING)  # fmt: skip
+    chosen = (WHILE_RUNNING, WHILE_LARGE_MESSAGES_FLOW, WHILE_STARTING, AT_THE_FIRST_START,
+              WHILE_MENDING, WHILE_LETTERS_MOVE, WHILE_STOPPING)  # fmt: skip
     names = points_in_the_header()
     assert len(names) > 20
     assert sorted(names) == sorted(name for points in chosen for name in points)
@@ -124,6 +133,38 @@ def test_killed_while_messages_flow(lab, point, place, most):
         stack.bridge.start()
     stream.stop()
     lab.conclude(f"kill: {place}", stack, rounds)
+
+
+@cases(WHILE_LARGE_MESSAGES_FLOW)
+def test_killed_while_large_messages_flow(lab, point, place, most):
+    """Each is written in several transactions: a picture, and one that is longer than allowed."""
+    stack = laboratory_stack(lab, MAX_MESSAGE_BYTES="24MiB").start()
+    rounds = lab.rounds(2, 20)
+    for _ in range(rounds):
+        too_large = Message(PLACE, lab.dice.randbytes(26 << 20), dead_letter="too_large")
+        kill_amid(stack, point, lab.dice.randint(1, most), picture(size=15 << 20), too_large)
+    stack.publisher.send(*pictures(20))
+    lab.conclude(f"kill: {place}", stack, rounds)
+
+
+@pytest.mark.parametrize("point", ["append.before_part", "append.after_part"])
+def test_killed_while_large_messages_are_encrypted(lab, point):
+    """Pictures alone, since nobody but the bridge can read encrypted dead letters."""
+    stack = laboratory_stack(lab, MAX_MESSAGE_BYTES="24MiB", SPOOL_KEY=KEY).start()
+    rounds = lab.rounds(2, 20)
+    for _ in range(rounds):
+        kill_amid(stack, point, lab.dice.randint(1, 3), *pictures(2, size=15 << 20))
+    place, _ = WHILE_LARGE_MESSAGES_FLOW[point]
+    lab.conclude(f"kill: {place}, encrypted", stack, rounds)
+
+
+def kill_amid(stack, point, passage, *messages):
+    stack.bridge.kill()
+    arm(stack.bridge, point, passage)
+    stack.bridge.start()
+    stack.publisher.send(*messages, *messages)
+    wait_for_death(stack.bridge)
+    stack.bridge.start()
 
 
 @cases(WHILE_STOPPING)

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <initializer_list>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,6 +25,29 @@ inline constexpr std::size_t kOverheadBytes = kSaltBytes + kTagBytes;
 /// Encrypts the parts of a text as one. `bound` stays outside, but decrypt() wants the same.
 [[nodiscard]] std::string encrypt(const EncryptionKey& key, std::string_view bound,
                                   std::initializer_list<std::string_view> parts);
+
+/// Encrypts a text that comes in parts, for one that is too large to be in memory as a whole. What
+/// it gives, put together, is what encrypt() gives.
+class Encryption {
+ public:
+  /// `bound` as for encrypt().
+  Encryption(const EncryptionKey& key, std::string_view bound);
+  ~Encryption();
+  Encryption(Encryption&& other) noexcept;
+  Encryption& operator=(Encryption&& other) noexcept;
+
+  /// To stand before the encrypted text.
+  [[nodiscard]] std::string_view salt() const noexcept { return {salt_.data(), salt_.size()}; }
+  /// Encrypts the next bytes of the text in place.
+  void pass(std::span<char> text);
+  /// After the last of them: to stand behind the encrypted text.
+  [[nodiscard]] std::array<char, kTagBytes> tag();
+
+ private:
+  struct State;
+  std::array<char, kSaltBytes> salt_{};
+  std::unique_ptr<State> state_;
+};
 
 /// Decrypts in place: the text then stands behind the salt, and zeros in place of the tag. False,
 /// and the bytes are as they were, when they are not what encrypt() gave for this key and `bound`.

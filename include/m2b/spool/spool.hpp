@@ -208,6 +208,10 @@ class Spool {
   [[nodiscard]] std::optional<std::chrono::steady_clock::time_point> closed_since() const;
   /// Nothing when the disk did not answer.
   [[nodiscard]] std::optional<SpoolRoom> room() const;
+  /// Whether a message with a payload of that size would be taken now.
+  [[nodiscard]] bool has_room_for(std::uint64_t payload_bytes) const;
+  /// Rises as long as the disk takes anything.
+  [[nodiscard]] std::uint64_t progress() const noexcept;
   /// When the oldest waiting record was received; nothing when none waits.
   [[nodiscard]] std::optional<WallTime> oldest_received_at() const;
   [[nodiscard]] const DurationHistogram& commit_time() const noexcept;

@@ -15,9 +15,13 @@ inline constexpr std::array kFailPoints = std::to_array<std::string_view>({
     "mqtt.before_connect",    "mqtt.before_subscribe",
     "append.before_commit",
     "append.after_commit",  // before anybody is told
+    "append.before_part",
+    "append.after_part",  // of a large record, which is not there yet
     "removal.before_commit",  "removal.after_commit",
     "letter.before_commit",
     "letter.after_commit",  // the record is still in the spool as well
+    "letter.before_part",
+    "letter.after_part",  // of a large one; with the last part it is there
     "letters.before_note",
     "letters.noted",  // their accounts have changed, they are still there
     "pipeline.read",          "pipeline.decoded",
