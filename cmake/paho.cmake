@@ -1,14 +1,15 @@
 # m2b_paho: Eclipse Paho MQTT C, asynchronous, with TLS.
 #
 # Debian's static library if it is there, as its internals can be wrapped by the linker and those of the shared
-# one cannot: that is what group commit needs (docs/decisions/0014), another name in the broker's certificate
-# than that of its host, the limit of what a broker may send of TLS itself, and a proxy in the environment that Paho is
-# not to take. Without it, or where wrapping it does not link, the shared library serves, and each message waits for a
-# commit of its own.
+# one cannot: that is what group commit needs (docs/decisions/0014), large messages without a copy (0027), another name
+# in the broker's certificate than that of its host, the limit of what a broker may send of TLS itself, and a proxy in
+# the environment that Paho is not to take. Without it, or where wrapping it does not link, the shared library serves:
+# each message waits for a commit of its own, and a large one takes its size twice.
 find_package(eclipse-paho-mqtt-c REQUIRED)
 add_library(m2b_paho INTERFACE)
 
-set(wrapped MQTTPacket_Factory MQTTPacket_send_puback MQTTPacket_send_pubrec getaddrinfo getenv SSL_new)
+set(wrapped Protocol_processPublication MQTTPacket_Factory MQTTPacket_send_puback MQTTPacket_send_pubrec getaddrinfo
+    getenv SSL_new)
 list(TRANSFORM wrapped PREPEND "-Wl,--wrap=" OUTPUT_VARIABLE wrap_options)
 find_library(PAHO_STATIC_LIBRARY libpaho-mqtt3as.a)
 if(PAHO_STATIC_LIBRARY)
@@ -17,11 +18,14 @@ if(PAHO_STATIC_LIBRARY)
   set(CMAKE_REQUIRED_LINK_OPTIONS ${wrap_options})
   check_cxx_source_compiles([[
     #include <netdb.h>
+    #include <sys/time.h>
     extern "C" {
     extern void* mqttasync_mutex;
     int MQTTAsync_lock_mutex(void*);
     int MQTTAsync_unlock_mutex(void*);
     int Socket_noPendingWrites(int);
+    int MQTTPacket_send_pingreq(void*, const char*);
+    struct timeval MQTTTime_now();
     void* MQTTAsync_malloc(unsigned long);
     int MQTTAsync_create(void**, const char*, const char*, int, void*);
     int __real_MQTTPacket_send_puback(int, int, void*, const char*);
@@ -32,6 +36,8 @@ if(PAHO_STATIC_LIBRARY)
     int __wrap_getaddrinfo(const char* n, const char* s, const addrinfo* h, addrinfo** f) { return __real_getaddrinfo(n, s, h, f); }
     char* __real_getenv(const char*);
     char* __wrap_getenv(const char* n) { return __real_getenv(n); }
+    void __real_Protocol_processPublication(void*, void*, int);
+    void __wrap_Protocol_processPublication(void* p, void* c, int a) { __real_Protocol_processPublication(p, c, a); }
     void* __real_MQTTPacket_Factory(int, void*, int*);
     void* __wrap_MQTTPacket_Factory(int v, void* n, int* e) { return __real_MQTTPacket_Factory(v, n, e); }
     void* __real_SSL_new(void*);
@@ -40,7 +46,7 @@ if(PAHO_STATIC_LIBRARY)
     int main() {
       MQTTAsync_lock_mutex(mqttasync_mutex);
       MQTTAsync_unlock_mutex(mqttasync_mutex);
-      return Socket_noPendingWrites(0) + MQTTAsync_create(nullptr, "", "", 1, nullptr);
+      return Socket_noPendingWrites(0) + MQTTPacket_send_pingreq(nullptr, "") + static_cast<int>(MQTTTime_now().tv_sec) + MQTTAsync_create(nullptr, "", "", 1, nullptr);
     }
   ]] M2B_LATE_ACK)
   unset(CMAKE_REQUIRED_LIBRARIES)

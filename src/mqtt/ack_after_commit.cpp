@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <future>
 #include <memory>
 #include <utility>
@@ -13,6 +14,9 @@
 namespace m2b {
 namespace {
 
+/// How often a callback that waits sees to the connection.
+constexpr std::chrono::milliseconds kTick{500};
+
 [[noreturn]] void never_return() noexcept {
   while (true) {
     ::pause();
@@ -22,14 +26,26 @@ namespace {
 }  // namespace
 
 void AckAfterCommit::hand_over(paho::Message message) noexcept {
+  store(message.view(), message.ack(), [] {});
+}
+
+void AckAfterCommit::hand_over_large(const paho::LargeMessage& message) noexcept {
+  store(message.view(), message.ack(), [&] { message.keep_alive(); });
+}
+
+void AckAfterCommit::store(const MessageView& view, paho::Ack ack,
+                           const std::function<void()>& while_waiting) noexcept {
   fail_point("mqtt.arrived");
-  const MessageView view = message.view();
   stats_.received[std::min<std::size_t>(view.qos, 2)].fetch_add(1, std::memory_order_relaxed);
   const auto promise = std::make_shared<std::promise<std::pair<Durability, SpoolId>>>();
   spool_.append(view, [promise](Durability durability, SpoolId id) {
     promise->set_value({durability, id});
   });
-  const auto [durability, id] = promise->get_future().get();
+  auto ticket = promise->get_future();
+  while (ticket.wait_for(kTick) != std::future_status::ready) {
+    while_waiting();
+  }
+  const auto [durability, id] = ticket.get();
   if (durability == Durability::closed && view.qos > 0) {
     log::info("mqtt", "a message stays unacknowledged: the spool closed before it was on disk");
     never_return();
@@ -38,7 +54,7 @@ void AckAfterCommit::hand_over(paho::Message message) noexcept {
   if (view.qos > 0) {
     stats_.acknowledged.fetch_add(1, std::memory_order_relaxed);
     log::debug("mqtt", "acknowledged",
-               {{"id", to_number(id)}, {"qos", view.qos}, {"packet_id", message.ack().packet_id}});
+               {{"id", to_number(id)}, {"qos", view.qos}, {"packet_id", ack.packet_id}});
   }
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+
 #include "m2b/mqtt/receiver.hpp"
 #include "m2b/spool/spool.hpp"
 #include "mqtt/acknowledger.hpp"
@@ -21,9 +23,13 @@ class AckAfterCommit final : public Acknowledger {
   /// returns (QoS 0 excepted, which has no acknowledgement): the process is about to end, and
   /// returning would acknowledge a message that is not on disk.
   void hand_over(paho::Message message) noexcept override;
+  void hand_over_large(const paho::LargeMessage& message) noexcept override;
   void end_connection() noexcept override {}
 
  private:
+  void store(const MessageView& view, paho::Ack ack,
+             const std::function<void()>& while_waiting) noexcept;
+
   Spool& spool_;
   ReceiverStats& stats_;
 };

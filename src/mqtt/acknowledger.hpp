@@ -22,6 +22,9 @@ class Acknowledger {
   /// Called in Paho's callback.
   virtual void hand_over(paho::Message message) noexcept = 0;
 
+  /// The same for one that is borrowed: returns once the spool needs it no more.
+  virtual void hand_over_large(const paho::LargeMessage& message) noexcept = 0;
+
   /// Nothing that came before is acknowledged afterwards: the broker delivers it again. To be
   /// called before the client says good-bye or is destroyed.
   virtual void end_connection() noexcept = 0;

@@ -29,8 +29,10 @@ constexpr std::chrono::seconds kPatience{3};
 
 // MQTT 3.1.1, sections 3.2, 3.3 and 3.4: what the broker sends, and what it is to get.
 constexpr std::string_view kConnack = "\x20\x02\x00\x00"sv;
-constexpr std::string_view kPublishes = "\x32\x06\x00\x01t\x00\x07p\x32\x06\x00\x01t\x00\x08p"sv;
-constexpr std::string_view kPubacks = "\x40\x02\x00\x07\x40\x02\x00\x08"sv;
+constexpr std::string_view kPublishes =
+    "\x32\x06\x00\x01t\x00\x07p\x33\x08\x00\x01t\x00\x08pic\x32\x06\x00\x01t\x00\x09p"sv;
+constexpr std::string_view kPubacks = "\x40\x02\x00\x07\x40\x02\x00\x08\x40\x02\x00\x09"sv;
+constexpr std::string_view kLargePayload = "pic";
 
 [[noreturn]] void fail(const char* what) {
   throw std::system_error(errno, std::system_category(), what);
@@ -110,6 +112,20 @@ class Messages final : public paho::Events {
     arrived_.notify_all();
   }
 
+  void on_large_message(const paho::LargeMessage& message) noexcept override {
+    const MessageView& view = message.view();
+    const std::lock_guard lock(mutex_);
+    borrows_rightly_ = view.topic == "t" && view.payload == kLargePayload && view.qos == 1 &&
+                       view.retained && !view.duplicate;
+    acks_.push_back(message.ack());
+    arrived_.notify_all();
+  }
+
+  /// Whether the message that is large here came as such, and is what was sent.
+  [[nodiscard]] bool borrows_rightly() const {
+    const std::lock_guard lock(mutex_);
+    return borrows_rightly_;
+  }
   [[nodiscard]] std::vector<paho::Ack> wait_for(std::size_t count) {
     std::unique_lock lock(mutex_);
     if (!arrived_.wait_for(lock, kPatience, [&] { return acks_.size() >= count; })) {
@@ -119,7 +135,8 @@ class Messages final : public paho::Events {
   }
 
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;  // guards the fields below
+  bool borrows_rightly_ = false;
   std::condition_variable arrived_;
   std::vector<paho::Ack> acks_;
 };
@@ -130,13 +147,17 @@ void exchange() {
   options.host = "127.0.0.1";
   options.port = broker.port();
   Messages messages;
-  paho::Client client(options, "check", MqttVersion::v3_1_1, paho::AckTime::when_told, messages);
+  paho::Client client(options, "check", MqttVersion::v3_1_1, paho::AckTime::when_told, messages,
+                      kLargePayload.size());
   client.connect({});
   broker.accept();
   static_cast<void>(broker.receive());  // CONNECT
   broker.send(kConnack);
   broker.send(kPublishes);
-  const std::vector<paho::Ack> acks = messages.wait_for(2);
+  const std::vector<paho::Ack> acks = messages.wait_for(3);
+  if (!messages.borrows_rightly()) {
+    throw std::runtime_error("a message cannot be borrowed from the receive buffer");
+  }
   // Paho would have answered the first before it handed over the second.
   if (!broker.has_received_nothing()) {
     throw std::runtime_error("an acknowledgement left by itself");

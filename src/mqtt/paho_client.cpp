@@ -108,12 +108,15 @@ struct Client::Callbacks {
   static Events& events(void* context) noexcept { return static_cast<Client*>(context)->events_; }
 
   static void connected(void* context, MQTTAsync_successData* data) noexcept {
-    static_cast<Client*>(context)->hearing_.begin();
-    events(context).on_connected(data->alt.connect.sessionPresent != 0);
+    accepted(context, data->alt.connect.sessionPresent);
   }
   static void connected5(void* context, MQTTAsync_successData5* data) noexcept {
+    accepted(context, data->alt.connect.sessionPresent);
+  }
+  static void accepted(void* context, int session_present) noexcept {
     static_cast<Client*>(context)->hearing_.begin();
-    events(context).on_connected(data->alt.connect.sessionPresent != 0);
+    static_cast<Client*>(context)->large_messages_.begin();
+    events(context).on_connected(session_present != 0);
   }
   static void connect_failed(void* context, MQTTAsync_failureData* data) noexcept {
     const int code = data != nullptr ? data->code : -1;
@@ -198,8 +201,18 @@ Library::Library()
     : never_connected_(create_handle("tcp://127.0.0.1:1883", "none", MQTTVERSION_DEFAULT)) {}
 
 Client::Client(const MqttOptions& options, std::string client_id, MqttVersion version,
-               AckTime ack_time, Events& events)
-    : options_(options), client_id_(std::move(client_id)), version_(version), events_(events) {
+               AckTime ack_time, Events& events, std::size_t large_bytes)
+    : options_(options),
+      client_id_(std::move(client_id)),
+      version_(version),
+      events_(events),
+      large_messages_(large_bytes, client_id_, options.keep_alive,
+                      [this](const LargeMessage& message) {
+                        if (late_ack_) {
+                          late_ack_->take_over();
+                        }
+                        events_.on_large_message(message);
+                      }) {
   if (ack_time == AckTime::when_told) {
     late_ack_.emplace(client_id_);
   }

@@ -14,6 +14,7 @@
 #include "m2b/mqtt/options.hpp"
 #include "m2b/spool/message.hpp"
 #include "mqtt/hearing.hpp"
+#include "mqtt/large_messages.hpp"
 #include "mqtt/late_ack.hpp"
 #include "mqtt/server_name.hpp"
 #include "mqtt/websocket_relay.hpp"
@@ -76,7 +77,7 @@ enum class AckTime {
 };
 
 /// What Paho reports, on its own threads and under its global lock: the members must return quickly
-/// and must not call Paho. on_message() alone may wait.
+/// and must not call Paho. on_message() and on_large_message() alone may wait.
 class Events {
  public:
   virtual ~Events() = default;
@@ -94,6 +95,8 @@ class Events {
   /// lock: it is called under the mutex of the list of listeners.
   virtual void on_heard() noexcept {}
   virtual void on_message(Message message) noexcept = 0;
+  /// Instead of on_message(), where the client borrows large ones.
+  virtual void on_large_message(const LargeMessage& message) noexcept = 0;
 };
 
 /// One MQTTAsync handle for one protocol version. Not thread-safe but for acknowledge(); `events`
@@ -101,10 +104,14 @@ class Events {
 /// callback does.
 class Client final {
  public:
-  /// `version` is v3_1_1 or v5. Throws Error, and std::system_error where the relay of a WebSocket
+  /// Messages are never borrowed.
+  static constexpr std::size_t kNone = ~std::size_t{0};
+
+  /// `version` is v3_1_1 or v5. Payloads of `large_bytes` and more are borrowed, where
+  /// LargeMessages::is_linked(). Throws Error, and std::system_error where the relay of a WebSocket
   /// cannot be started.
   Client(const MqttOptions& options, std::string client_id, MqttVersion version, AckTime ack_time,
-         Events& events);
+         Events& events, std::size_t large_bytes = kNone);
   /// No event comes afterwards.
   ~Client() = default;
   Client(const Client&) = delete;
@@ -139,6 +146,7 @@ class Client final {
   std::optional<ServerName> server_name_;
   std::optional<WebSocketRelay> relay_;
   Hearing hearing_{events_};
+  LargeMessages large_messages_;
   Handle handle_;  // last: its callbacks use the fields above
 };
 

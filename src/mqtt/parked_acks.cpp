@@ -17,6 +17,10 @@ namespace {
 
 /// While the socket is full there is nothing to wait on: Paho's own thread empties it.
 constexpr std::chrono::milliseconds kSocketRetry{2};
+/// How often a callback with a borrowed message sees to the connection.
+constexpr std::chrono::milliseconds kLargeTick{250};
+/// How often the spool is asked whether a large message has room by now.
+constexpr std::chrono::seconds kRoomRecheck{1};
 
 }  // namespace
 
@@ -31,6 +35,7 @@ class ParkedAcks::Queue {
     std::vector<SpoolId> ids = {};  // of their records, for the log at debug alone
     std::uint64_t connection = 0;
     bool has_room_again = false;
+    std::uint64_t room_wanted = 0;  // by a large message that was refused; 0: by none
   };
   /// Where a message waits for its commit.
   struct Place {
@@ -50,6 +55,7 @@ class ParkedAcks::Queue {
     const std::lock_guard lock(mutex_);
     open_ = false;
     taking_ = Taking::all;
+    room_wanted_ = 0;
     first_of_connection_ = next_number();
     static_cast<void>(withdrawal_.request_stop());
     withdrawal_ = std::stop_source();
@@ -90,6 +96,56 @@ class ParkedAcks::Queue {
     return Place{next_number() - 1, view, needs_ack ? withdrawal_.get_token() : std::stop_token()};
   }
 
+  /// Takes a place for a borrowed message, which fills none of the memory that is bounded here.
+  [[nodiscard]] std::optional<Place> take_place(const paho::LargeMessage& message) {
+    const bool needs_ack = message.ack().qos > 0;
+    const std::lock_guard lock(mutex_);
+    if (!open_ || (needs_ack && taking_ != Taking::all)) {
+      return std::nullopt;
+    }
+    large_withdrawal_ = std::stop_source();
+    parked_.push_back({std::nullopt, message.ack(), 0, std::nullopt, SpoolId{}});
+    return Place{next_number() - 1, message.view(), large_withdrawal_.get_token()};
+  }
+
+  /// Waits until the spool is done with the borrowed message of that number, which it gives up when
+  /// the connection ends, or when `count_progress` stands still for the patience.
+  void wait_until_finished(std::uint64_t number, const paho::LargeMessage& message,
+                           const std::function<std::uint64_t()>& count_progress) {
+    using Clock = std::chrono::steady_clock;
+    std::uint64_t progress = count_progress();
+    auto give_up_at = Clock::now() + options_.patience;
+    bool gave_up = false;
+    std::unique_lock lock(mutex_);
+    const auto is_finished = [&] {
+      return number < first_ || parked_[number - first_].outcome.has_value();
+    };
+    while (!room_.wait_for(lock, kLargeTick, is_finished)) {
+      if (!open_ || Clock::now() >= give_up_at) {
+        gave_up = open_;
+        static_cast<void>(large_withdrawal_.request_stop());
+      }
+      lock.unlock();
+      message.keep_alive();
+      if (const std::uint64_t now = count_progress(); now != progress) {
+        progress = now;
+        give_up_at = Clock::now() + options_.patience;
+      }
+      lock.lock();
+    }
+    if (gave_up && open_ && large_outcome_ == Durability::withdrawn) {
+      refuse(message.ack().qos > 0);
+      room_wanted_ = message.ack().qos > 0 ? message.view().payload.size() : 0;
+      ready_.notify_one();
+    }
+  }
+
+  /// The room that a large message wanted is there.
+  void end_want() {
+    const std::lock_guard lock(mutex_);
+    room_wanted_ = 0;
+  }
+
   /// The spool is done with the message of that number.
   void finish(std::uint64_t number, Durability durability, SpoolId id) {
     std::optional<paho::Message> finished;  // given back outside the lock
@@ -98,6 +154,7 @@ class ParkedAcks::Queue {
     finished.swap(parked.message);
     parked.outcome = durability;
     parked.id = id;
+    large_outcome_ = finished ? large_outcome_ : durability;
     bytes_ -= parked.bytes;
     room_.notify_all();
     if (number == first_) {
@@ -110,9 +167,16 @@ class ParkedAcks::Queue {
     std::unique_lock lock(mutex_);
     Ready ready;
     const auto has_room_again = [this] {
-      return taking_ == Taking::none && bytes_ <= options_.max_bytes / 2;
+      return taking_ == Taking::none && bytes_ <= options_.max_bytes / 2 && room_wanted_ == 0;
     };
-    ready_.wait(lock, stop, [&] { return is_front_done() || has_room_again(); });
+    const auto is_ready = [&] { return is_front_done() || has_room_again(); };
+    if (!ready_.wait(lock, stop, [&] { return is_ready() || room_wanted_ > 0; })) {
+      return ready;
+    }
+    if (room_wanted_ > 0 && !is_ready()) {
+      ready_.wait_for(lock, stop, kRoomRecheck, is_ready);
+      ready.room_wanted = room_wanted_;
+    }
     ready.connection = connection_;
     if (has_room_again()) {
       ready.has_room_again = true;
@@ -148,7 +212,7 @@ class ParkedAcks::Queue {
     none_but_told,  // and since then somebody was told that there is room
   };
   struct Parked {
-    std::optional<paho::Message> message;  // until its outcome is known
+    std::optional<paho::Message> message;  // until its outcome is known; of a borrowed one none
     paho::Ack ack;
     std::size_t bytes;
     std::optional<Durability> outcome;
@@ -194,6 +258,10 @@ class ParkedAcks::Queue {
   std::uint64_t first_of_connection_ = 0;
   Taking taking_ = Taking::all;
   std::stop_source withdrawal_;
+  // Of the borrowed message, of which there is one at a time.
+  std::stop_source large_withdrawal_;
+  Durability large_outcome_ = Durability::closed;
+  std::uint64_t room_wanted_ = 0;  // by one that was refused; 0: by none
 };
 
 ParkedAcks::ParkedAcks(Spool& spool, ReceiverStats& stats, ParkedAcksOptions options,
@@ -235,10 +303,28 @@ void ParkedAcks::hand_over(paho::Message message) noexcept {
   }
 }
 
+void ParkedAcks::hand_over_large(const paho::LargeMessage& message) noexcept {
+  fail_point("mqtt.arrived");
+  const std::size_t qos = message.view().qos;
+  stats_.received[std::min<std::size_t>(qos, 2)].fetch_add(1, std::memory_order_relaxed);
+  if (auto place = queue_->take_place(message)) {
+    spool_.append(
+        place->message,
+        [queue = queue_, number = place->number](Durability durability, SpoolId id) {
+          queue->finish(number, durability, id);
+        },
+        std::move(place->withdraw));
+    queue_->wait_until_finished(place->number, message, [this] { return spool_.progress(); });
+  }
+}
+
 void ParkedAcks::run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     const Queue::Ready ready = queue_->wait(stop);
     send(ready.acks, ready.ids, ready.connection, stop);
+    if (ready.room_wanted > 0 && spool_.has_room_for(ready.room_wanted)) {
+      queue_->end_want();
+    }
     if (ready.has_room_again) {
       on_room_();
     }

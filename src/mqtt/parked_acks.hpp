@@ -17,7 +17,7 @@
 namespace m2b {
 
 struct ParkedAcksOptions {
-  /// Of messages that have no commit yet; one that is larger alone has its place too.
+  /// Of copied messages that have no commit yet; one that is larger alone has its place too.
   std::size_t max_bytes = std::size_t{8} << 20;
   /// How long a callback waits for room, and with it Paho's pings to the broker.
   std::chrono::milliseconds patience{15000};
@@ -30,6 +30,9 @@ struct ParkedAcksOptions {
 /// While the disk takes nothing, messages of QoS 1 and 2 for which there is no room stay with the
 /// broker: from the first one on everything of this connection is left unacknowledged, and once
 /// there is room `on_room` asks for a new connection, on which the broker delivers it again.
+///
+/// A borrowed message keeps the callback until it is on disk, and the pings are ours meanwhile. It
+/// is refused in the same way when the spool commits nothing for as long as the patience.
 class ParkedAcks final : public Acknowledger {
  public:
   /// The references outlive it. `on_room` is called by the thread of this object.
@@ -44,6 +47,7 @@ class ParkedAcks final : public Acknowledger {
   }
   void begin_connection(paho::Client& client) override;
   void hand_over(paho::Message message) noexcept override;
+  void hand_over_large(const paho::LargeMessage& message) noexcept override;
   void end_connection() noexcept override;
 
  private:

@@ -147,18 +147,30 @@ class Receiver::Session final : public paho::Events {
   }
   void on_disconnected() noexcept override { post({.kind = Event::Kind::disconnected}); }
   void on_message(paho::Message message) noexcept override {
-    message_in_hand_ = true;
-    stats_.message_at.store(message.view().received_at, std::memory_order_relaxed);
+    begin_message(message.view());
     acknowledger_->hand_over(std::move(message));
+    end_message();
+  }
+  void on_large_message(const paho::LargeMessage& message) noexcept override {
+    begin_message(message.view());
+    acknowledger_->hand_over_large(message);
+    end_message();
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void begin_message(const MessageView& message) noexcept {
+    message_in_hand_ = true;
+    stats_.message_at.store(message.received_at, std::memory_order_relaxed);
+  }
+  void end_message() noexcept {
     messages_.fetch_add(1, std::memory_order_relaxed);
     message_in_hand_ = false;
     if (message_is_proof_) {
       stats_.subscribed = true;
     }
   }
-
- private:
-  using Clock = std::chrono::steady_clock;
 
   void post(Event event) noexcept {
     const std::lock_guard lock(mutex_);
@@ -217,18 +229,21 @@ class Receiver::Session final : public paho::Events {
   }
 
   [[nodiscard]] std::unique_ptr<Acknowledger> make_acknowledger() {
-    if (options_.group_commit) {
-      const std::string trouble = check_late_ack();
-      if (trouble.empty()) {
-        return std::make_unique<ParkedAcks>(
-            spool_, stats_, ParkedAcksOptions{.patience = options_.keep_alive / kPingsInPatience},
-            [this] { post({.kind = Event::Kind::spool_has_room}); });
-      }
+    const std::string trouble = check_late_ack();
+    if (trouble.empty()) {
+      large_bytes_ = paho::LargeMessages::kLeastBytes;
+    } else {
       log::warn("mqtt",
-                "each message waits for a commit of its own: acknowledgements cannot be put off",
+                "each message waits for a commit of its own, and a large one takes its size twice: "
+                "Paho's internals cannot be used",
                 {{"cause", trouble}});
     }
-    return std::make_unique<AckAfterCommit>(spool_, stats_);
+    if (!options_.group_commit || !trouble.empty()) {
+      return std::make_unique<AckAfterCommit>(spool_, stats_);
+    }
+    return std::make_unique<ParkedAcks>(
+        spool_, stats_, ParkedAcksOptions{.patience = options_.keep_alive / kPingsInPatience},
+        [this] { post({.kind = Event::Kind::spool_has_room}); });
   }
 
   /// The id by which the broker knows us over restarts: made once for each spool, so that two
@@ -265,7 +280,8 @@ class Receiver::Session final : public paho::Events {
 
   /// One attempt; true when the broker has accepted us.
   [[nodiscard]] bool connect(const std::stop_token& stop) {
-    client_.emplace(options_, client_id_, version_.current(), acknowledger_->ack_time(), *this);
+    client_.emplace(options_, client_id_, version_.current(), acknowledger_->ack_time(), *this,
+                    large_bytes_);
     acknowledger_->begin_connection(*client_);
     fail_point("mqtt.before_connect");
     client_->connect(password_.current());
@@ -507,6 +523,7 @@ class Receiver::Session final : public paho::Events {
   /// Connections that come and go: each of a few, then summed up.
   Repetition comings_{std::chrono::seconds(30), 10};
   bool session_present_ = false;
+  std::size_t large_bytes_ = paho::Client::kNone;  // from which on messages are borrowed
 
   std::mutex mutex_;  // guards the fields below
   std::condition_variable_any changed_;

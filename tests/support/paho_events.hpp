@@ -12,8 +12,10 @@ namespace m2b::test {
 /// Hands messages on, and notes that a connection is there, and was lost.
 class PahoEvents final : public paho::Events {
  public:
-  explicit PahoEvents(std::function<void(paho::Message)> on_message)
-      : on_message_(std::move(on_message)) {}
+  using OnLarge = std::function<void(const paho::LargeMessage&)>;
+
+  explicit PahoEvents(std::function<void(paho::Message)> on_message, OnLarge on_large = nullptr)
+      : on_message_(std::move(on_message)), on_large_(std::move(on_large)) {}
 
   void on_connected(bool /*session_present*/) noexcept override { connected = true; }
   void on_connect_failed(int /*code*/, bool /*dropped*/) noexcept override {}
@@ -23,11 +25,14 @@ class PahoEvents final : public paho::Events {
   void on_disconnected() noexcept override {}
   void on_message(paho::Message message) noexcept override { on_message_(std::move(message)); }
 
+  void on_large_message(const paho::LargeMessage& message) noexcept override { on_large_(message); }
+
   std::atomic<bool> connected = false;
   std::atomic<bool> lost = false;
 
  private:
   std::function<void(paho::Message)> on_message_;
+  OnLarge on_large_;
 };
 
 }  // namespace m2b::test

@@ -26,6 +26,7 @@ TEST_SUITE("parked_acks") {
   /// A record of this size fills the spool; the next ones wait until it has left.
   constexpr std::size_t kFill = 1'200'000;
   constexpr SpoolId kFilling{1};
+  constexpr std::size_t kBorrowed = 100'000;  // from this size on
 
   struct Fixture {
     test::TempDir dir;
@@ -40,7 +41,8 @@ TEST_SUITE("parked_acks") {
     ScriptedBroker broker;
     MqttOptions mqtt_options;
     test::PahoEvents events{
-        [this](paho::Message message) { parked->hand_over(std::move(message)); }};
+        [this](paho::Message message) { parked->hand_over(std::move(message)); },
+        [this](const paho::LargeMessage& message) { parked->hand_over_large(message); }};
     std::optional<paho::Client> client;
 
     void start() {
@@ -52,7 +54,8 @@ TEST_SUITE("parked_acks") {
       events.connected = false;
       mqtt_options.host = "127.0.0.1";
       mqtt_options.port = broker.port();
-      client.emplace(mqtt_options, "parked", MqttVersion::v5, parked->ack_time(), events);
+      client.emplace(mqtt_options, "parked", MqttVersion::v5, parked->ack_time(), events,
+                     kBorrowed);
       parked->begin_connection(*client);
       client->connect({});
       broker.accept_session(true);
@@ -144,6 +147,75 @@ TEST_SUITE("parked_acks") {
     broker.publish(3, "t", "small", 1);
     CHECK(next_ack() == 2);
     CHECK(next_ack() == 3);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a borrowed message is acknowledged in its turn") {
+    start();
+    const std::string large(200'000, 'l');
+    for (const int qos : {1, 2}) {
+      broker.publish(1, "t", "small", 1);
+      broker.publish(2, "a/topic", large, qos);
+      broker.publish(3, "t", "small", 1);
+      CHECK(next_ack() == 1);
+      CHECK(broker.expect(qos == 1 ? Type::puback : Type::pubrec).packet_id() == 2);
+      CHECK(next_ack() == 3);
+    }
+    const ReadResult read = spool->read(SpoolId{2});
+    REQUIRE(std::holds_alternative<Record>(read));
+    CHECK(std::get<Record>(read).message().topic == "a/topic");
+    CHECK(std::get<Record>(read).message().payload == large);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "while a borrowed message waits for the disk we ping the broker") {
+    options.patience = 60s;
+    mqtt_options.keep_alive = 2s;
+    start();
+    fill_spool();
+    broker.publish(1, "t", std::string(200'000, 'l'), 1);
+    CHECK(received(1));
+    for (int pings = 0; pings < 3; ++pings) {
+      CHECK(broker.expect(Type::pingreq).body == "");
+      broker.send(std::string("\xD0\x00", 2));
+    }
+    make_room();
+    ScriptedBroker::Packet packet = broker.read();
+    while (packet.type == Type::pingreq) {
+      packet = broker.read();
+    }
+    CHECK(packet.type == Type::puback);
+    CHECK_FALSE(events.lost);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "without room a borrowed message stays with the broker") {
+    start();
+    fill_spool();
+    broker.publish(1, "t", std::string(200'000, 'l'), 1);  // refused after the patience
+    broker.publish(2, "t", "small, but behind the refused one", 1);
+    CHECK(received(2));
+    CHECK(quiet());
+    CHECK(rooms == 0);
+    make_room();
+    CHECK(eventually([&] { return rooms == 1; }));
+    disconnect();  // as on_room asks for
+    connect();
+    broker.publish(1, "t", std::string(200'000, 'l'), 1);
+    broker.publish(2, "t", "small", 1);
+    CHECK(next_ack() == 1);
+    CHECK(next_ack() == 2);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a borrowed message is given up when its connection ends") {
+    options.patience = 60s;
+    start();
+    fill_spool();
+    broker.publish(1, "t", std::string(200'000, 'l'), 1);
+    CHECK(received(1));
+    disconnect();
+    make_room();
+    connect();
+    broker.publish(2, "t", "new", 1);
+    CHECK(next_ack() == 2);
+    CHECK(spool->totals().received == 2);
   }
 
   TEST_CASE_FIXTURE(Fixture, "a message larger than the limit has its place alone") {
