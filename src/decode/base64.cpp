@@ -21,10 +21,28 @@ std::optional<std::string> decode_base64(std::string_view text) {
   return bytes;
 }
 
-std::string explain_bad_base64(std::string_view text) {
+std::variant<std::string, BadBase64> decode_large_base64(
+    std::string_view text, const std::function<void(std::string_view)>& on_decoded) {
+  constexpr std::size_t kBlockCharacters = std::size_t{1} << 20;
+  std::string bytes;
+  bytes.reserve(modp_b64_decode_len(text.size()));
+  for (std::size_t at = 0; at < text.size(); at += kBlockCharacters) {
+    const std::string_view block = text.substr(at, kBlockCharacters);
+    const bool is_last = at + block.size() == text.size();
+    const auto part = decode_base64(block);
+    if (!part || (!is_last && block.back() == '=')) {
+      return BadBase64{explain_bad_base64(text, at)};
+    }
+    bytes += *part;
+    on_decoded(block);
+  }
+  return bytes;
+}
+
+std::string explain_bad_base64(std::string_view text, std::size_t offset) {
   constexpr std::string_view kAlphabet =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  const std::size_t data_end = text.find_first_not_of(kAlphabet);
+  const std::size_t data_end = text.find_first_not_of(kAlphabet, offset);
   const std::size_t foreign = text.find_first_not_of('=', data_end);
   if (data_end != std::string_view::npos && foreign != std::string_view::npos) {
     if (foreign != data_end) return fmt::format("padding before the end, at byte {}", data_end);

@@ -2,6 +2,7 @@
 
 #include <cassert>
 #include <cstdint>
+#include <functional>
 #include <new>
 #include <optional>
 #include <string>
@@ -12,6 +13,7 @@
 #include <simdjson.h>
 
 #include "decode/base64.hpp"
+#include "decode/outline.hpp"
 #include "decode/wide_numbers.hpp"
 #include "m2b/object/content_type.hpp"
 #include "m2b/object/metadata.hpp"
@@ -25,9 +27,10 @@ static_assert(Record::kPaddingBytes >= simdjson::SIMDJSON_PADDING,
               "simdjson reads so far behind the text");
 
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-// The parser keeps some 14 bytes for each byte of its longest document; above this size they are
-// given back.
-constexpr std::size_t kKeptDocumentBytes = std::size_t{4} << 20U;
+// The parser takes up to 15 bytes for each byte of its longest document, and keeps them. Of a
+// longer one it gets the outline.
+constexpr std::size_t kMaxParsedBytes = std::size_t{4} << 20U;
+static_assert(Outline::kPaddingBytes >= simdjson::SIMDJSON_PADDING);
 
 std::string_view describe(dom::element element) {
   switch (element.type()) {
@@ -55,8 +58,9 @@ std::string_view describe(dom::element element) {
 /// reads as empty.
 class FieldReader {
  public:
-  FieldReader(dom::object object, std::string path, std::optional<Rejection>& fault)
-      : object_(object), path_(std::move(path)), fault_(fault) {}
+  FieldReader(dom::object object, std::string path, const Outline* outline,
+              std::optional<Rejection>& fault)
+      : object_(object), path_(std::move(path)), outline_(outline), fault_(fault) {}
 
   /// Decimal digits. The field may also be spelled like `alias`.
   std::string integer(std::string_view name, std::string_view alias = {}) {
@@ -69,20 +73,20 @@ class FieldReader {
     return {};
   }
 
-  /// Lives as long as the parser keeps the document.
+  /// Lives as long as the parser keeps the document, and its outline where there is one.
   std::string_view text(std::string_view name) {
     const std::optional<dom::element> field = find(name);
     if (!require(field, name)) return {};
     std::string_view value;
     if (field->get(value)) refuse_type(name, "a string", *field);
-    return value;
+    return outline_ != nullptr ? outline_->text_of(value) : value;
   }
 
   FieldReader object(std::string_view name) {
     const std::optional<dom::element> field = find(name);
     dom::object value;
     if (require(field, name) && field->get(value)) refuse_type(name, "an object", *field);
-    return {value, fmt::format("{}{}.", path_, name), fault_};
+    return {value, fmt::format("{}{}.", path_, name), outline_, fault_};
   }
 
  private:
@@ -113,16 +117,18 @@ class FieldReader {
 
   dom::object object_;
   std::string path_;
+  const Outline* outline_;  // none: the document is whole
   std::optional<Rejection>& fault_;
 };
 
 /// A message whose fields are all there with their types.
 struct ImageMessage {
   ImageFacts facts;
-  std::string_view image_bytes;  // base64; borrowed from the parser
+  std::string_view image_bytes;  // base64; borrowed from the parser, or from the message itself
 };
 
-std::variant<ImageMessage, Rejection> read_fields(dom::element document, std::string_view topic) {
+std::variant<ImageMessage, Rejection> read_fields(dom::element document, const Outline* outline,
+                                                  std::string_view topic) {
   dom::object root;
   if (document.get(root)) {
     return Rejection{DeadLetterReason::wrong_type,
@@ -130,7 +136,7 @@ std::variant<ImageMessage, Rejection> read_fields(dom::element document, std::st
   }
   std::optional<Rejection> fault;
   ImageMessage read;
-  FieldReader message(root, "", fault);
+  FieldReader message(root, "", outline, fault);
   read.facts.timestamp_ms = message.integer("timestamp_ms");
   FieldReader image = message.object("image");
   read.facts.image_id = image.text("image_id");
@@ -143,12 +149,25 @@ std::variant<ImageMessage, Rejection> read_fields(dom::element document, std::st
   return read;
 }
 
-std::variant<Object, Rejection> make_object(const ImageMessage& message) {
-  std::optional<std::string> body = decode_base64(message.image_bytes);
-  if (!body) {
-    return Rejection{DeadLetterReason::bad_base64,
-                     "image.image_bytes: " + explain_bad_base64(message.image_bytes)};
+/// Calls `on_decoded` with the parts of a large picture's text that it is done with.
+using OnDecoded = std::function<void(std::string_view)>;
+
+std::variant<std::string, BadBase64> decode_body(std::string_view text,
+                                                 const OnDecoded& on_decoded) {
+  if (text.size() > kMaxParsedBytes) {
+    return decode_large_base64(text, on_decoded);
   }
+  if (auto body = decode_base64(text)) return *std::move(body);
+  return BadBase64{explain_bad_base64(text)};
+}
+
+std::variant<Object, Rejection> make_object(const ImageMessage& message,
+                                            const OnDecoded& on_decoded) {
+  auto decoded = decode_body(message.image_bytes, on_decoded);
+  if (const auto* const bad = std::get_if<BadBase64>(&decoded)) {
+    return Rejection{DeadLetterReason::bad_base64, "image.image_bytes: " + bad->explanation};
+  }
+  auto* const body = std::get_if<std::string>(&decoded);
   std::variant<ObjectKey, std::string> key = ObjectKey::from_image_id(message.facts.image_id);
   if (const std::string* reason = std::get_if<std::string>(&key)) {
     return Rejection{DeadLetterReason::bad_key, "image.image_id: " + *reason};
@@ -163,18 +182,28 @@ std::variant<Object, Rejection> make_object(const ImageMessage& message) {
 class Decoder::Parser {
  public:
   /// `json` has simdjson's padding behind it.
-  std::variant<Object, Rejection> decode(std::string_view json, std::string_view topic) {
+  std::variant<Object, Rejection> decode(std::string_view json, std::string_view topic,
+                                         const OnDecoded& on_decoded) {
+    std::optional<Outline> outline;
+    if (json.size() > kMaxParsedBytes) {
+      Outline::Result result = Outline::of(json, kMaxParsedBytes);
+      if (std::holds_alternative<Outline::TooLong>(result)) {
+        return Rejection{
+            DeadLetterReason::too_large,
+            fmt::format("more than {} bytes of JSON besides its long strings", kMaxParsedBytes)};
+      }
+      if (const auto* const fault = std::get_if<Outline::NotJson>(&result)) {
+        return Rejection{DeadLetterReason::not_json, fault->detail};
+      }
+      outline = std::get<Outline>(std::move(result));
+      json = outline->json();
+    }
     std::variant<dom::element, Rejection> document = parse(json);
     if (Rejection* fault = std::get_if<Rejection>(&document)) return std::move(*fault);
     std::variant<ImageMessage, Rejection> fields =
-        read_fields(std::get<dom::element>(document), topic);
+        read_fields(std::get<dom::element>(document), outline ? &*outline : nullptr, topic);
     if (Rejection* fault = std::get_if<Rejection>(&fields)) return std::move(*fault);
-    return make_object(std::get<ImageMessage>(fields));
-  }
-
-  /// Gives back memory that ordinary messages do not need.
-  void trim() {
-    if (parser_.capacity() > kKeptDocumentBytes) parser_ = dom::parser();
+    return make_object(std::get<ImageMessage>(fields), on_decoded);
   }
 
  private:
@@ -207,6 +236,14 @@ Decoder::Decoder(std::size_t max_message_bytes)
 Decoder::~Decoder() = default;
 
 std::variant<Object, Rejection> Decoder::decode(const Record& record) {
+  return decode(record, [](std::string_view) {});
+}
+
+std::variant<Object, Rejection> Decoder::decode(Record&& record) {
+  return decode(record, [&](std::string_view part) { record.forget(part); });
+}
+
+std::variant<Object, Rejection> Decoder::decode(const Record& record, const OnDecoded& on_decoded) {
   const MessageView& message = record.message();
   if (message.payload.size() > max_message_bytes_) {
     return Rejection{
@@ -216,9 +253,7 @@ std::variant<Object, Rejection> Decoder::decode(const Record& record) {
   std::string_view json = message.payload;
   if (json.starts_with(kByteOrderMark)) json.remove_prefix(kByteOrderMark.size());
 
-  std::variant<Object, Rejection> result = parser_->decode(json, message.topic);
-  parser_->trim();
-  return result;
+  return parser_->decode(json, message.topic, on_decoded);
 }
 
 }  // namespace m2b

@@ -47,9 +47,10 @@ std::optional<DecodeWorker::Result> DecodeWorker::decode(const DecodeJob& job,
     pulse_.beat();
     try {
       ReadResult read = spool_.read(job.id);
-      if (const auto* const record = std::get_if<Record>(&read)) {
+      if (auto* const record = std::get_if<Record>(&read)) {
         fail_point("pipeline.read");
-        Result result{std::string(record->message().topic), decoder_.decode(*record)};
+        std::string topic(record->message().topic);
+        Result result{std::move(topic), decoder_.decode(std::move(*record))};
         fail_point("pipeline.decoded");
         return result;
       }

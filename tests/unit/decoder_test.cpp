@@ -420,6 +420,55 @@ TEST_SUITE("decoder") {
     CHECK(std::holds_alternative<Object>(decoder.decode(record_of(Message().json(), "t"))));
   }
 
+  TEST_CASE("a message of many MiB is read by the same rules") {
+    constexpr std::size_t kCharacters = std::size_t{6} << 20U;
+    const std::string text(kCharacters, 'Q');
+    const std::string body(kCharacters / 4 * 3, '\0');
+    const auto with_text = [](const std::string& image_bytes) {
+      return Message().image("image_bytes", "\"" + image_bytes + "\"").json();
+    };
+    const Object object = object_of(with_text(text));
+    CHECK(object.body.size() == body.size());
+    CHECK(object.body.substr(0, 3) == "A\x04\x10");
+    std::string escaped = text;
+    escaped.replace(1000, 1, "\\/");
+    escaped += "QQ\\u002B=";
+    CHECK(object_of(with_text(escaped)).body.size() == body.size() + 2);
+
+    CHECK(verdict(with_text(text + "Q")) ==
+          fmt::format("bad_base64: image.image_bytes: wrong padding at the end of {} characters",
+                      kCharacters + 1));
+    std::string bad = text;
+    bad[5'000'000] = '-';
+    CHECK(verdict(with_text(bad)) ==
+          "bad_base64: image.image_bytes: byte 0x2D at 5000000 is not of the alphabet");
+    bad = text;
+    bad[(1U << 20U) - 1] = '=';  // at the end of a block
+    CHECK(verdict(with_text(bad)) ==
+          "bad_base64: image.image_bytes: padding before the end, at byte 1048575");
+    bad = text;
+    bad[5'000'000] = '\n';
+    CHECK(verdict(with_text(bad)).starts_with("not_json: "));
+    CHECK(verdict(with_text(text) + "x").starts_with("not_json: "));
+    CHECK(verdict(with_text("")) == "accepted");
+
+    const std::string hostile = "[" + std::string(kCharacters, '[');
+    CHECK(verdict(hostile) ==
+          "too_large: more than 4194304 bytes of JSON besides its long strings");
+  }
+
+  TEST_CASE("a record that is given away gives the same object") {
+    const std::string json =
+        Message().image("image_bytes", "\"" + std::string(6U << 20U, 'Q') + "\"").json();
+    Decoder decoder(kMaxMessageBytes);
+    const Record kept = record_of(json, "t");
+    const auto first = decoder.decode(kept);
+    const auto second = decoder.decode(kept);
+    const auto third = decoder.decode(record_of(json, "t"));
+    CHECK(std::get<Object>(first).body == std::get<Object>(second).body);
+    CHECK(std::get<Object>(first).body == std::get<Object>(third).body);
+  }
+
   TEST_CASE("any single byte changed is either refused or an object, never a crash") {
     const std::string good = Message().json();
     Decoder decoder(kMaxMessageBytes);

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
+#include <string_view>
 #include <variant>
 
 #include "m2b/object/object.hpp"
@@ -20,8 +22,14 @@ class Decoder {
   ~Decoder();
 
   [[nodiscard]] std::variant<Object, Rejection> decode(const Record& record);
+  /// The same, and a large record gives its memory up while its object grows.
+  [[nodiscard]] std::variant<Object, Rejection> decode(Record&& record);
 
  private:
+  using OnDecoded = std::function<void(std::string_view)>;
+  [[nodiscard]] std::variant<Object, Rejection> decode(const Record& record,
+                                                       const OnDecoded& on_decoded);
+
   class Parser;  // keeps simdjson's header out of here
   std::unique_ptr<Parser> parser_;
   std::size_t max_message_bytes_;

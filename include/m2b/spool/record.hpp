@@ -22,6 +22,9 @@ class Record {
   /// Views into the record's own buffer.
   [[nodiscard]] const MessageView& message() const noexcept { return message_; }
 
+  /// Gives the memory of a part of the payload back, in whole pages: its bytes are lost.
+  void forget(std::string_view part) noexcept;
+
  private:
   SpoolId id_;
   std::unique_ptr<char[]> buffer_;
