@@ -22,6 +22,8 @@ using config::store;
 using Text = std::string_view;
 
 constexpr std::uint64_t kMaxMqttPayload = 268'435'455;
+constexpr std::uint64_t kMaxMqttPacket =
+    268'435'460;  // and the fixed header (MQTT 5, section 2.1.4)
 constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
 constexpr std::size_t kMaxSizeT = std::numeric_limits<std::size_t>::max();
 
@@ -129,6 +131,15 @@ std::vector<Setting> mqtt_settings() {
        .help = "One sync of the disk for all messages that came meanwhile; False: one for each.",
        .apply = [](Config& c,
                    Text t) { return store(config::parse_bool(t), c.mqtt.group_commit); }},
+      {.name = "MQTT_MAX_PACKET_SIZE",
+       .default_note = "none",
+       .allowed = "a size from 1KiB to 268435460, the most that MQTT has",
+       .help = "Maximum Packet Size that an MQTT 5 broker is told. It discards a longer message "
+               "without telling anybody: nothing of it becomes a dead letter.",
+       .apply =
+           [](Config& c, Text t) {
+             return store(config::parse_size(t, 1024, kMaxMqttPacket), c.mqtt.max_packet_size);
+           }},
       {.name = "MQTT_USERNAME",
        .default_text = "MQTT_TO_BLOB",
        .allowed = "at most 65535 bytes of UTF-8 without control characters",
@@ -327,7 +338,7 @@ std::vector<Setting> pipeline_settings() {
       {.name = "DECODER_THREADS",
        .default_text = "1",
        .allowed = "a number from 1 to 64",
-       .help = "Threads that decode messages.",
+       .help = "Threads that decode messages; each may keep up to 60 MiB of memory.",
        .apply = [](Config& c,
                    Text t) { return store(config::parse_number(t, 1, 64), c.pipeline.decoders); }},
       {.name = "UPLOADER_THREADS",

@@ -26,10 +26,11 @@ struct m2b::paho::LargeMessages::Publish {
 
 // Of Paho 1.3.12, as Debian's static library has them; its shared one hides them.
 extern "C" {
-int Socket_noPendingWrites(int socket);  // NOLINT(readability-identifier-naming)
-int MQTTPacket_send_pingreq(void* net,
-                            const char* client_id);  // NOLINT(readability-identifier-naming)
-timeval MQTTTime_now();                              // NOLINT(readability-identifier-naming)
+// NOLINTBEGIN(readability-identifier-naming)
+int Socket_noPendingWrites(int socket);
+int MQTTPacket_send_pingreq(void* net, const char* client_id);
+timeval MQTTTime_now();
+// NOLINTEND(readability-identifier-naming)
 
 // The linker's --wrap: Paho calls the first, and the second is Paho's own.
 // NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming)

@@ -244,6 +244,10 @@ void Client::connect(const Secret& password) {
     if (late_ack_) {
       properties.add_integer2(MQTTPROPERTY_CODE_RECEIVE_MAXIMUM, kReceiveMaximum);
     }
+    if (options_.max_packet_size > 0) {
+      properties.add_integer4(MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE,
+                              static_cast<unsigned>(options_.max_packet_size));
+    }
     connect.connectProperties = &properties.list;
     connect.onSuccess5 = &Callbacks::connected5;
     connect.onFailure5 = &Callbacks::connect_failed5;

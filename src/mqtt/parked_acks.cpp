@@ -85,7 +85,7 @@ class ParkedAcks::Queue {
       return !open_ || bytes_ == 0 || bytes_ + bytes <= options_.max_bytes;
     });
     if (!in_time) {
-      refuse(needs_ack);
+      refuse(needs_ack, bytes);
     }
     if (!in_time || !open_) {
       return std::nullopt;
@@ -134,7 +134,7 @@ class ParkedAcks::Queue {
       lock.lock();
     }
     if (gave_up && open_ && large_outcome_ == Durability::withdrawn) {
-      refuse(message.ack().qos > 0);
+      refuse(message.ack().qos > 0, message.view().payload.size());
       room_wanted_ = message.ack().qos > 0 ? message.view().payload.size() : 0;
       ready_.notify_one();
     }
@@ -224,7 +224,7 @@ class ParkedAcks::Queue {
     return !parked_.empty() && parked_.front().outcome.has_value();
   }
 
-  void refuse(bool needs_ack) {
+  void refuse(bool needs_ack, std::size_t bytes) {
     if (!needs_ack) {
       if (const auto held_back = refusals_.admit("QoS 0")) {
         log::warn("mqtt", "a message of QoS 0 is lost: the spool has no room",
@@ -237,7 +237,10 @@ class ParkedAcks::Queue {
       log::warn(
           "mqtt",
           "the spool takes nothing: messages stay unacknowledged with the broker until it does",
-          {{"parked", parked_.size()}, {"parked_bytes", bytes_}, {"repeated", *held_back}});
+          {{"bytes", bytes},
+           {"parked", parked_.size()},
+           {"parked_bytes", bytes_},
+           {"repeated", *held_back}});
     }
   }
 

@@ -174,9 +174,7 @@ class SpoolWriter {
   // Only the writer thread touches these.
   Pending in_hand_;
   std::optional<LargeRecord> large_;       // of the first append in hand, while it is written
-  bool drops_part_;                        // something is left of one that was not completed
   std::deque<LargeLetter> large_letters_;  // the first one is being written
-  bool large_letter_is_noted_ = false;     // that it may be incomplete
   Gaps gaps_;
   SpoolId first_appended_{};            // by the last commit
   Removals last_removed_;               // by the last commit
@@ -185,8 +183,10 @@ class SpoolWriter {
   Clock::time_point letters_due_at_{};  // when their limits are looked at
   Clock::time_point ages_due_at_{};     // when the letters' ages are looked at
   bool letters_are_unsettled_ = false;
-  bool skip_appends_once_ = false;  // the disk was full: deletions alone may succeed
-  bool freed_pages_ = false;        // the last commit, by removals
+  bool large_letter_is_noted_ = false;  // the first of them, that it may be incomplete
+  bool drops_part_;                     // something is left of a record that was not completed
+  bool skip_appends_once_ = false;      // the disk was full: deletions alone may succeed
+  bool freed_pages_ = false;            // the last commit, by removals
   Backoff backoff_;
   Repetition failures_;
   Repetition refusals_{std::chrono::seconds(10)};

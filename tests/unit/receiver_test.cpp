@@ -107,6 +107,14 @@ TEST_SUITE("receiver") {
     CHECK(subscribed());
   }
 
+  TEST_CASE_FIXTURE(Fixture, "a maximum packet size is told when it is asked for") {
+    // MQTT 5, section 3.1.2.11.4.
+    const std::string property("\x27\x00\x10\x00\x00", 5);
+    CHECK(live_once().body.find(property) == std::string::npos);
+    options.max_packet_size = 1 << 20;
+    CHECK(live_once().body.find(property) != std::string::npos);
+  }
+
   TEST_CASE_FIXTURE(Fixture, "a message is acknowledged once it is in the spool") {
     in_both_forms();
     start();
