@@ -113,15 +113,21 @@ DeadLetters::Databases::Databases(const lmdb::Txn& txn, const std::filesystem::p
 
 void DeadLetters::add(const std::vector<DeadLetter>& letters) {
   auto env = env_.write();
-  const std::string made_at = encode_time(running_time_.total());
-  lmdb::put(env.txn(), env->ages, Key(kRunningTime).bytes(), made_at);
   for (const DeadLetter& letter : letters) {
     env->records.replace(env.txn(), letter.id, letter.raw);
-    lmdb::put(env.txn(), env->reasons, Key(letter.id).bytes(),
-              encode_reason(letter.rejection, wall_now(), keys_.encrypting()));
-    lmdb::put(env.txn(), env->ages, Key(letter.id).bytes(), made_at);
+    make_letter(env.txn(), *env, letter.id, letter.rejection);
   }
   std::move(env).commit();
+}
+
+/// The record that is there becomes a letter, from now on.
+void DeadLetters::make_letter(const lmdb::Txn& txn, const Databases& databases, SpoolId id,
+                              const Rejection& rejection) const {
+  const std::string now = encode_time(running_time_.total());
+  lmdb::put(txn, databases.reasons, Key(id).bytes(),
+            encode_reason(rejection, wall_now(), keys_.encrypting()));
+  lmdb::put(txn, databases.ages, Key(id).bytes(), now);
+  lmdb::put(txn, databases.ages, Key(kRunningTime).bytes(), now);
 }
 
 bool DeadLetters::add_part(SpoolId id, const Rejection& rejection, LargeCopy& copy,
@@ -129,8 +135,7 @@ bool DeadLetters::add_part(SpoolId id, const Rejection& rejection, LargeCopy& co
   LargeCopy now = copy;
   auto env = env_.write();
   if (now.written == 0) {
-    lmdb::erase(env.txn(), env->reasons, Key(id).bytes());
-    env->records.erase(env.txn(), id);
+    erase_one(env.txn(), *env, id);
   } else if (env->records.bytes_of(env.txn(), id) != now.bytes) {
     throw lmdb::Error("the part before of a dead letter", MDB_NOTFOUND);
   }
@@ -142,8 +147,7 @@ bool DeadLetters::add_part(SpoolId id, const Rejection& rejection, LargeCopy& co
         });
       });
   if (!now.next_piece) {
-    lmdb::put(env.txn(), env->reasons, Key(id).bytes(),
-              encode_reason(rejection, wall_now(), keys_.encrypting()));
+    make_letter(env.txn(), *env, id, rejection);
   }
   std::move(env).commit();
   copy = now;
@@ -153,11 +157,15 @@ bool DeadLetters::add_part(SpoolId id, const Rejection& rejection, LargeCopy& co
 void DeadLetters::erase(const std::vector<SpoolId>& ids) {
   auto env = env_.write();
   for (const SpoolId id : ids) {
-    env->records.erase(env.txn(), id);
-    lmdb::erase(env.txn(), env->reasons, Key(id).bytes());
-    lmdb::erase(env.txn(), env->ages, Key(id).bytes());
+    erase_one(env.txn(), *env, id);
   }
   std::move(env).commit();
+}
+
+void DeadLetters::erase_one(const lmdb::Txn& txn, const Databases& databases, SpoolId id) {
+  databases.records.erase(txn, id);
+  lmdb::erase(txn, databases.reasons, Key(id).bytes());
+  lmdb::erase(txn, databases.ages, Key(id).bytes());
 }
 
 void DeadLetters::keep_running_time() {

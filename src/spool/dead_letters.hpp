@@ -120,6 +120,9 @@ class DeadLetters {
     MDB_dbi reasons;
     MDB_dbi ages;
   };
+  void make_letter(const lmdb::Txn& txn, const Databases& databases, SpoolId id,
+                   const Rejection& rejection) const;
+  static void erase_one(const lmdb::Txn& txn, const Databases& databases, SpoolId id);
   [[nodiscard]] std::chrono::milliseconds kept_running_time() const;
   [[nodiscard]] static std::optional<std::chrono::milliseconds> made_at(const lmdb::Txn& txn,
                                                                         MDB_dbi ages, SpoolId id);

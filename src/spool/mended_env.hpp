@@ -33,6 +33,7 @@ class MendedEnv {
   class Access {
    public:
     [[nodiscard]] const lmdb::Txn& txn() const noexcept { return txn_; }
+    [[nodiscard]] const Databases& operator*() const noexcept { return databases_; }
     [[nodiscard]] const Databases* operator->() const noexcept { return &databases_; }
     void commit() && { std::move(txn_).commit(); }
 
@@ -128,7 +129,7 @@ class MendedEnv {
 
   const MendingPlan plan_;
   mutable std::shared_mutex mutex_;  // guards the fields below: exclusive only to open again
-  int closed_by_ = EIO;  // where it is not open
+  int closed_by_ = EIO;              // where it is not open
   /// The data file that was opened last. As long as it is held, what is in it can be had, whatever
   /// happens at its place.
   Fd file_;

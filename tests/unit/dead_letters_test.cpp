@@ -105,6 +105,27 @@ TEST_SUITE("dead_letters") {
 
   using Ids = std::vector<SpoolId>;
 
+  TEST_CASE_FIXTURE(Starts, "a letter that is written in parts ages once it is whole") {
+    DeadLetters letters = start();
+    add(letters, 1);  // a crash before its record's removal, so it is written once more
+    now += 10h;
+    LargeCopy copy;
+    const auto add_part = [&] {
+      return letters.add_part(
+          SpoolId{1}, {DeadLetterReason::too_large, ""}, copy,
+          [](std::uint64_t first, std::size_t, const PieceStore::VisitPiece& visit) {
+            visit(std::string(PieceStore::kPieceBytes, 'x'));
+            return first == 0 ? std::optional<std::uint64_t>(1) : std::nullopt;
+          });
+    };
+    CHECK_FALSE(add_part());
+    CHECK(letters.older_than(1h, 10).empty());
+    CHECK(add_part());
+    CHECK(letters.list(SpoolId{0}, 10).at(0).age == 0h);
+    now += 2h;
+    CHECK(letters.older_than(1h, 10) == Ids{SpoolId{1}});
+  }
+
   TEST_CASE_FIXTURE(Starts, "a letter's age is the time for which the bridge has run since") {
     {
       DeadLetters letters = start();
