@@ -70,8 +70,6 @@ def test_a_full_log_pipe_does_not_stop_the_flow(new_stack, pipe, form):
     if form == "json":
         documents = [json.loads(line) for line in lines]  # none is torn
         counts = [d["count"] for d in documents if d["message"] == "lines dropped"]
-        times = [document["time"] for document in documents]
-        assert times == sorted(times)
     else:
         assert all(line[:2] == "20" for line in lines)
         counts = [int(line.rsplit("count=", 1)[1]) for line in told]

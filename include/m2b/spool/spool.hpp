@@ -44,11 +44,11 @@ using OnDurable = std::function<void(Durability, SpoolId)>;
 /// Whether the spool takes messages, and if not, why.
 enum class Intake {
   open,
-  at_cap,     ///< SPOOL_MAX_BYTES is reached
-  at_floor,   ///< SPOOL_MIN_FREE_BYTES is reached
-  disk_full,  ///< the last commit found no space at all
+  at_cap,      ///< SPOOL_MAX_BYTES is reached
+  at_floor,    ///< SPOOL_MIN_FREE_BYTES is reached
+  disk_full,   ///< the last commit found no space at all
   disk_error,  ///< the last commit failed
-  no_memory  ///< the last commit found no memory or address space, whatever the disk has
+  no_memory    ///< the last commit found no memory or address space, whatever the disk has
 };
 
 [[nodiscard]] const char* to_string(Intake intake) noexcept;
