@@ -63,12 +63,9 @@ class Exchange {
   std::optional<HttpFailure> run(const std::vector<Generic::endpoint>& endpoints,
                                  std::chrono::milliseconds time) {
     asio::async_connect(socket_, endpoints,
-                        [this](const error_code& error, const Generic::endpoint& peer) {
+                        [this](const error_code& error, const Generic::endpoint&) {
                           if (error) {
                             result_ = error;
-                          } else if (peer.protocol().family() == AF_UNIX &&
-                                     !is_trusted_peer(socket_.native_handle())) {
-                            result_ = asio::error::access_denied;
                           } else {
                             send();
                           }
@@ -192,6 +189,9 @@ std::variant<HttpResponse, HttpFailure> ask(const std::filesystem::path& peer,
   Fd socket = connect_to(address, limits.time);
   if (!socket) {
     return HttpFailure{std::generic_category().message(errno)};
+  }
+  if (!is_trusted_peer(socket.get())) {
+    return HttpFailure{"another user listens at the socket"};
   }
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(begin + limits.time -
                                                                  std::chrono::steady_clock::now());
