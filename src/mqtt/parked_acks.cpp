@@ -21,6 +21,7 @@ constexpr std::chrono::milliseconds kSocketRetry{2};
 constexpr std::chrono::milliseconds kLargeTick{250};
 /// How often the spool is asked whether a large message has room by now.
 constexpr std::chrono::seconds kRoomRecheck{1};
+constexpr std::chrono::minutes kDiskRecheck{1};
 
 }  // namespace
 
@@ -36,6 +37,7 @@ class ParkedAcks::Queue {
     std::uint64_t connection = 0;
     bool has_room_again = false;
     std::uint64_t room_wanted = 0;  // by a large message that was refused; 0: by none
+    std::chrono::steady_clock::time_point room_wanted_since = {};
   };
   /// Where a message waits for its commit.
   struct Place {
@@ -109,11 +111,10 @@ class ParkedAcks::Queue {
   }
 
   /// Waits until the spool is done with the borrowed message of that number, which it gives up when
-  /// the connection ends, or when `count_progress` stands still for the patience.
-  void wait_until_finished(std::uint64_t number, const paho::LargeMessage& message,
-                           const std::function<std::uint64_t()>& count_progress) {
+  /// the connection ends, or when the spool makes no progress for the patience.
+  void wait_until_finished(std::uint64_t number, const paho::LargeMessage& message, Spool& spool) {
     using Clock = std::chrono::steady_clock;
-    std::uint64_t progress = count_progress();
+    std::uint64_t progress = spool.progress();
     auto give_up_at = Clock::now() + options_.patience;
     bool gave_up = false;
     std::unique_lock lock(mutex_);
@@ -121,21 +122,27 @@ class ParkedAcks::Queue {
       return number < first_ || parked_[number - first_].outcome.has_value();
     };
     while (!room_.wait_for(lock, kLargeTick, is_finished)) {
-      if (!open_ || Clock::now() >= give_up_at) {
+      const bool withdraws = !open_ || Clock::now() >= give_up_at;
+      if (withdraws) {
         gave_up = open_;
         static_cast<void>(large_withdrawal_.request_stop());
       }
       lock.unlock();
+      if (withdraws) {
+        spool.poke();  // it looks for what is withdrawn when it goes round
+      }
       message.keep_alive();
-      if (const std::uint64_t now = count_progress(); now != progress) {
+      if (const std::uint64_t now = spool.progress(); now != progress) {
         progress = now;
         give_up_at = Clock::now() + options_.patience;
       }
       lock.lock();
     }
     if (gave_up && open_ && large_outcome_ == Durability::withdrawn) {
-      refuse(message.ack().qos > 0, message.view().payload.size());
-      room_wanted_ = message.ack().qos > 0 ? message.view().payload.size() : 0;
+      const bool needs_ack = message.ack().qos > 0;
+      refuse(needs_ack, message.view().payload.size());
+      room_wanted_ = needs_ack ? message.view().payload.size() : 0;
+      room_wanted_since_ = Clock::now();
       ready_.notify_one();
     }
   }
@@ -176,6 +183,7 @@ class ParkedAcks::Queue {
     if (room_wanted_ > 0 && !is_ready()) {
       ready_.wait_for(lock, stop, kRoomRecheck, is_ready);
       ready.room_wanted = room_wanted_;
+      ready.room_wanted_since = room_wanted_since_;
     }
     ready.connection = connection_;
     if (has_room_again()) {
@@ -265,6 +273,7 @@ class ParkedAcks::Queue {
   std::stop_source large_withdrawal_;
   Durability large_outcome_ = Durability::closed;
   std::uint64_t room_wanted_ = 0;  // by one that was refused; 0: by none
+  std::chrono::steady_clock::time_point room_wanted_since_;
 };
 
 ParkedAcks::ParkedAcks(Spool& spool, ReceiverStats& stats, ParkedAcksOptions options,
@@ -317,15 +326,25 @@ void ParkedAcks::hand_over_large(const paho::LargeMessage& message) noexcept {
           queue->finish(number, durability, id);
         },
         std::move(place->withdraw));
-    queue_->wait_until_finished(place->number, message, [this] { return spool_.progress(); });
+    queue_->wait_until_finished(place->number, message, spool_);
   }
+}
+
+/// Whether a disk that failed is well again only the message itself can show, so it comes at
+/// intervals.
+bool ParkedAcks::may_come_again(std::uint64_t bytes,
+                                std::chrono::steady_clock::time_point refused_at) const {
+  const Intake intake = spool_.intake();
+  const bool disk_failed = intake == Intake::disk_full || intake == Intake::disk_error;
+  const bool waited = std::chrono::steady_clock::now() - refused_at >= kDiskRecheck;
+  return spool_.has_room_for(bytes) && (!disk_failed || waited);
 }
 
 void ParkedAcks::run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     const Queue::Ready ready = queue_->wait(stop);
     send(ready.acks, ready.ids, ready.connection, stop);
-    if (ready.room_wanted > 0 && spool_.has_room_for(ready.room_wanted)) {
+    if (ready.room_wanted > 0 && may_come_again(ready.room_wanted, ready.room_wanted_since)) {
       queue_->end_want();
     }
     if (ready.has_room_again) {

@@ -54,6 +54,8 @@ class ParkedAcks final : public Acknowledger {
   class Queue;
 
   void run(const std::stop_token& stop);
+  [[nodiscard]] bool may_come_again(std::uint64_t bytes,
+                                    std::chrono::steady_clock::time_point refused_at) const;
   /// `ids`, if there are any, are those of the acknowledged records.
   void send(std::span<const paho::Ack> acks, std::span<const SpoolId> ids, std::uint64_t connection,
             const std::stop_token& stop);
