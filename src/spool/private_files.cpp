@@ -149,7 +149,7 @@ bool make_folder(const fs::path& folder) {
 
 std::string shown(const fs::path& path) {
   constexpr std::ptrdiff_t kComponents = 5;  // "/", "proc", "self", "fd", "N"
-  const std::string text = path.string();
+  std::string text = path.string();
   if (!text.starts_with("/proc/self/fd/")) {
     return text;
   }
