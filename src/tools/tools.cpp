@@ -42,7 +42,7 @@ class Wanted {
     const bool reason_fits =
         selection_.reasons.empty() ||
         std::ranges::find(selection_.reasons, letter.rejection.reason) != selection_.reasons.end();
-    const bool age_fits = !selection_.older_than || letter.age > *selection_.older_than;
+    const bool age_fits = !selection_.older_than || letter.age >= *selection_.older_than;
     return has(letter.record) && reason_fits && age_fits;
   }
   /// Ids that did not come by.
