@@ -48,8 +48,8 @@ struct MqttOptions {
   /// section 3.1.2.11.2; with 3.1.1 the broker decides).
   std::chrono::seconds session_expiry{std::chrono::hours(24 * 30)};
   std::chrono::seconds connect_timeout{10};
-  /// Of a packet that the broker may send us, told by MQTT 5 alone (section 3.1.2.11.4); 0: nothing is
-  /// told. The broker discards a longer one and acts as if it had been sent.
+  /// Of a packet that the broker may send us, told by MQTT 5 alone (section 3.1.2.11.4); 0: nothing
+  /// is told. The broker discards a longer one and acts as if it had been sent.
   std::size_t max_packet_size = 0;
   bool group_commit = true;  // one sync for several messages, where the build can (decision 0014)
   BackoffPolicy backoff;     // between attempts to connect or subscribe

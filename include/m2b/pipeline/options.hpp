@@ -18,8 +18,8 @@ struct PipelineOptions {
   /// bytes; 0: all in the order of arrival, 100: they always go first. They take up to another
   /// quarter of in_flight_bytes.
   unsigned early_percent = 50;
-  /// A longer payload goes to the dead letters. While one is decoded it takes its own length, and up
-  /// to 64 MiB besides.
+  /// A longer payload goes to the dead letters. While one is decoded it takes its own length, and
+  /// up to 64 MiB besides.
   std::size_t max_message_bytes = std::size_t{32} << 20;
   /// Dead letters go to the bucket under keys that begin so; empty: they stay in the spool.
   std::string dead_letter_prefix = {};
