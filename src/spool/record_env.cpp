@@ -407,7 +407,10 @@ void RecordEnv::Batch::settle_letters(std::uint64_t kept, std::uint64_t waiting)
 }
 
 void RecordEnv::Batch::skip_ids(SpoolId last) {
-  accounts_.last_id = std::max(accounts_.last_id, to_number(last));
+  if (to_number(last) > accounts_.last_id) {
+    drop_part();  // it stands under the next id, and would be taken for a record that was given one
+    accounts_.last_id = to_number(last);
+  }
 }
 
 void RecordEnv::Batch::put_note(std::string_view name, std::string_view text) {

@@ -170,6 +170,13 @@ TEST_SUITE("large_record") {
       batch.drop_part();
       static_cast<void>(std::move(batch).commit());
     }
+    SUBCASE("when ids are skipped") {
+      RecordEnv::Batch batch(*spool.env);
+      batch.skip_ids(SpoolId{9});
+      static_cast<void>(std::move(batch).commit());
+      CHECK(spool.env->list(SpoolId{0}, 10).size() == 1);
+      CHECK(spool.append("next") == SpoolId{10});
+    }
     SUBCASE("when another record comes") {
       CHECK(spool.append("next") == SpoolId{2});
       CHECK(spool.payload(SpoolId{2}) == "next");
