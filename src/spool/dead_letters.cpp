@@ -133,19 +133,22 @@ void DeadLetters::make_letter(const lmdb::Txn& txn, const Databases& databases, 
 bool DeadLetters::add_part(SpoolId id, const Rejection& rejection, LargeCopy& copy,
                            const VisitRecord& visit) {
   LargeCopy now = copy;
+  // Copied first: whoever moves letters holds the records' lock before this environment's.
+  std::vector<std::string> pieces;
+  now.next_piece = visit(*now.next_piece, kMaxTransactionBytes / PieceStore::kPieceBytes,
+                         [&](std::string_view piece) { pieces.emplace_back(piece); });
   auto env = env_.write();
   if (now.written == 0) {
     erase_one(env.txn(), *env, id);
   } else if (env->records.bytes_of(env.txn(), id) != now.bytes) {
     throw lmdb::Error("the part before of a dead letter", MDB_NOTFOUND);
   }
-  now.next_piece = visit(
-      *now.next_piece, kMaxTransactionBytes / PieceStore::kPieceBytes, [&](std::string_view piece) {
-        now.bytes += piece.size();
-        env->records.put_piece(env.txn(), id, now.written++, piece.size(), [&](std::span<char> to) {
-          std::copy(piece.begin(), piece.end(), to.begin());
-        });
-      });
+  for (const std::string& piece : pieces) {
+    now.bytes += piece.size();
+    env->records.put_piece(env.txn(), id, now.written++, piece.size(), [&](std::span<char> to) {
+      std::copy(piece.begin(), piece.end(), to.begin());
+    });
+  }
   if (!now.next_piece) {
     make_letter(env.txn(), *env, id, rejection);
   }
