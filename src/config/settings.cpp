@@ -361,7 +361,7 @@ std::vector<Setting> pipeline_settings() {
            "Part of the uploaded bytes that pictures which come in may have ahead of a backlog.",
        .apply =
            [](Config& c, Text t) {
-             return store(config::parse_number(t, 0, 100), c.pipeline.early_percent);
+             return store(config::parse_number(t, 0, 100), c.pipeline.live_percent);
            }},
       {.name = "IN_FLIGHT_BYTES",
        .default_text = "16MiB",

@@ -44,9 +44,9 @@ class DecodeWorker {
     }
   };
 
-  [[nodiscard]] std::optional<Result> decode(const DecodeJob& job, const std::stop_token& stop);
-  void tell_of_missing_key(const DecodeJob& job, KeyId key);
-  void hand_on(const DecodeJob& job, Result result);
+  [[nodiscard]] std::optional<Result> decode(const Delivery& delivery, const std::stop_token& stop);
+  void tell_of_missing_key(const Delivery& delivery, KeyId key);
+  void hand_on(Delivery delivery, Result result);
 
   const Spool& spool_;
   Flow& flow_;

@@ -1,6 +1,6 @@
 #include "pipeline/flow.hpp"
 
-#include <cassert>
+#include <algorithm>
 #include <utility>
 
 #include "m2b/util/log.hpp"
@@ -11,273 +11,451 @@ namespace {
 /// What a record in flight takes besides its payload; bounds the number of tiny ones.
 constexpr std::size_t kRecordOverheadBytes = 2048;
 /// Of what may be in flight; comes on top of it.
-constexpr std::size_t kEarlyPart = 4;
+constexpr std::size_t kLivePart = 4;
 /// With so much waiting for an uploader, what comes in would be late at its turn.
 constexpr std::size_t kBackedUpPart = 16;
-/// Some hundred bytes each: their id and place in line.
-constexpr std::size_t kMaxParked = 100'000;
 
-DecodeJob round_again(const UploadJob& job) {
-  return {job.id, job.record_bytes, 0, job.postponements, job.failures, job.tries};
+Rejection rejection_of(const PutResult& result) {
+  return {DeadLetterReason::rejected_by_store, result.code + ": " + result.detail};
 }
+
+/// As the log names the group.
+log::Field field_of(const InFlight::Group& group) {
+  if (group == CircuitBreakers::kEverything) {
+    return {"group", "everything"};
+  }
+  return CircuitBreakers::size_bits_of(group) != 0
+             ? log::Field{"bytes_below", std::uint64_t{1} << CircuitBreakers::size_bits_of(group)}
+             : log::Field{"prefix", std::string_view(group).substr(1)};
+}
+
+bool is_live(const Delivery& delivery) { return delivery.lane == Lane::live; }
 
 }  // namespace
 
 Flow::Flow(const PipelineOptions& options, Spool& spool)
     : spool_(spool),
       budget_(options.in_flight_bytes),
-      early_budget_(options.in_flight_bytes / kEarlyPart),
+      live_budget_(options.in_flight_bytes / kLivePart),
       // A slot for everything that the budgets admit, and for the one outside of them: a decoder
       // that hands on the next record must never wait for itself.
-      decode_queue_((options.in_flight_bytes + options.in_flight_bytes / kEarlyPart) /
+      decode_queue_((options.in_flight_bytes + options.in_flight_bytes / kLivePart) /
                         kRecordOverheadBytes +
                     3),
-      upload_queue_(options.early_percent),
       backed_up_bytes_(options.in_flight_bytes / kBackedUpPart),
-      gate_(options.backoff) {}
+      in_flight_({.live_percent = options.live_percent,
+                  .probes = options.backoff,
+                  .retry = {.postponement = options.postponement,
+                            .dead_letter_after = options.dead_letter_after}}) {}
 
 bool Flow::admit(const SpoolEntry& entry) {
-  const std::size_t budget_bytes = entry.bytes + kRecordOverheadBytes;
-  KeyOrder::Release release;
+  const Delivery delivery{.id = entry.id,
+                          .record_bytes = entry.bytes,
+                          .budget_bytes = entry.bytes + kRecordOverheadBytes};
+  Steps steps;
   {
     const std::lock_guard lock(mutex_);
-    if (order_.parked() >= kMaxParked || !budget_.try_acquire(budget_bytes)) {
+    if (!in_flight_.may_admit() || !budget_.try_acquire(delivery.budget_bytes)) {
       return false;
     }
-    release = order_.admit({entry.id, entry.bytes, budget_bytes});
+    in_flight_.admit(delivery, steps);
   }
-  proceed(std::move(release));
+  carry_out(std::move(steps));
   return true;
 }
 
-bool Flow::may_admit_early() {
-  return gate_.state() == StoreState::reachable && !early_budget_.is_used_up();
+bool Flow::may_admit_live() {
+  const std::lock_guard lock(mutex_);
+  return in_flight_.may_admit_live() && !live_budget_.is_used_up();
 }
 
-bool Flow::admit_early(const SpoolEntry& entry) {
-  const std::size_t budget_bytes = entry.bytes + kRecordOverheadBytes;
+bool Flow::admit_live(const SpoolEntry& entry) {
+  Delivery delivery{.id = entry.id,
+                    .record_bytes = entry.bytes,
+                    .budget_bytes = entry.bytes + kRecordOverheadBytes,
+                    .lane = Lane::live};
   {
     const std::lock_guard lock(mutex_);
-    if (!order_.may_admit_early() || !early_budget_.try_acquire(budget_bytes)) {
+    if (!in_flight_.may_admit_live() || !live_budget_.try_acquire(delivery.budget_bytes)) {
       return false;
     }
-    order_.admit_early(entry.id);
+    in_flight_.admit_live(entry.id);
   }
-  DecodeJob job{entry.id, entry.bytes, budget_bytes};
-  job.early = true;
-  static_cast<void>(decode_queue_.push(job));
+  static_cast<void>(decode_queue_.push(std::move(delivery)));
   return true;
 }
 
-void Flow::readmit(DecodeJob job) {
-  readmitted_ = true;
-  static_cast<void>(decode_queue_.push(job));
+bool Flow::is_backed_up() const {
+  const std::lock_guard lock(mutex_);
+  return in_flight_.lanes().bytes_in_turn() > backed_up_bytes_;
 }
 
-void Flow::decoded(const DecodeJob& job, std::unique_ptr<Object> object) {
-  UploadJob upload;
-  upload.id = job.id;
-  upload.record_bytes = job.record_bytes;
-  upload.budget_bytes = job.budget_bytes;
-  upload.postponements = job.postponements;
-  upload.failures = job.failures;
-  upload.tries = job.tries;
-  upload.early = job.early;
-  upload.object = std::move(object);
-  KeyOrder::Release release;
-  if (job.early) {
-    bool may_go = false;
-    {
-      const std::lock_guard lock(mutex_);
-      may_go = order_.claim_early(job.id, upload.object->key);
+std::optional<Flow::Clock::time_point> Flow::requeue() {
+  std::vector<Delivery> to_decode;
+  std::optional<Clock::time_point> again_at;
+  {
+    const std::lock_guard lock(mutex_);
+    while (const Delivery* const first = in_flight_.first_released()) {
+      const std::size_t bytes = first->record_bytes + kRecordOverheadBytes;
+      if (!budget_.try_acquire(bytes)) {
+        break;
+      }
+      to_decode.push_back(*in_flight_.take_released());
+      to_decode.back().budget_bytes = bytes;
     }
-    if (may_go) {
-      upload_queue_.push(std::move(upload));
+    if (auto solo = in_flight_.take_solo(Clock::now())) {
+      to_decode.push_back(*std::move(solo));
+    }
+    again_at = in_flight_.next_solo_at();
+  }
+  for (Delivery& delivery : to_decode) {
+    static_cast<void>(decode_queue_.push(std::move(delivery)));
+  }
+  return again_at;
+}
+
+void Flow::decoded(Delivery delivery, std::shared_ptr<const Object> object) {
+  delivery.set_object(std::move(object));
+  Steps steps;
+  {
+    const std::lock_guard lock(mutex_);
+    in_flight_.decoded(std::move(delivery), steps);
+  }
+  carry_out(std::move(steps));
+}
+
+void Flow::gone(const Delivery& delivery) {
+  Steps steps;
+  {
+    const std::lock_guard lock(mutex_);
+    in_flight_.gone(delivery, Clock::now(), steps);
+  }
+  carry_out(std::move(steps));
+}
+
+void Flow::undecodable(const Delivery& delivery, std::string_view topic,
+                       const Rejection& rejection) {
+  if (is_live(delivery)) {
+    gone(delivery);  // its turn will come
+    return;
+  }
+  to_dead_letters(delivery, "topic", topic, rejection);
+}
+
+std::optional<Delivery> Flow::next_upload(bool only_live) {
+  std::unique_lock lock(mutex_);
+  std::condition_variable& ready = only_live ? live_ready_ : upload_ready_;
+  while (!is_closed_) {
+    if (auto next = in_flight_.next_upload(only_live, Clock::now())) {
+      if (in_flight_.lanes().live_may_go()) {
+        live_ready_.notify_one();
+      }
+      return next;
+    }
+    if (const auto at = in_flight_.next_upload_at()) {
+      ready.wait_until(lock, *at);
     } else {
-      leave_to_its_turn(upload);
-    }
-    return;
-  }
-  {
-    const std::lock_guard lock(mutex_);
-    release = order_.decoded(std::move(upload));
-  }
-  proceed(std::move(release));
-}
-
-void Flow::vanished(const DecodeJob& job) {
-  if (job.early) {
-    end_early(job.id, job.budget_bytes, /*stored=*/false);
-    return;
-  }
-  if (job.postponements > 0) {
-    finish(job.id, job.budget_bytes, job.postponements);
-    return;
-  }
-  KeyOrder::Release release;
-  {
-    const std::lock_guard lock(mutex_);
-    release = order_.dropped(job.id);
-  }
-  leave(job.budget_bytes, job.postponements);
-  proceed(std::move(release));
-}
-
-void Flow::undecodable(const DecodeJob& job, std::string_view topic, const Rejection& rejection) {
-  if (job.early) {
-    end_early(job.id, job.budget_bytes, /*stored=*/false);
-    return;
-  }
-  const Burial burial = bury(job.id, "topic", topic, rejection);
-  if (burial == Burial::stopped) {
-    return;
-  }
-  if (burial == Burial::not_now) {
-    feeder_.on_postponed({job.id, job.record_bytes, 0, job.postponements, job.failures});
-    if (job.postponements > 0) {
-      leave(job.budget_bytes, job.postponements);
-      return;
+      ready.wait(lock);
     }
   }
-  vanished(job);  // it has no key, so nobody waits behind it
+  return std::nullopt;
 }
 
-void Flow::stored(const UploadJob& job) {
-  if (job.early) {
-    stats_.stored_early.fetch_add(1, std::memory_order_relaxed);
-    end_early(job.id, job.budget_bytes, /*stored=*/true);
+std::optional<Delivery> Flow::next_of_batch(Lane lane) {
+  const std::lock_guard lock(mutex_);
+  return is_closed_ ? std::nullopt : in_flight_.next_of_batch(lane);
+}
+
+std::size_t Flow::waiting() const {
+  const std::lock_guard lock(mutex_);
+  return in_flight_.lanes().size();
+}
+
+std::size_t Flow::waiting(Lane lane) const {
+  const std::lock_guard lock(mutex_);
+  return in_flight_.lanes().size_of(lane);
+}
+
+void Flow::ended(Delivery delivery, const PutResult& result) {
+  if (result.outcome == PutOutcome::stored) {
+    if (is_live(delivery)) {
+      stats_.stored_live.fetch_add(1, std::memory_order_relaxed);
+    }
+    if (on_stored_ && delivery.lane != Lane::dead_letter) {
+      on_stored_(*delivery.object);
+    }
+  }
+  Steps steps;
+  RetryAction action{};
+  {
+    const std::lock_guard lock(mutex_);
+    action = in_flight_.ended(delivery, result, Clock::now(), steps);
+    note_answer(result);
+    if (delivery.lane == Lane::dead_letter && action != RetryAction::retry_now) {
+      dead_letter_action_ = action;
+      dead_letter_ended_.notify_all();
+    }
+  }
+  log_refusal(delivery, result, action);
+  carry_out(std::move(steps));
+  if (delivery.lane != Lane::in_turn) {
     return;
   }
   // The removal is queued before the next object of the key goes: removals are committed in this
   // order, so after a crash the later one is never gone while the earlier one is offered again.
-  if (spool_.remove_stored(job.id, closed_.get_token())) {
-    finish(job.id, job.budget_bytes, job.postponements);
+  if (action == RetryAction::remove && spool_.remove_stored(delivery.id, closed_.get_token())) {
+    finish(delivery);
+  } else if (action == RetryAction::dead_letter) {
+    to_dead_letters(delivery, "key", delivery.object->key.str(), rejection_of(result));
   }
 }
 
-void Flow::leave_to_its_turn(const UploadJob& job) {
-  assert(job.early);
-  end_early(job.id, job.budget_bytes, /*stored=*/false);
-}
-
-void Flow::rejected(const UploadJob& job, const Rejection& rejection) {
-  switch (bury(job.id, "key", job.object->key.str(), rejection)) {
-    case Burial::done:
-      finish(job.id, job.budget_bytes, job.postponements);
-      break;
-    case Burial::not_now:
-      postpone(job);
-      break;
-    case Burial::stopped:
-      break;
-  }
-}
-
-void Flow::try_again(UploadJob job) { upload_queue_.push(std::move(job)); }
-
-void Flow::postpone(const UploadJob& job) {
-  std::size_t freed_bytes = job.budget_bytes;
+void Flow::batch_failed(std::vector<Delivery> batch, const PutResult& result) {
+  Steps steps;
   {
     const std::lock_guard lock(mutex_);
-    freed_bytes += order_.postponed(job.id);
+    in_flight_.batch_failed(std::move(batch), result, Clock::now(), steps);
   }
-  feeder_.on_postponed(round_again(job));
-  leave(freed_bytes, job.postponements);
+  carry_out(std::move(steps));
+}
+
+bool Flow::wait_to_ask() {
+  std::unique_lock lock(mutex_);
+  while (!is_closed_ && !has_answered_) {
+    const auto now = Clock::now();
+    if (in_flight_.may_ask(now)) {
+      return true;
+    }
+    const auto at = in_flight_.breakers().probe_at(CircuitBreakers::kEverything);
+    upload_ready_.wait_until(lock, at.value_or(now + std::chrono::seconds(1)));
+  }
+  return false;
+}
+
+void Flow::asked(const PutResult& result) {
+  Steps steps;
+  {
+    const std::lock_guard lock(mutex_);
+    in_flight_.asked(result, Clock::now(), steps);
+    note_answer(result);
+  }
+  carry_out(std::move(steps));
+}
+
+RetryAction Flow::upload_dead_letter(SpoolId id, std::shared_ptr<const Object> object) {
+  Delivery delivery{.id = id, .lane = Lane::dead_letter};
+  delivery.set_object(std::move(object));
+  Steps steps;
+  std::unique_lock lock(mutex_);
+  dead_letter_action_.reset();
+  in_flight_.add_dead_letter(std::move(delivery), steps);
+  upload_ready_.notify_one();
+  dead_letter_ended_.wait(lock, [this] { return is_closed_ || dead_letter_action_; });
+  return dead_letter_action_.value_or(RetryAction::abandon);
 }
 
 void Flow::close() noexcept {
   closed_.request_stop();
   decode_queue_.close();
-  upload_queue_.close();
+  const std::lock_guard lock(mutex_);
+  is_closed_ = true;
+  upload_ready_.notify_all();
+  live_ready_.notify_all();
+  dead_letter_ended_.notify_all();
 }
 
-void Flow::proceed(KeyOrder::Release release) {
+StoreState Flow::store_state() const {
+  const std::lock_guard lock(mutex_);
+  const auto everything = in_flight_.refused_everything();
+  if (everything) {
+    return everything->cause.needs_person ? StoreState::blocked : StoreState::away;
+  }
+  return has_answered_ ? StoreState::reachable : StoreState::unknown;
+}
+
+std::optional<StoreTrouble> Flow::store_trouble() const {
+  const std::lock_guard lock(mutex_);
+  const auto everything = in_flight_.refused_everything();
+  return everything ? std::optional(StoreTrouble{everything->cause, everything->since})
+                    : std::nullopt;
+}
+
+std::vector<Refusal> Flow::refusals() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<Refusal> refusals;
+  for (const CircuitBreakers::Open& open : in_flight_.breakers().all_that_are_open()) {
+    const std::size_t messages = in_flight_.postponed().size_of(open.group);
+    if (messages > 0) {
+      Refusal refusal{.messages = messages, .cause = open.cause, .since = open.since};
+      if (const unsigned bits = CircuitBreakers::size_bits_of(open.group); bits != 0) {
+        refusal.of = Refusal::Of::size;
+        refusal.below_bytes = std::uint64_t{1} << bits;
+      } else {
+        refusal.of = Refusal::Of::prefix;
+        refusal.prefix = open.group.substr(1);
+      }
+      refusals.push_back(std::move(refusal));
+    }
+  }
+  if (const auto alone = in_flight_.refused_alone()) {
+    refusals.push_back({.of = Refusal::Of::alone,
+                        .messages = alone->deliveries,
+                        .cause = alone->cause,
+                        .since = alone->since});
+  }
+  return refusals;
+}
+
+void Flow::note_answer(const PutResult& result) {
+  if (result.outcome == PutOutcome::stored && !std::exchange(has_answered_, true)) {
+    log::info("upload", "store takes objects");
+  }
+}
+
+void Flow::carry_out(Steps steps) {
   for (;;) {
-    if (release.freed_bytes > 0) {
-      leave(release.freed_bytes, 0);
+    tell(steps);
+    for (Delivery& delivery : steps.to_decode) {
+      static_cast<void>(decode_queue_.push(std::move(delivery)));
     }
-    for (UploadJob& job : release.ready) {
-      upload_queue_.push(std::move(job));
-    }
-    if (release.to_decode) {
-      static_cast<void>(decode_queue_.push(*release.to_decode));
-    }
-    if (!release.stored_early) {
+    // As in ended(): nothing of its key, and nothing that came after it, goes before that.
+    if (!steps.stored_live || !spool_.remove_stored(steps.stored_live->id, closed_.get_token())) {
       return;
     }
-    // As in stored(): nothing of its key, and nothing that came after it, goes before that.
-    const DecodeJob removed = *release.stored_early;
-    if (!spool_.remove_stored(removed.id, closed_.get_token())) {
-      return;
-    }
+    Steps next;
     {
       const std::lock_guard lock(mutex_);
-      release = order_.removed_early();
+      in_flight_.removed_live(*steps.stored_live, next);
     }
-    leave(removed.budget_bytes, 0);
+    steps = std::move(next);
   }
 }
 
-void Flow::end_early(SpoolId id, std::size_t budget_bytes, bool stored) {
-  KeyOrder::Release release;
+void Flow::tell(const Steps& steps) {
+  log_breakers(steps);
+  bool has_changed = !steps.opened.empty() || !steps.closed.empty();
+  if (has_changed) {
+    upload_ready_.notify_all();
+    live_ready_.notify_all();
+  } else if (steps.ready > 0) {
+    for (std::size_t i = 0; i < steps.ready; ++i) {
+      upload_ready_.notify_one();
+    }
+    live_ready_.notify_one();
+  }
+  if (steps.freed_bytes > 0) {
+    has_changed = budget_.release(steps.freed_bytes) || has_changed;
+  }
+  if (steps.freed_live_bytes > 0) {
+    has_changed = live_budget_.release(steps.freed_live_bytes) || has_changed;
+  }
+  if (has_changed || steps.has_postponed) {
+    on_change_();
+  }
+}
+
+void Flow::finish(const Delivery& delivery) {
+  Steps steps;
   {
     const std::lock_guard lock(mutex_);
-    release = order_.ended_early(id, stored);
+    in_flight_.removed(delivery, Clock::now(), steps);
   }
-  if (early_budget_.release(budget_bytes)) {
-    feeder_.on_room();
-  }
-  proceed(std::move(release));
+  carry_out(std::move(steps));
 }
 
-void Flow::finish(SpoolId id, std::size_t budget_bytes, std::uint32_t postponements) {
-  std::optional<UploadJob> next;
-  {
-    const std::lock_guard lock(mutex_);
-    next = order_.finished(id);
-  }
-  leave(budget_bytes, postponements);
-  if (!next) {
-    return;
-  }
-  if (next->object) {
-    upload_queue_.push(std::move(*next));
-  } else {
-    feeder_.on_parked(round_again(*next));
-  }
-}
-
-void Flow::leave(std::size_t budget_bytes, std::uint32_t postponements) {
-  bool has_news = budget_.release(budget_bytes);
-  if (postponements > 0) {
-    readmitted_ = false;
-    has_news = true;
-  }
-  if (has_news) {
-    feeder_.on_room();
-  }
-}
-
-Burial Flow::bury(SpoolId id, std::string_view name, std::string_view value,
-                  const Rejection& rejection) {
-  const Burial burial = spool_.bury(id, rejection, closed_.get_token());
-  if (burial != Burial::done) {
-    return burial;
+void Flow::to_dead_letters(const Delivery& delivery, std::string_view name, std::string_view value,
+                           const Rejection& rejection) {
+  switch (spool_.bury(delivery.id, rejection, closed_.get_token())) {
+    case Burial::stopped:
+      return;
+    case Burial::not_now: {
+      Steps steps;
+      {
+        const std::lock_guard lock(mutex_);
+        in_flight_.undecoded(delivery, Clock::now(), steps);
+      }
+      carry_out(std::move(steps));
+      return;
+    }
+    case Burial::done:
+      break;
   }
   stats_.count_dead_letter(rejection.reason);
-  if (on_buried_) {
-    on_buried_();
+  if (on_dead_letter_) {
+    on_dead_letter_();
   }
   const std::string_view reason = to_string(rejection.reason);
   const auto held_back = dead_letter_lines_.admit(reason);
   const log::Level level = held_back ? log::Level::warning : log::Level::debug;
   log::write(level, "pipeline", "message goes to the dead letters",
-             {{"id", to_number(id)},
+             {{"id", to_number(delivery.id)},
               {name, value},
               {"reason", reason},
               {"detail", rejection.detail},
               {"repeated", held_back.value_or(0)}});
-  return burial;
+  finish(delivery);
+}
+
+void Flow::log_refusal(const Delivery& delivery, const PutResult& result, RetryAction action) {
+  if (result.outcome != PutOutcome::refused) {
+    return;
+  }
+  const bool is_postponed = action == RetryAction::wait || action == RetryAction::retry_later;
+  const auto held_back = is_postponed ? refusal_lines_.admit(result.code) : std::nullopt;
+  log::write(held_back ? log::Level::warning : log::Level::debug, "upload",
+             is_postponed ? "object is refused; it is tried again later" : "attempt failed",
+             {{"id", to_number(delivery.id)},
+              {"key", delivery.object->key.str()},
+              {"attempts", delivery.history.attempts},
+              {"live", is_live(delivery)},
+              {"code", result.code},
+              {"scope", to_string(result.scope)},
+              {"status", result.http_status},
+              {"detail", result.detail},
+              {"repeated", held_back.value_or(0)}});
+}
+
+void Flow::log_breakers(const Steps& steps) {
+  if (steps.opened.empty() && steps.closed.empty()) {
+    return;
+  }
+  const auto describe = [this](const InFlight::Group& group) {
+    const std::lock_guard lock(mutex_);
+    return in_flight_.breakers().describe(group);
+  };
+  for (const InFlight::Group& group : steps.opened) {
+    const CircuitBreakers::Open open = describe(group);
+    const auto held_back = breaker_lines_.admit(group + open.cause.code);
+    if (!held_back) {
+      continue;
+    }
+    const bool is_everything = group == CircuitBreakers::kEverything;
+    const bool needs_person = open.cause.needs_person;
+    log::write(needs_person ? log::Level::error : log::Level::warning, "upload",
+               !is_everything ? "a group of objects is refused; others go on"
+               : needs_person ? "store refuses us; everything is kept in the spool until this is "
+                                "mended"
+                              : "store is away or busy; everything is kept in the spool",
+               {field_of(group),
+                {"code", open.cause.code},
+                {"scope", to_string(open.cause.scope)},
+                {"status", open.cause.http_status},
+                {"detail", open.cause.detail},
+                {"repeated", *held_back}});
+  }
+  for (const InFlight::Group& group : steps.closed) {
+    const auto held_back = breaker_lines_.admit("closed" + group);
+    if (!held_back) {
+      continue;
+    }
+    const CircuitBreakers::Open open = describe(group);
+    const bool is_everything = group == CircuitBreakers::kEverything;
+    log::info("upload",
+              is_everything ? "store takes objects again" : "a group of objects is taken again",
+              {field_of(group),
+               {"after_seconds", std::chrono::duration<double>(Clock::now() - open.since).count()},
+               {"repeated", *held_back}});
+  }
 }
 
 }  // namespace m2b

@@ -6,30 +6,39 @@
 
 namespace m2b {
 
-KeyOrder::Release KeyOrder::admit(const DecodeJob& job) {
-  assert(window_.empty() || window_.back().id < job.id);
-  Slot& slot = window_.emplace_back();
-  slot.id = job.id;
-  if (early_.state(job.id) == EarlyUploads::State::none) {
-    return {.to_decode = job};
+KeyOrder::KeyOrder(const KeyOrder& other)
+    : window_(other.window_), unloaded_(other.unloaded_), live_(other.live_) {
+  for (const auto& [key, queue] : other.queues_) {
+    Queue& copy = queues_[key];
+    copy.stuck = queue.stuck;
+    copy.waiting = queue.waiting ? std::make_unique<std::deque<Delivery>>(*queue.waiting) : nullptr;
   }
-  slot.early = job;
+}
+
+KeyOrder::Release KeyOrder::admit(const Delivery& delivery) {
+  assert(window_.empty() || window_.back().id < delivery.id);
+  Slot& slot = window_.emplace_back();
+  slot.id = delivery.id;
+  if (live_.state(delivery.id) == LiveLane::State::none) {
+    return {.to_decode = delivery};
+  }
+  slot.live = delivery;
   return release_window();
 }
 
-KeyOrder::Release KeyOrder::decoded(UploadJob job) {
+KeyOrder::Release KeyOrder::decoded(Delivery delivery) {
   Release release;
-  if (running_.contains(to_number(job.id))) {
-    release.ready.push_back(std::move(job));  // it came round again: its key is still its own
+  if (delivery.has_turn) {
+    release.ready.push_back(std::move(delivery));
     return release;
   }
-  if (job.postponements > 0) {
-    register_key(std::move(job), release);  // it had become nothing, and is an object after all
+  if (delivery.is_late) {
+    register_key(std::move(delivery), release);
     return release;
   }
-  Slot& slot = slot_of(job.id);
+  Slot& slot = slot_of(delivery.id);
   slot.decoded = true;
-  slot.job = std::move(job);
+  slot.delivery = std::move(delivery);
   return release_window();
 }
 
@@ -38,59 +47,50 @@ KeyOrder::Release KeyOrder::dropped(SpoolId id) {
   return release_window();
 }
 
-bool KeyOrder::claim_early(SpoolId id, const ObjectKey& key) {
-  return !lines_.contains(key) && early_.claim(id, key);
+bool KeyOrder::claim_live(SpoolId id, std::uint64_t key_hash) {
+  return !queues_.contains(key_hash) && live_.claim(id, key_hash);
 }
 
-KeyOrder::Release KeyOrder::ended_early(SpoolId id, bool stored) {
-  early_.end(id, stored);
+KeyOrder::Release KeyOrder::ended_live(SpoolId id, bool stored) {
+  live_.end(id, stored);
   return release_window();
 }
 
-KeyOrder::Release KeyOrder::removed_early() {
+KeyOrder::Release KeyOrder::removed_live() {
   assert(!window_.empty());
   window_.pop_front();
   return release_window();
 }
 
-std::size_t KeyOrder::postponed(SpoolId id) {
-  const auto running = running_.find(to_number(id));
-  if (running == running_.end()) {
-    return 0;
-  }
-  Line& line = lines_.at(running->second);
-  line.stuck = true;
+std::size_t KeyOrder::postponed(std::uint64_t key_hash) {
+  Queue& queue = queues_.at(key_hash);
+  queue.stuck = true;
   std::size_t freed_bytes = 0;
-  for (UploadJob& job : line.waiting) {
-    freed_bytes += park(job);
+  if (queue.waiting) {
+    for (Delivery& delivery : *queue.waiting) {
+      freed_bytes += unload(delivery);
+    }
   }
   return freed_bytes;
 }
 
-std::optional<UploadJob> KeyOrder::finished(SpoolId id) {
-  const auto running = running_.find(to_number(id));
-  if (running == running_.end()) {
-    return std::nullopt;  // it never had a key
-  }
-  const ObjectKey key = std::move(running->second);
-  running_.erase(running);
-  const auto line = lines_.find(key);
-  assert(line != lines_.end());
-  if (line->second.waiting.empty()) {
-    lines_.erase(line);
+std::optional<Delivery> KeyOrder::finished(std::uint64_t key_hash) {
+  const auto found = queues_.find(key_hash);
+  assert(found != queues_.end());
+  Queue& queue = found->second;
+  if (!queue.waiting || queue.waiting->empty()) {
+    queues_.erase(found);
     return std::nullopt;
   }
-  UploadJob next = std::move(line->second.waiting.front());
-  line->second.waiting.pop_front();
-  parked_ -= next.object ? 0 : 1;
-  running_.emplace(to_number(next.id), key);
+  Delivery next = std::move(queue.waiting->front());
+  queue.waiting->pop_front();
+  unloaded_ -= next.object ? 0 : 1;
+  next.has_turn = true;
   return next;
 }
 
 KeyOrder::Slot& KeyOrder::slot_of(SpoolId id) {
-  const auto slot =
-      std::lower_bound(window_.begin(), window_.end(), id,
-                       [](const Slot& one, SpoolId wanted) { return one.id < wanted; });
+  const auto slot = std::ranges::lower_bound(window_, id, {}, &Slot::id);
   assert(slot != window_.end() && slot->id == id);
   return *slot;
 }
@@ -99,14 +99,14 @@ KeyOrder::Release KeyOrder::release_window() {
   Release release;
   while (!window_.empty()) {
     Slot& front = window_.front();
-    if (front.early) {
-      settle_early(front, release);
+    if (front.live) {
+      end_live_turn(front, release);
     }
     if (!front.decoded) {
       break;
     }
-    if (front.job) {
-      register_key(*std::move(front.job), release);
+    if (front.delivery) {
+      register_key(*std::move(front.delivery), release);
     }
     window_.pop_front();
   }
@@ -114,42 +114,44 @@ KeyOrder::Release KeyOrder::release_window() {
 }
 
 /// Only here it is certain that no earlier record has its key: all of them are registered.
-void KeyOrder::settle_early(Slot& front, Release& release) {
-  switch (early_.state(front.id)) {
-    case EarlyUploads::State::running:
+void KeyOrder::end_live_turn(Slot& front, Release& release) {
+  switch (live_.state(front.id)) {
+    case LiveLane::State::running:
       break;
-    case EarlyUploads::State::stored:
-      early_.forget(front.id);
-      release.stored_early = std::exchange(front.early, std::nullopt);
+    case LiveLane::State::stored:
+      live_.forget(front.id);
+      release.stored_live = std::exchange(front.live, std::nullopt);
       break;
-    case EarlyUploads::State::none:
-      release.to_decode = std::exchange(front.early, std::nullopt);
+    case LiveLane::State::none:
+      release.to_decode = std::exchange(front.live, std::nullopt);
       break;
   }
 }
 
-void KeyOrder::register_key(UploadJob job, Release& release) {
-  const ObjectKey& key = job.object->key;
-  early_.overwrite(key);
-  const auto [line, first] = lines_.try_emplace(key);
-  if (first) {
-    running_.emplace(to_number(job.id), key);
-    release.ready.push_back(std::move(job));
+void KeyOrder::register_key(Delivery delivery, Release& release) {
+  live_.overwrite(delivery.key_hash);
+  const auto [queue, is_first] = queues_.try_emplace(delivery.key_hash);
+  if (is_first) {
+    delivery.has_turn = true;
+    release.ready.push_back(std::move(delivery));
     return;
   }
-  if (line->second.stuck) {
-    release.freed_bytes += park(job);
+  if (queue->second.stuck) {
+    release.freed_bytes += unload(delivery);
   }
-  line->second.waiting.push_back(std::move(job));
+  if (!queue->second.waiting) {
+    queue->second.waiting = std::make_unique<std::deque<Delivery>>();
+  }
+  queue->second.waiting->push_back(std::move(delivery));
 }
 
-std::size_t KeyOrder::park(UploadJob& job) {
-  if (!job.object) {
+std::size_t KeyOrder::unload(Delivery& delivery) {
+  if (!delivery.object) {
     return 0;
   }
-  job.object.reset();
-  ++parked_;
-  return std::exchange(job.budget_bytes, 0);
+  delivery.object.reset();
+  ++unloaded_;
+  return std::exchange(delivery.budget_bytes, 0);
 }
 
 }  // namespace m2b

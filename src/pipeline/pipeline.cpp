@@ -10,10 +10,10 @@
 
 #include "m2b/util/log.hpp"
 #include "m2b/util/thread.hpp"
+#include "pipeline/dead_letter_uploader.hpp"
 #include "pipeline/decode_worker.hpp"
-#include "pipeline/feeder.hpp"
+#include "pipeline/dispatcher.hpp"
 #include "pipeline/flow.hpp"
-#include "pipeline/letter_sender.hpp"
 #include "pipeline/uploader_pool.hpp"
 
 namespace m2b {
@@ -26,20 +26,34 @@ const char* to_string(StoreState state) noexcept {
       return "reachable";
     case StoreState::away:
       return "away";
-    case StoreState::held:
-      return "held";
+    case StoreState::blocked:
+      return "blocked";
   }
   return "unknown";
 }
 
-void PipelineStats::count_retry(const std::string& code) {
-  const std::lock_guard lock(mutex_);
-  ++retries_[code];
+void PipelineStats::count_upload(const PutResult& result) {
+  switch (result.outcome) {
+    case PutOutcome::stored:
+      stored_.fetch_add(1, std::memory_order_relaxed);
+      break;
+    case PutOutcome::refused:
+      refused_.at(static_cast<std::size_t>(result.scope)).fetch_add(1, std::memory_order_relaxed);
+      count_refusal(result.code);
+      break;
+    case PutOutcome::stopped:
+      break;
+  }
 }
 
-std::map<std::string, std::uint64_t> PipelineStats::retries() const {
+void PipelineStats::count_refusal(const std::string& code) {
   const std::lock_guard lock(mutex_);
-  return retries_;
+  ++refusals_[code];
+}
+
+std::map<std::string, std::uint64_t> PipelineStats::refusals() const {
+  const std::lock_guard lock(mutex_);
+  return refusals_;
 }
 
 class Pipeline::Impl {
@@ -49,8 +63,8 @@ class Pipeline::Impl {
         spool_(spool),
         make_store_(std::move(make_store)),
         flow_(options, spool),
-        feeder_(options, spool, flow_),
-        letter_sender_(options.dead_letter_prefix, spool, flow_),
+        dispatcher_(options, spool, flow_),
+        dead_letter_uploader_(options.dead_letter_prefix, spool, flow_),
         uploaders_(options, flow_, make_store_, upload_stop()),
         decoder_pulses_(options.decoders) {}
 
@@ -61,12 +75,13 @@ class Pipeline::Impl {
     uploaders_.start();
     start_decoders();
     if (!options_.dead_letter_prefix.empty()) {
-      threads_.push_back(start_thread("letter-sender", [this](const std::stop_token&) {
-        letter_sender_.run(make_store_(), upload_stop());
+      threads_.push_back(start_thread("dead-letters", [this](const std::stop_token&) {
+        dead_letter_uploader_.run(begin_nothing_.get_token());
       }));
     }
-    threads_.push_back(start_thread(
-        "feeder", [this](const std::stop_token&) { feeder_.run(begin_nothing_.get_token()); }));
+    threads_.push_back(start_thread("dispatcher", [this](const std::stop_token&) {
+      dispatcher_.run(begin_nothing_.get_token());
+    }));
   }
 
   void stop(std::chrono::milliseconds finish_within) {
@@ -82,13 +97,13 @@ class Pipeline::Impl {
   [[nodiscard]] std::size_t upload_slots() const { return uploaders_.slots(); }
 
   [[nodiscard]] std::vector<NamedPulse> pulses() const {
-    std::vector<NamedPulse> all = {{"feeder", &feeder_.pulse()}};
+    std::vector<NamedPulse> all = {{"dispatcher", &dispatcher_.pulse()}};
     for (std::size_t i = 0; i < decoder_pulses_.size(); ++i) {
       all.push_back({decoder_name(i), &decoder_pulses_[i]});
     }
     return all;
   }
-  void poke() { feeder_.wake(); }
+  void poke() { dispatcher_.wake(); }
 
  private:
   void start_decoders() {
@@ -120,8 +135,8 @@ class Pipeline::Impl {
   std::stop_source begin_nothing_;
   std::stop_source abort_;
   Flow flow_;
-  Feeder feeder_;
-  LetterSender letter_sender_;
+  Dispatcher dispatcher_;
+  DeadLetterUploader dead_letter_uploader_;
   UploaderPool uploaders_;
   std::vector<Pulse> decoder_pulses_;
   std::vector<std::jthread> threads_;
@@ -144,11 +159,13 @@ void Pipeline::poke() { impl_->poke(); }
 
 std::size_t Pipeline::upload_slots() const { return impl_->upload_slots(); }
 
-StoreState Pipeline::store_state() const { return impl_->flow().gate().state(); }
+StoreState Pipeline::store_state() const { return impl_->flow().store_state(); }
 
 std::optional<StoreTrouble> Pipeline::store_trouble() const {
-  return impl_->flow().gate().trouble();
+  return impl_->flow().store_trouble();
 }
+
+std::vector<Refusal> Pipeline::refusals() const { return impl_->flow().refusals(); }
 
 void Pipeline::set_stored_listener(std::function<void(const Object&)> listener) {
   impl_->flow().set_stored_listener(std::move(listener));

@@ -10,33 +10,22 @@
 namespace m2b {
 namespace {
 
-/// So often an object may fail, with others stored in between, before it is taken to be at fault.
-constexpr int kMaxOwnFailures = 3;
-/// And so often before a refusal that we do not know is believed: that takes three more rounds,
-/// some fifteen seconds, so that a store, or a gateway before it, may stumble for longer than a
-/// moment.
-constexpr int kFinalOwnFailures = 6;
-/// Attempts of one that comes round again, until its turn is over: the others that wait for theirs
-/// would never have it.
-constexpr int kMaxAttemptsInTurn = 3;
-
 constexpr std::size_t kBatchBytes = std::size_t{2} << 20;
 
-Rejection rejection_of(const PutResult& result) {
-  return {DeadLetterReason::rejected_by_store, result.code + ": " + result.detail};
+/// Whether fewer uploads at a time may help: not where the object itself is what is refused.
+bool tells_of_load(const Delivery& delivery, const PutResult& result) {
+  return result.outcome == PutOutcome::refused && delivery.history.refusals == 0 &&
+         !result.needs_person && (result.scope == Scope::store || result.scope == Scope::path);
 }
 
 }  // namespace
 
 void UploadWorker::prepare_bucket() {
-  while (flow_.gate().state() != StoreState::reachable) {
-    const auto pass = flow_.gate().enter(stop_.begin_nothing);
-    if (!pass) {
-      return;
-    }
+  while (flow_.wait_to_ask()) {
     const PutResult result = store_->ensure_bucket(stop_.abort);
-    flow_.gate().report(*pass, result);
-    if (result.outcome != PutOutcome::retry_later) {
+    flow_.asked(result);
+    if (result.outcome != PutOutcome::refused || result.needs_person ||
+        result.scope == Scope::ambiguous) {
       return;  // it is there, or the first upload will tell: some credentials may only write
                // objects
     }
@@ -45,7 +34,7 @@ void UploadWorker::prepare_bucket() {
 
 void UploadWorker::run() {
   while (slots_.take(stop_.begin_nothing)) {
-    const auto ended = upload_next(flow_.upload_queue().pop());
+    const auto ended = upload_next(/*only_live=*/false);
     slots_.give_back(ended.value_or(ConcurrencyLimit::Ended{}));
     if (!ended) {
       return;
@@ -53,29 +42,25 @@ void UploadWorker::run() {
   }
 }
 
-void UploadWorker::run_early() {
-  while (upload_next(flow_.upload_queue().pop_early())) {
+void UploadWorker::run_live() {
+  while (upload_next(/*only_live=*/true)) {
   }
 }
 
-std::optional<ConcurrencyLimit::Ended> UploadWorker::upload_next(std::optional<UploadJob> job) {
-  const auto pass = job ? flow_.gate().enter(stop_.begin_nothing) : std::nullopt;
-  if (!pass) {
+std::optional<ConcurrencyLimit::Ended> UploadWorker::upload_next(bool only_live) {
+  auto delivery = flow_.next_upload(only_live);
+  if (!delivery) {
     return std::nullopt;
   }
-  if (pass->probe || !fits_batch(*job)) {
-    return upload(*std::move(job), *pass);
+  if (!fits_batch(*delivery)) {
+    return upload(*std::move(delivery));
   }
-  Batch batch = fill_batch(*std::move(job));
-  ConcurrencyLimit::Ended ended = batch.jobs.size() == 1
-                                      ? upload(std::move(batch.jobs.front()), *pass)
-                                      : upload(std::move(batch.jobs), *pass);
+  Batch batch = fill_batch(*std::move(delivery));
+  ConcurrencyLimit::Ended ended = batch.deliveries.size() == 1
+                                      ? upload(std::move(batch.deliveries.front()))
+                                      : upload(std::move(batch.deliveries));
   if (batch.does_not_fit) {
-    const auto next_pass = flow_.gate().enter(stop_.begin_nothing);
-    if (!next_pass) {
-      return std::nullopt;
-    }
-    const ConcurrencyLimit::Ended alone = upload(*std::move(batch.does_not_fit), *next_pass);
+    const ConcurrencyLimit::Ended alone = upload(*std::move(batch.does_not_fit));
     ended.objects += alone.objects;
     ended.bytes += alone.bytes;
     ended.failed = ended.failed || alone.failed;
@@ -83,186 +68,104 @@ std::optional<ConcurrencyLimit::Ended> UploadWorker::upload_next(std::optional<U
   return ended;
 }
 
-ConcurrencyLimit::Ended UploadWorker::upload(UploadJob job, const StoreGate::Pass& pass) {
-  ++job.tries;
-  const PutResult result = put(job);
-  // One that came round again has failed for reasons of its own before: unless it was the probe,
-  // its next failure says nothing about the store.
-  const bool tells_of_store =
-      pass.probe || job.postponements == 0 || result.outcome == PutOutcome::stored;
-  if (tells_of_store) {
-    flow_.gate().report(pass, result);
+ConcurrencyLimit::Ended UploadWorker::upload(Delivery delivery) {
+  const auto started = std::chrono::steady_clock::now();
+  fail_point("upload.before_put");
+  const PutResult result = store_->put(*delivery.object, stop_.abort);
+  flow_.stats().count_upload(result);
+  if (result.outcome == PutOutcome::stored) {
+    fail_point("upload.after_put");
+    count_stored(delivery, std::chrono::steady_clock::now() - started, 1);
   }
-  flow_.stats().count_upload(result.outcome);
-  const ConcurrencyLimit::Ended ended{
-      .bytes = job.object->body.size(),
-      .failed = tells_of_store && result.outcome == PutOutcome::retry_later,
-      .others_wait = flow_.upload_queue().size() > 0};
-  settle(std::move(job), result, pass);
+  const ConcurrencyLimit::Ended ended{.bytes = delivery.object->body.size(),
+                                      .failed = tells_of_load(delivery, result),
+                                      .others_wait = flow_.waiting() > 0};
+  flow_.ended(std::move(delivery), result);
   return ended;
 }
 
-bool UploadWorker::fits_batch(const UploadJob& job) const {
-  return may_batch_ && !job.alone && job.postponements == 0 && store_->takes_batches() &&
-         store_->fits_batch(*job.object);
+bool UploadWorker::fits_batch(const Delivery& delivery) const {
+  return may_batch_ && !delivery.goes_alone && !delivery.is_probe &&
+         delivery.history.refusals == 0 && delivery.lane != Lane::dead_letter &&
+         store_->takes_batches() && store_->fits_batch(*delivery.object);
 }
 
-UploadWorker::Batch UploadWorker::fill_batch(UploadJob first) {
-  UploadQueue& queue = flow_.upload_queue();
-  // Among many others an early one would be late; and the sooner all early ones are under way, the
+UploadWorker::Batch UploadWorker::fill_batch(Delivery first) {
+  // Among many others a live one would be late; and the sooner all live ones are under way, the
   // better.
-  const bool early = first.early;
-  const std::size_t share = early ? queue.size(early) + 1 : queue.size(early) / slots_.count() + 1;
+  const Lane lane = first.lane;
+  const std::size_t waiting = flow_.waiting(lane);
+  const std::size_t share = lane == Lane::live ? waiting + 1 : waiting / slots_.count() + 1;
   const std::size_t most = std::min(share, batch_size_.most(std::chrono::steady_clock::now()));
   Batch batch;
   std::size_t bytes = first.object->body.size();
-  batch.jobs.push_back(std::move(first));
+  batch.deliveries.push_back(std::move(first));
   if (most < BatchSize::kLeast) {
     return batch;
   }
-  while (batch.jobs.size() < most && bytes < kBatchBytes) {
-    auto job = queue.try_pop(early);
-    if (!job) {
+  while (batch.deliveries.size() < most && bytes < kBatchBytes) {
+    auto delivery = flow_.next_of_batch(lane);
+    if (!delivery) {
       break;
     }
-    if (!fits_batch(*job)) {
-      batch.does_not_fit = std::move(job);
+    if (!fits_batch(*delivery)) {
+      batch.does_not_fit = std::move(delivery);
       break;
     }
-    bytes += job->object->body.size();
-    batch.jobs.push_back(*std::move(job));
+    bytes += delivery->object->body.size();
+    batch.deliveries.push_back(*std::move(delivery));
   }
   return batch;
 }
 
-ConcurrencyLimit::Ended UploadWorker::upload(std::vector<UploadJob> batch,
-                                             const StoreGate::Pass& pass) {
+ConcurrencyLimit::Ended UploadWorker::upload(std::vector<Delivery> batch) {
   const auto started = std::chrono::steady_clock::now();
   ConcurrencyLimit::Ended ended{.objects = batch.size()};
   std::vector<const Object*> objects;
-  for (const UploadJob& job : batch) {
-    objects.push_back(job.object.get());
-    ended.bytes += job.object->body.size();
+  for (const Delivery& delivery : batch) {
+    objects.push_back(delivery.object.get());
+    ended.bytes += delivery.object->body.size();
   }
   fail_point("upload.before_put");
   const PutResult result = store_->put_batch(objects, stop_.abort);
-  ended.others_wait = flow_.upload_queue().size() > 0;
-  ended.failed = result.outcome == PutOutcome::retry_later;
-  if (result.outcome == PutOutcome::stored) {
-    fail_point("upload.after_put");
-    batch_size_.succeeded();
-    flow_.stats().stored_in_batches.fetch_add(batch.size(), std::memory_order_relaxed);
-    flow_.gate().report(pass, result);
-    for (UploadJob& job : batch) {
-      ++job.tries;
-      flow_.stats().count_upload(result.outcome);
-      count_stored(job, std::chrono::steady_clock::now() - started, batch.size());
-      flow_.stored(job);
-    }
-    return ended;
-  }
-  if (result.outcome != PutOutcome::stopped) {
-    // If it went out, it may be the batch, or one of it, and not the store: each alone will tell.
-    const bool may_be_at_fault = !result.is_unsent;
-    if (may_be_at_fault) {
-      batch_size_.failed(std::chrono::steady_clock::now());
-    } else {
-      flow_.gate().report(pass, result);
-    }
-    flow_.stats().count_retry(result.code);
-    for (UploadJob& job : batch) {
-      ++job.tries;
-      trace_failure(job, result);
-      if (job.early) {
-        flow_.leave_to_its_turn(job);
-        continue;
+  ended.others_wait = flow_.waiting() > 0;
+  ended.failed = tells_of_load(batch.front(), result);
+  switch (result.outcome) {
+    case PutOutcome::stored:
+      fail_point("upload.after_put");
+      batch_size_.succeeded();
+      flow_.stats().stored_in_batches.fetch_add(batch.size(), std::memory_order_relaxed);
+      for (Delivery& delivery : batch) {
+        flow_.stats().count_upload(result);
+        count_stored(delivery, std::chrono::steady_clock::now() - started, objects.size());
+        flow_.ended(std::move(delivery), result);
       }
-      job.alone = may_be_at_fault;
-      flow_.try_again(std::move(job));
-    }
+      break;
+    case PutOutcome::refused:
+      if (!result.is_unsent) {
+        batch_size_.failed(std::chrono::steady_clock::now());
+      }
+      flow_.stats().count_refusal(result.code);
+      flow_.batch_failed(std::move(batch), result);
+      break;
+    case PutOutcome::stopped:
+      break;
   }
   return ended;
 }
 
-void UploadWorker::settle(UploadJob job, const PutResult& result, const StoreGate::Pass& pass) {
-  const bool failed = result.outcome != PutOutcome::stored && result.outcome != PutOutcome::stopped;
-  if (failed) {
-    trace_failure(job, result);
-  }
-  if (job.early && failed) {
-    flow_.leave_to_its_turn(job);
-    return;
-  }
-  switch (result.outcome) {
-    case PutOutcome::stored:
-      flow_.stored(job);
-      return;
-    case PutOutcome::rejected:
-      flow_.rejected(job, rejection_of(result));
-      return;
-    case PutOutcome::stopped:
-      return;
-    case PutOutcome::retry_later:
-    case PutOutcome::hold:
-    case PutOutcome::doubtful:
-      flow_.stats().count_retry(result.code);
-      job.failures.add(pass.stored);
-      ++job.attempts;
-      retry(std::move(job), result);
-      return;
-  }
-}
-
-void UploadWorker::retry(UploadJob job, const PutResult& result) {
-  const int failures = job.failures.count();
-  if (failures >= kFinalOwnFailures && result.outcome == PutOutcome::doubtful) {
-    flow_.rejected(job, rejection_of(result));
-    return;
-  }
-  const bool at_fault = failures >= kMaxOwnFailures;
-  const bool turn_is_over = job.postponements > 0 && job.attempts >= kMaxAttemptsInTurn;
-  if (!at_fault && !turn_is_over) {
-    flow_.try_again(std::move(job));
-    return;
-  }
-  log::debug("upload", "object is tried again later",
-             {{"id", to_number(job.id)}, {"key", job.object->key.str()}, {"code", result.code}});
-  flow_.postpone(job);
-}
-
-PutResult UploadWorker::put(const UploadJob& job) {
-  const auto started = std::chrono::steady_clock::now();
-  fail_point("upload.before_put");
-  PutResult result = store_->put(*job.object, stop_.abort);
-  if (result.outcome == PutOutcome::stored) {
-    fail_point("upload.after_put");
-    count_stored(job, std::chrono::steady_clock::now() - started, 1);
-  }
-  return result;
-}
-
-void UploadWorker::trace_failure(const UploadJob& job, const PutResult& result) {
-  log::debug("upload", "attempt failed",
-             {{"id", to_number(job.id)},
-              {"key", job.object->key.str()},
-              {"attempts", job.tries},
-              {"early", job.early},
-              {"code", result.code},
-              {"status", result.http_status}});
-}
-
-void UploadWorker::count_stored(const UploadJob& job, std::chrono::steady_clock::duration took,
+void UploadWorker::count_stored(const Delivery& delivery, std::chrono::steady_clock::duration took,
                                 std::size_t together) {
-  flow_.stats().upload_time.observe(took);
-  flow_.stats().stored_at.store(wall_now(), std::memory_order_relaxed);
-  flow_.stats().uploaded_bytes.fetch_add(job.object->body.size(), std::memory_order_relaxed);
-  flow_.show_stored(*job.object);
+  PipelineStats& stats = flow_.stats();
+  stats.upload_time.observe(took);
+  stats.stored_at.store(wall_now(), std::memory_order_relaxed);
+  stats.uploaded_bytes.fetch_add(delivery.object->body.size(), std::memory_order_relaxed);
   log::debug("upload", "stored",
-             {{"id", to_number(job.id)},
-              {"key", job.object->key.str()},
-              {"bytes", job.object->body.size()},
-              {"attempts", job.tries},
-              {"early", job.early},
+             {{"id", to_number(delivery.id)},
+              {"key", delivery.object->key.str()},
+              {"bytes", delivery.object->body.size()},
+              {"attempts", delivery.history.attempts + 1},
+              {"live", delivery.lane == Lane::live},
               {"together", together},
               {"milliseconds", std::chrono::duration<double, std::milli>(took).count()}});
 }

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <stop_token>
+#include <utility>
 #include <vector>
 
 #include "m2b/pipeline/options.hpp"
@@ -20,7 +22,7 @@ struct UploadStop {
   std::stop_token abort;
 };
 
-/// One uploader thread: object in, outcome out. Fits one store connection.
+/// One uploader thread: delivery in, result out. Fits one store connection.
 class UploadWorker {
  public:
   /// The references outlive the worker.
@@ -39,31 +41,26 @@ class UploadWorker {
 
   /// Until the flow is closed.
   void run();
-  /// The same, of what goes ahead of its turn, and without a slot.
-  void run_early();
+  /// The same, of live deliveries, and without a slot.
+  void run_live();
 
  private:
   struct Batch {
-    std::vector<UploadJob> jobs;
-    std::optional<UploadJob> does_not_fit;
+    std::vector<Delivery> deliveries;
+    std::optional<Delivery> does_not_fit;
   };
 
-  /// Uploads it, or a batch with it; nothing when the flow is closed or we are stopping.
-  [[nodiscard]] std::optional<ConcurrencyLimit::Ended> upload_next(std::optional<UploadJob> job);
-  [[nodiscard]] ConcurrencyLimit::Ended upload(UploadJob job, const StoreGate::Pass& pass);
-  [[nodiscard]] ConcurrencyLimit::Ended upload(std::vector<UploadJob> batch,
-                                               const StoreGate::Pass& pass);
-  [[nodiscard]] bool fits_batch(const UploadJob& job) const;
-  /// The job and those behind it, as many as are this uploader's share of what waits. One that does
-  /// not fit ends it.
-  [[nodiscard]] Batch fill_batch(UploadJob first);
-  void settle(UploadJob job, const PutResult& result, const StoreGate::Pass& pass);
-  void retry(UploadJob job, const PutResult& result);
-  [[nodiscard]] PutResult put(const UploadJob& job);
+  /// Uploads it, or a batch with it; nothing when the flow is closed.
+  [[nodiscard]] std::optional<ConcurrencyLimit::Ended> upload_next(bool only_live);
+  [[nodiscard]] ConcurrencyLimit::Ended upload(Delivery delivery);
+  [[nodiscard]] ConcurrencyLimit::Ended upload(std::vector<Delivery> batch);
+  [[nodiscard]] bool fits_batch(const Delivery& delivery) const;
+  /// The delivery and those behind it, as many as are this uploader's share of what waits. One that
+  /// does not fit ends it.
+  [[nodiscard]] Batch fill_batch(Delivery first);
   /// `together`: the objects of one request.
-  void count_stored(const UploadJob& job, std::chrono::steady_clock::duration took,
+  void count_stored(const Delivery& delivery, std::chrono::steady_clock::duration took,
                     std::size_t together);
-  static void trace_failure(const UploadJob& job, const PutResult& result);
 
   const bool may_batch_;
   Flow& flow_;

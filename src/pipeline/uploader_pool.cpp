@@ -16,7 +16,7 @@ constexpr std::size_t kLeastSlots = 4;
 constexpr std::size_t kMostSlots = 128;
 
 /// For pictures that come in while a backlog leaves: a few at a time, or a batch each.
-constexpr std::size_t kEarlyUploaders = 4;
+constexpr std::size_t kLiveUploaders = 4;
 
 ConcurrencyLimit limit_of(const PipelineOptions& options) {
   return options.uploaders > 0 ? ConcurrencyLimit(options.uploaders, options.uploaders)
@@ -37,17 +37,17 @@ UploaderPool::UploaderPool(const PipelineOptions& options, Flow& flow,
 
 void UploaderPool::start() {
   grow_to(slots_.count());
-  if (options_.uploaders > 0 || options_.early_percent == 0) {
+  if (options_.uploaders > 0 || options_.live_percent == 0) {
     return;
   }
   const std::lock_guard lock(mutex_);
   try {
-    for (std::size_t number = 0; number < kEarlyUploaders; ++number) {
-      early_threads_.push_back(start_worker(fmt::format("upload-early-{}", number),
-                                            [](UploadWorker& worker) { worker.run_early(); }));
+    for (std::size_t number = 0; number < kLiveUploaders; ++number) {
+      live_threads_.push_back(start_worker(fmt::format("upload-live-{}", number),
+                                           [](UploadWorker& worker) { worker.run_live(); }));
     }
   } catch (const std::system_error& error) {
-    warn_of(error, early_threads_.size(), kEarlyUploaders);  // what comes in waits for its turn
+    warn_of(error, live_threads_.size(), kLiveUploaders);  // what comes in waits for its turn
   }
 }
 
@@ -58,11 +58,11 @@ void UploaderPool::wait_until_idle(std::chrono::milliseconds patience) {
 
 void UploaderPool::join() {
   std::vector<std::jthread> threads;
-  std::vector<std::jthread> early_threads;
+  std::vector<std::jthread> live_threads;
   {
     const std::lock_guard lock(mutex_);
     threads.swap(threads_);
-    early_threads.swap(early_threads_);
+    live_threads.swap(live_threads_);
   }
 }
 

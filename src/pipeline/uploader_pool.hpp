@@ -63,7 +63,7 @@ class UploaderPool {
   std::condition_variable ended_;
   std::size_t running_ = 0;
   std::vector<std::jthread> threads_;
-  std::vector<std::jthread> early_threads_;
+  std::vector<std::jthread> live_threads_;
 };
 
 }  // namespace m2b

@@ -25,7 +25,7 @@ enum class StoreState {
   unknown,    ///< not asked yet
   reachable,  ///< it takes objects
   away,       ///< no answer, or busy: probed by one upload at a time
-  held        ///< it refuses us until a person mends it; probed as well
+  blocked     ///< it refuses everything until a person changes something; probed as well
 };
 
 [[nodiscard]] const char* to_string(StoreState state) noexcept;
@@ -36,14 +36,30 @@ struct StoreTrouble {
   std::chrono::steady_clock::time_point since;  // of the first failure in a row
 };
 
+/// Messages that the store refuses while it takes others.
+struct Refusal {
+  enum class Of {
+    prefix,  ///< all with a key that begins so
+    size,    ///< all of a class of sizes
+    alone    ///< single ones
+  };
+  Of of = Of::alone;
+  std::string prefix = {};        // of `prefix`
+  std::uint64_t below_bytes = 0;  // of `size`: below it, and not below half of it
+  std::size_t messages = 0;       // that wait
+  PutResult cause = {};           // the last refusal
+  std::chrono::steady_clock::time_point since = {};
+};
+
 /// What the pipeline counts; monotonic since the start of the process. Any thread.
 class PipelineStats {
  public:
-  void count_upload(PutOutcome outcome) noexcept {
-    uploads_[static_cast<std::size_t>(outcome)].fetch_add(1, std::memory_order_relaxed);
+  void count_upload(const PutResult& result);
+  [[nodiscard]] std::uint64_t uploads_stored() const noexcept {
+    return stored_.load(std::memory_order_relaxed);
   }
-  [[nodiscard]] std::uint64_t uploads(PutOutcome outcome) const noexcept {
-    return uploads_[static_cast<std::size_t>(outcome)].load(std::memory_order_relaxed);
+  [[nodiscard]] std::uint64_t uploads_refused(Scope scope) const noexcept {
+    return refused_[static_cast<std::size_t>(scope)].load(std::memory_order_relaxed);
   }
 
   void count_dead_letter(DeadLetterReason reason) noexcept {
@@ -54,33 +70,34 @@ class PipelineStats {
   }
 
   /// `code` is PutResult::code, of which there are few.
-  void count_retry(const std::string& code);
-  [[nodiscard]] std::map<std::string, std::uint64_t> retries() const;
+  void count_refusal(const std::string& code);
+  [[nodiscard]] std::map<std::string, std::uint64_t> refusals() const;
 
   std::atomic<std::uint64_t> uploaded_bytes{0};
   std::atomic<std::uint64_t> stored_in_batches{0};  // objects
-  std::atomic<std::uint64_t> stored_early{0};       // objects, ahead of their turn
+  std::atomic<std::uint64_t> stored_live{0};        // objects, ahead of their turn
   DurationHistogram upload_time;                    // of the uploads that were stored
   std::atomic<WallTime> stored_at{};                // the last one; 1970: none yet
   /// Of a message that waits for it, with all that came after it.
   std::atomic<std::optional<KeyId>> missing_key{};
 
  private:
-  static constexpr std::size_t kOutcomes = 6;
+  static constexpr std::size_t kScopes = 6;
   static constexpr std::size_t kReasons = kDeadLetterReasons.size() + 1;  // numbered from 1
 
-  std::array<std::atomic<std::uint64_t>, kOutcomes> uploads_{};
+  std::atomic<std::uint64_t> stored_{0};
+  std::array<std::atomic<std::uint64_t>, kScopes> refused_{};
   std::array<std::atomic<std::uint64_t>, kReasons> dead_letters_{};
-  mutable std::mutex mutex_;  // guards retries_
-  std::map<std::string, std::uint64_t> retries_;
+  mutable std::mutex mutex_;  // guards refusals_
+  std::map<std::string, std::uint64_t> refusals_;
 };
 
-/// From the spool to the store: feeder, decoders and uploaders with the queues between them.
+/// From the spool to the store: dispatcher, decoders and uploaders with the queues between them.
 /// Whatever is inside is in the spool as well, so it may be stopped or killed at any moment.
 ///
 /// For one key uploads happen one at a time in order of arrival; different keys go in parallel.
 /// What comes in behind a backlog may be uploaded ahead of it once more: the later one of a key
-/// still ends up in the store.
+/// still ends up in the store. What the store refuses never stops the others (decision 0030).
 class Pipeline {
  public:
   /// Makes the store of one uploader thread; called on that thread.
@@ -104,12 +121,14 @@ class Pipeline {
 
   [[nodiscard]] const PipelineStats& stats() const noexcept;
   [[nodiscard]] StoreState store_state() const;
-  /// The feeder's thread shows in its pulse that it still goes round, once it is poked; the
+  /// The dispatcher's thread shows in its pulse that it still goes round, once it is poked; the
   /// decoders' that they end each message. Uploads end by their own time limits.
   [[nodiscard]] std::vector<NamedPulse> pulses() const;
   void poke();
   /// Nothing while the store takes objects, or has not been asked yet.
   [[nodiscard]] std::optional<StoreTrouble> store_trouble() const;
+  /// What the store refuses while it takes others.
+  [[nodiscard]] std::vector<Refusal> refusals() const;
   /// How many uploads may run at a time at the moment.
   [[nodiscard]] std::size_t upload_slots() const;
 

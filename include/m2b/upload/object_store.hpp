@@ -39,7 +39,7 @@ class ObjectStore {
       std::span<const Object* const> /*objects*/,
       // As of put().
       std::stop_token /*abort*/) {  // NOLINT(performance-unnecessary-value-param)
-    return {PutOutcome::retry_later, 0, "no_batches", {}};
+    return refusal(Scope::store, 0, "no_batches");
   }
 };
 

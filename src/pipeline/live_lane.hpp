@@ -1,37 +1,37 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <unordered_map>
 
-#include "m2b/object/object_key.hpp"
 #include "m2b/spool/message.hpp"
 
 namespace m2b {
 
-/// The records that are uploaded ahead of their turn, until their turn comes: whether that upload
-/// still holds then, or has to be done again. Of keys it keeps hashes: two keys with the same one
-/// are taken for the same key, which costs an upload and harms nobody. Not thread-safe.
-class EarlyUploads {
+/// The records that are uploaded live, ahead of their turn, until their turn comes: whether that
+/// upload still holds then, or has to be done again. Knows keys by their hashes: two keys with the
+/// same one are taken for the same key, which costs an upload and harms nobody. Not thread-safe.
+class LiveLane {
  public:
-  enum class State {
+  enum class State : std::uint8_t {
     none,     ///< the record goes the usual way
-    running,  ///< its early upload has not ended
+    running,  ///< its live upload has not ended
     stored    ///< the store has it, and nothing else was put under its key since
   };
 
   /// Remembers at most so many, some 100 bytes each.
-  explicit EarlyUploads(std::size_t most) noexcept : most_(most) {}
+  explicit LiveLane(std::size_t most) noexcept : most_(most) {}
 
   /// Whether another one may begin.
   [[nodiscard]] bool has_room() const noexcept { return entries_.size() < most_; }
   /// A record is read ahead of its turn; ids ascend.
   void begin(SpoolId id);
-  /// Its key is known now. False if another early upload has that key: the record must wait.
-  [[nodiscard]] bool claim(SpoolId id, const ObjectKey& key);
+  /// Its key is known now. False if another live upload has that key: the record must wait.
+  [[nodiscard]] bool claim(SpoolId id, std::uint64_t key_hash);
   void end(SpoolId id, bool stored);
   /// Another record's object is going to be put under the key.
-  void overwrite(const ObjectKey& key);
+  void overwrite(std::uint64_t key_hash);
 
   [[nodiscard]] State state(SpoolId id) const;
   /// One that was stored has had its turn, and so have all before it.
@@ -43,7 +43,7 @@ class EarlyUploads {
     State state = State::none;
     bool has_key = false;
     bool overwritten = false;
-    std::size_t key_hash = 0;
+    std::uint64_t key_hash = 0;
   };
 
   /// Where its entry is; the end if it has none.
@@ -55,7 +55,7 @@ class EarlyUploads {
 
   std::size_t most_;
   std::deque<Entry> entries_;  // by id
-  std::unordered_map<std::size_t, SpoolId> by_key_;
+  std::unordered_map<std::uint64_t, SpoolId> by_key_;
 };
 
 }  // namespace m2b

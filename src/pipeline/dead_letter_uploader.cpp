@@ -1,4 +1,4 @@
-#include "pipeline/letter_sender.hpp"
+#include "pipeline/dead_letter_uploader.hpp"
 
 #include <fmt/format.h>
 
@@ -16,7 +16,8 @@ namespace {
 
 constexpr std::size_t kLettersListed = 50;
 constexpr std::size_t kMaxKept = 100'000;
-constexpr int kMaxTries = 3;  // of an object that is refused for an unknown reason
+/// After so many that the store refuses at the moment the others wait as well.
+constexpr int kMaxRefusedInRow = 3;
 /// Letters also come by without our hearing of it, as after a replay that could not be.
 constexpr std::chrono::minutes kLookAgain{1};
 
@@ -24,89 +25,85 @@ std::string milliseconds(WallTime time) { return std::to_string(time.time_since_
 
 }  // namespace
 
-LetterSender::LetterSender(std::string prefix, Spool& spool, Flow& flow)
+DeadLetterUploader::DeadLetterUploader(std::string prefix, Spool& spool, Flow& flow)
     : prefix_(std::move(prefix)), spool_(spool), flow_(flow) {
-  flow_.set_burial_listener([this] { wake(); });
+  flow_.set_dead_letter_listener([this] { wake(); });
 }
 
-void LetterSender::run(std::unique_ptr<ObjectStore> store, const UploadStop& stop) {
-  while (!stop.begin_nothing.stop_requested()) {
-    send_all(*store, stop);
-    wait(stop.begin_nothing);
+void DeadLetterUploader::run(const std::stop_token& stop) {
+  while (!stop.stop_requested()) {
+    upload_all(stop);
+    wait(stop);
   }
 }
 
-void LetterSender::wake() {
+void DeadLetterUploader::wake() {
   const std::lock_guard lock(mutex_);
   news_ = true;
   woken_.notify_all();
 }
 
-void LetterSender::wait(const std::stop_token& stop) {
+void DeadLetterUploader::wait(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
   woken_.wait_for(lock, stop, kLookAgain, [this] { return news_; });
   news_ = false;
 }
 
-void LetterSender::send_all(ObjectStore& store, const UploadStop& stop) {
+void DeadLetterUploader::upload_all(const std::stop_token& stop) {
   SpoolId after{0};
+  int refused_in_row = 0;
   for (auto letters = spool_.describe_letters(after, kLettersListed); letters && !letters->empty();
        letters = spool_.describe_letters(after, kLettersListed)) {
-    std::vector<SpoolId> sent;
+    std::vector<SpoolId> stored;
     for (const LetterInfo& letter : *letters) {
-      if (!kept_.contains(letter.record.id) && send(letter, store, stop)) {
-        sent.push_back(letter.record.id);
+      if (kept_.contains(letter.record.id) || stop.stop_requested() ||
+          refused_in_row >= kMaxRefusedInRow) {
+        continue;
+      }
+      switch (upload(letter)) {
+        case RetryAction::remove:
+          stored.push_back(letter.record.id);
+          refused_in_row = 0;
+          break;
+        case RetryAction::dead_letter:
+          keep(letter);
+          break;
+        case RetryAction::retry_now:
+        case RetryAction::wait:
+        case RetryAction::retry_later:
+          ++refused_in_row;
+          break;
+        case RetryAction::abandon:
+          break;
       }
     }
     after = letters->back().record.id;
-    if (!sent.empty()) {
-      // One that does not leave, because the disk is full, is sent once more.
-      static_cast<void>(spool_.move_letters(LetterMove::stored, std::move(sent)).get());
+    if (!stored.empty()) {
+      // One that does not leave, because the disk is full, is uploaded once more.
+      static_cast<void>(spool_.move_letters(LetterMove::stored, std::move(stored)).get());
     }
-    if (stop.begin_nothing.stop_requested()) {
+    if (stop.stop_requested() || refused_in_row >= kMaxRefusedInRow) {
       return;
     }
   }
 }
 
-bool LetterSender::send(const LetterInfo& letter, ObjectStore& store, const UploadStop& stop) {
-  const auto object = object_of(letter);
-  int tries = 0;
-  while (object) {
-    const auto pass = flow_.gate().enter(stop.begin_nothing);
-    if (!pass) {
-      return false;
-    }
-    const PutResult result = store.put(*object, stop.abort);
-    if (pass->probe || result.outcome != PutOutcome::doubtful) {
-      flow_.gate().report(*pass, result);
-    }
-    switch (result.outcome) {
-      case PutOutcome::stored:
-        log::debug("pipeline", "dead letter stored",
-                   {{"id", to_number(letter.record.id)}, {"key", object->key.str()}});
-        return true;
-      case PutOutcome::stopped:
-        return false;
-      case PutOutcome::rejected:
-        keep(letter, result.code);
-        return false;
-      case PutOutcome::doubtful:
-        if (++tries >= kMaxTries) {
-          keep(letter, result.code);
-          return false;
-        }
-        break;
-      case PutOutcome::retry_later:
-      case PutOutcome::hold:
-        break;
-    }
+RetryAction DeadLetterUploader::upload(const LetterInfo& letter) {
+  auto object = object_of(letter);
+  if (!object) {
+    return RetryAction::abandon;
   }
-  return false;
+  const std::string key = object->key.str();
+  const RetryAction action = flow_.upload_dead_letter(letter.record.id, std::move(object));
+  if (action == RetryAction::remove) {
+    log::debug("pipeline", "dead letter stored",
+               {{"id", to_number(letter.record.id)}, {"key", key}});
+  }
+  return action;
 }
 
 /// Nothing when its bytes cannot be had now.
-std::optional<Object> LetterSender::object_of(const LetterInfo& letter) {
+std::shared_ptr<const Object> DeadLetterUploader::object_of(const LetterInfo& letter) {
   if (letter.record.key && spool_.keys().find(*letter.record.key) == nullptr) {
     if (const auto held_back = failures_.admit("key")) {
       log::error("pipeline",
@@ -116,13 +113,13 @@ std::optional<Object> LetterSender::object_of(const LetterInfo& letter) {
                   {"key", to_string(*letter.record.key)},
                   {"repeated", *held_back}});
     }
-    return std::nullopt;
+    return nullptr;
   }
   try {
     RawResult read = spool_.read_letter(letter.record.id, 0, Spool::kWholeRecord);
     auto* const raw = std::get_if<std::string>(&read);
     if (raw == nullptr) {
-      return std::nullopt;
+      return nullptr;
     }
     // The same letter always gets the same key; two bridges that share a bucket never do.
     auto key = ObjectKey::from_parts(
@@ -140,8 +137,9 @@ std::optional<Object> LetterSender::object_of(const LetterInfo& letter) {
                               .topic = letter.record.topic,
                               .received_at_ms = milliseconds(letter.record.received_at),
                               .buried_at_ms = milliseconds(letter.buried_at)});
-    return Object{std::get<ObjectKey>(std::move(key)), std::move(*raw), content_type(""),
-                  std::move(metadata)};
+    return std::make_shared<const Object>(Object{std::get<ObjectKey>(std::move(key)),
+                                                 std::move(*raw), content_type(""),
+                                                 std::move(metadata)});
   } catch (const std::bad_alloc&) {
     if (const auto held_back = failures_.admit("memory")) {
       log::error("pipeline", "not enough memory to send a dead letter; it stays in the spool",
@@ -149,14 +147,14 @@ std::optional<Object> LetterSender::object_of(const LetterInfo& letter) {
                   {"bytes", letter.record.bytes},
                   {"repeated", *held_back}});
     }
-    return std::nullopt;
+    return nullptr;
   }
 }
 
-void LetterSender::keep(const LetterInfo& letter, const std::string& cause) {
-  if (const auto held_back = failures_.admit(cause)) {
+void DeadLetterUploader::keep(const LetterInfo& letter) {
+  if (const auto held_back = failures_.admit("refused")) {
     log::error("pipeline", "the store refuses a dead letter; it stays in the spool",
-               {{"id", to_number(letter.record.id)}, {"code", cause}, {"repeated", *held_back}});
+               {{"id", to_number(letter.record.id)}, {"repeated", *held_back}});
   }
   if (kept_.size() < kMaxKept) {
     kept_.insert(letter.record.id);

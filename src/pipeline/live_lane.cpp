@@ -1,30 +1,23 @@
-#include "pipeline/early_uploads.hpp"
+#include "pipeline/live_lane.hpp"
 
 #include <algorithm>
 #include <cassert>
-#include <functional>
 
 namespace m2b {
-namespace {
-
-std::size_t hash_of(const ObjectKey& key) { return std::hash<ObjectKey>{}(key); }
-
-}  // namespace
-
-void EarlyUploads::begin(SpoolId id) {
+void LiveLane::begin(SpoolId id) {
   assert(entries_.empty() || entries_.back().id < id);
   entries_.push_back({.id = id, .state = State::running});
 }
 
-bool EarlyUploads::claim(SpoolId id, const ObjectKey& key) {
+bool LiveLane::claim(SpoolId id, std::uint64_t key_hash) {
   Entry& entry = entry_of(id);
   assert(entry.state == State::running && !entry.has_key);
-  entry.key_hash = hash_of(key);
+  entry.key_hash = key_hash;
   entry.has_key = by_key_.try_emplace(entry.key_hash, id).second;
   return entry.has_key;
 }
 
-void EarlyUploads::end(SpoolId id, bool stored) {
+void LiveLane::end(SpoolId id, bool stored) {
   Entry& entry = entry_of(id);
   assert(entry.state == State::running);
   if (stored && !entry.overwritten) {
@@ -35,12 +28,12 @@ void EarlyUploads::end(SpoolId id, bool stored) {
   }
 }
 
-void EarlyUploads::overwrite(const ObjectKey& key) {
-  const auto early = by_key_.find(hash_of(key));
-  if (early == by_key_.end()) {
+void LiveLane::overwrite(std::uint64_t key_hash) {
+  const auto live = by_key_.find(key_hash);
+  if (live == by_key_.end()) {
     return;
   }
-  Entry& entry = entry_of(early->second);
+  Entry& entry = entry_of(live->second);
   if (entry.state == State::running) {
     entry.overwritten = true;  // which of both is put last cannot be known
   } else {
@@ -49,12 +42,12 @@ void EarlyUploads::overwrite(const ObjectKey& key) {
   }
 }
 
-EarlyUploads::State EarlyUploads::state(SpoolId id) const {
+LiveLane::State LiveLane::state(SpoolId id) const {
   const std::size_t index = index_of(id);
   return index < entries_.size() ? entries_[index].state : State::none;
 }
 
-void EarlyUploads::forget(SpoolId id) {
+void LiveLane::forget(SpoolId id) {
   for (Entry& each : entries_) {
     if (each.id > id) {
       break;
@@ -67,19 +60,19 @@ void EarlyUploads::forget(SpoolId id) {
   drop_finished();
 }
 
-std::size_t EarlyUploads::index_of(SpoolId id) const {
+std::size_t LiveLane::index_of(SpoolId id) const {
   const auto found = std::ranges::lower_bound(entries_, id, {}, &Entry::id);
   const bool is_there = found != entries_.end() && found->id == id;
   return is_there ? static_cast<std::size_t>(found - entries_.begin()) : entries_.size();
 }
 
-EarlyUploads::Entry& EarlyUploads::entry_of(SpoolId id) {
+LiveLane::Entry& LiveLane::entry_of(SpoolId id) {
   const std::size_t index = index_of(id);
   assert(index < entries_.size());
   return entries_[index];
 }
 
-void EarlyUploads::discard(Entry& entry) {
+void LiveLane::discard(Entry& entry) {
   if (entry.has_key) {
     by_key_.erase(entry.key_hash);
   }
@@ -87,7 +80,7 @@ void EarlyUploads::discard(Entry& entry) {
   entry.state = State::none;
 }
 
-void EarlyUploads::drop_finished() {
+void LiveLane::drop_finished() {
   while (!entries_.empty() && entries_.front().state == State::none) {
     entries_.pop_front();
   }

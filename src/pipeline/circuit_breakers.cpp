@@ -1,0 +1,246 @@
+#include "pipeline/circuit_breakers.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+namespace m2b {
+namespace {
+
+/// Directories of a key, from the top, that are groups of their own; and the innermost one.
+constexpr std::size_t kMaxPrefixes = 4;
+/// Sizes below are one class: what limits sizes does not tell so small ones apart.
+constexpr unsigned kLeastSizeBits = 16;
+constexpr std::chrono::seconds kLately{5};
+
+}  // namespace
+
+CircuitBreakers::CircuitBreakers(BackoffPolicy probes, std::random_device::result_type seed)
+    : probes_(probes), random_(seed) {}
+
+std::vector<CircuitBreakers::Group> CircuitBreakers::groups_of(std::string_view key,
+                                                               std::size_t bytes) {
+  std::vector<Group> groups = {
+      kEverything, "#" + std::to_string(std::max<unsigned>(std::bit_width(bytes), kLeastSizeBits))};
+  const std::size_t innermost = key.rfind('/');
+  std::size_t prefixes = 0;
+  for (std::size_t at = key.find('/'); at != std::string_view::npos; at = key.find('/', at + 1)) {
+    if (++prefixes <= kMaxPrefixes || at == innermost) {
+      groups.push_back("/" + std::string(key.substr(0, at + 1)));
+    }
+  }
+  return groups;
+}
+
+unsigned CircuitBreakers::size_bits_of(const Group& group) {
+  return group.starts_with('#') ? static_cast<unsigned>(std::stoul(group.substr(1))) : 0;
+}
+
+std::vector<CircuitBreakers::Group> CircuitBreakers::stored(std::string_view key, std::size_t bytes,
+                                                            Time now) {
+  std::vector<Group> closed;
+  ++stored_;
+  if (close(everything_, now)) {
+    closed.push_back(kEverything);
+    // What they were refused for may be over as well.
+    for (auto& [group, breaker] : groups_) {
+      breaker.probe_at = std::min(breaker.probe_at, now);
+    }
+  }
+  if (groups_.empty()) {
+    return closed;  // nothing was refused lately
+  }
+  for (Group& group : groups_of(key, bytes)) {
+    const auto found = groups_.find(group);
+    if (found != groups_.end() && close(found->second, now)) {
+      --open_groups_;
+      closed.push_back(std::move(group));
+    }
+  }
+  return closed;
+}
+
+bool CircuitBreakers::answered() noexcept { return std::exchange(everything_.is_open, false); }
+
+bool CircuitBreakers::close(Breaker& breaker, Time now) noexcept {
+  breaker.refused_in_row = 0;
+  breaker.probes = 0;
+  breaker.stored_mark = stored_;
+  breaker.stored_at = now;
+  breaker.probe_at = {};
+  return std::exchange(breaker.is_open, false);
+}
+
+void CircuitBreakers::refused(const std::vector<Group>& groups, const Delivery& delivery,
+                              const PutResult& result, Time now) {
+  if (result.is_unsent || result.scope == Scope::object) {
+    return;
+  }
+  const bool is_counted = delivery.history.refusals == 0;
+  for (const Group& group : groups) {
+    Breaker& breaker = breaker_of(group);
+    breaker.refused_at = now;
+    breaker.refused_in_row += is_counted ? 1 : 0;
+  }
+  everything_.cause = result;
+  if (!everything_.is_open && is_in_doubt() && now >= everything_.probe_at) {
+    everything_.probe_at = now + pause(everything_.probes++);
+  }
+  if (everything_.refused_in_row == 1 && is_counted && !everything_.is_open) {
+    everything_.open_since = now;
+  }
+}
+
+Evidence CircuitBreakers::evidence(const std::vector<Group>& groups, const Delivery& delivery,
+                                   Time now) const {
+  const RefusalHistory& history = delivery.history;
+  const std::uint64_t mark = history.refusals == 0 ? delivery.begun_mark : history.stored_mark;
+  Evidence evidence;
+  evidence.others_stored_meanwhile = stored_ > delivery.begun_mark;
+  evidence.others_stored_since = stored_ > mark;
+  evidence.peers_stored_since = evidence.others_stored_since;
+  for (const Group& group : groups) {
+    const Breaker* const breaker = find(group);
+    const Breaker known = breaker != nullptr ? *breaker : Breaker{};
+    evidence.groups.push_back(
+        {.refused_in_row = known.refused_in_row,
+         .stored_lately = known.stored_mark > 0 && now - known.stored_at < kLately,
+         .is_open = known.is_open});
+    if (group != kEverything && known.stored_mark <= mark) {
+      evidence.peers_stored_since = false;
+    }
+  }
+  return evidence;
+}
+
+bool CircuitBreakers::open(const Group& group, const PutResult& cause, std::chrono::seconds wait,
+                           Time now) {
+  Breaker& breaker = breaker_of(group);
+  const bool was_open = breaker.is_open;
+  if (!was_open) {
+    if (&breaker != &everything_ && open_groups_ >= kMaxOpenGroups) {
+      return false;
+    }
+    breaker.is_open = true;
+    breaker.open_since = now;
+    open_groups_ += &breaker != &everything_ ? 1 : 0;
+  }
+  breaker.cause = cause;
+  // What was under way when it opened fails as well; that is no further attempt.
+  if (!was_open || now >= breaker.probe_at) {
+    breaker.probe_at = now + std::max<std::chrono::milliseconds>(pause(breaker.probes++), wait);
+  }
+  return !was_open;
+}
+
+bool CircuitBreakers::is_open(const Group& group) const {
+  const Breaker* const breaker = find(group);
+  return breaker != nullptr && breaker->is_open;
+}
+
+std::optional<CircuitBreakers::Group> CircuitBreakers::narrowest_open(
+    const std::vector<Group>& groups) const {
+  const auto narrow = std::find_if(groups.rbegin(), groups.rend(), [this](const Group& group) {
+    return group != kEverything && is_open(group);
+  });
+  return narrow == groups.rend() ? std::nullopt : std::optional(*narrow);
+}
+
+std::size_t CircuitBreakers::count_open(const std::vector<Group>& groups) const {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(groups, [this](const Group& group) { return is_open(group); }));
+}
+
+bool CircuitBreakers::may_probe(const Group& group, Time now) const {
+  const auto at = probe_at(group);
+  return at && *at <= now;
+}
+
+std::optional<CircuitBreakers::Time> CircuitBreakers::probe_at(const Group& group) const {
+  const Breaker* const breaker = find(group);
+  const bool wants_one =
+      breaker != nullptr && (breaker->is_open || (breaker == &everything_ && is_in_doubt()));
+  if (!wants_one || breaker->probing) {
+    return std::nullopt;
+  }
+  return breaker->probe_at;
+}
+
+void CircuitBreakers::begin_probe(const Group& group, SpoolId id) {
+  breaker_of(group).probing = id;
+}
+
+void CircuitBreakers::end_probe(SpoolId id) noexcept {
+  const auto end = [id](Breaker& breaker) {
+    if (breaker.probing == id) {
+      breaker.probing.reset();
+    }
+  };
+  end(everything_);
+  for (auto& [group, breaker] : groups_) {
+    end(breaker);
+  }
+}
+
+std::vector<CircuitBreakers::Open> CircuitBreakers::all_that_are_open() const {
+  std::vector<Open> open;
+  for (const auto& [group, breaker] : groups_) {
+    if (breaker.is_open) {
+      open.push_back({group, breaker.cause, breaker.open_since});
+    }
+  }
+  return open;
+}
+
+CircuitBreakers::Open CircuitBreakers::describe(const Group& group) const {
+  const Breaker* const breaker = find(group);
+  return breaker == nullptr ? Open{group, {}, {}}
+                            : Open{group, breaker->cause, breaker->open_since};
+}
+
+std::optional<CircuitBreakers::Open> CircuitBreakers::everything() const {
+  if (!everything_.is_open && !is_in_doubt()) {
+    return std::nullopt;
+  }
+  return Open{kEverything, everything_.cause, everything_.open_since};
+}
+
+const CircuitBreakers::Breaker* CircuitBreakers::find(const Group& group) const {
+  if (group == kEverything) {
+    return &everything_;
+  }
+  const auto found = groups_.find(group);
+  return found == groups_.end() ? nullptr : &found->second;
+}
+
+CircuitBreakers::Breaker& CircuitBreakers::breaker_of(const Group& group) {
+  if (group == kEverything) {
+    return everything_;
+  }
+  if (groups_.size() >= kMaxGroups && !groups_.contains(group)) {
+    forget_oldest();
+  }
+  return groups_[group];
+}
+
+void CircuitBreakers::forget_oldest() {
+  auto oldest = groups_.end();
+  for (auto each = groups_.begin(); each != groups_.end(); ++each) {
+    if (!each->second.is_open &&
+        (oldest == groups_.end() || each->second.refused_at < oldest->second.refused_at)) {
+      oldest = each;
+    }
+  }
+  if (oldest != groups_.end()) {
+    groups_.erase(oldest);
+  }
+}
+
+/// Full jitter, as Backoff.
+std::chrono::milliseconds CircuitBreakers::pause(std::uint32_t failures) {
+  const auto most = Backoff::ceiling(probes_, failures).count();
+  return std::chrono::milliseconds(
+      std::uniform_int_distribution<std::chrono::milliseconds::rep>(0, most)(random_));
+}
+
+}  // namespace m2b

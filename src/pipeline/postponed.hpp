@@ -1,0 +1,73 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <queue>
+#include <string>
+#include <vector>
+
+#include "pipeline/circuit_breakers.hpp"
+#include "pipeline/delivery.hpp"
+
+namespace m2b {
+
+/// The deliveries that wait without their memory, to be read from the spool again: until the
+/// circuit breaker of their group closes, until a time of their own, or, their reason being over,
+/// until there is room. Some 150 bytes each. Not thread-safe.
+class Postponed {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+  using Group = CircuitBreakers::Group;
+
+  void wait_for(const Group& group, Delivery delivery);
+  void wait_until(Time due, Delivery delivery);
+  /// It may go as soon as there is room.
+  void release(Delivery delivery);
+  /// So may all of the group.
+  void release(const Group& group);
+  /// The next one with a time of its own is due now.
+  void hurry_next(Time now);
+
+  /// The first of those that may go.
+  [[nodiscard]] const Delivery* first_released() const;
+  [[nodiscard]] std::optional<Delivery> take_released();
+  /// One of the group: the newest and the oldest by turns.
+  [[nodiscard]] std::optional<Delivery> take_of(const Group& group);
+  [[nodiscard]] std::optional<Delivery> take_due(Time now);
+  /// Any, whatever it waits for; each time of another group, or one with a time of its own.
+  [[nodiscard]] std::optional<Delivery> take_any();
+
+  [[nodiscard]] std::optional<Time> next_due() const;
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  /// Those that may not go yet.
+  [[nodiscard]] std::size_t size_unreleased() const noexcept { return size_ - released_size_; }
+  /// Those with a time of their own.
+  [[nodiscard]] std::size_t size_alone() const noexcept { return alone_.size(); }
+  [[nodiscard]] std::size_t size_of(const Group& group) const;
+
+ private:
+  struct Due {
+    Time at;
+    Delivery delivery;
+    friend bool operator>(const Due& a, const Due& b) {
+      return a.at != b.at ? a.at > b.at : a.delivery.id > b.delivery.id;
+    }
+  };
+  struct Waiting {
+    std::deque<Delivery> deliveries;
+    bool newest_next = true;
+  };
+
+  std::map<Group, Waiting, std::less<>> groups_;
+  std::priority_queue<Due, std::vector<Due>, std::greater<>> alone_;
+  std::deque<std::deque<Delivery>> released_;  // none of them empty
+  Group taken_last_;                           // by take_any()
+  std::size_t size_ = 0;
+  std::size_t released_size_ = 0;
+};
+
+}  // namespace m2b

@@ -1,0 +1,89 @@
+#include "pipeline/retry_policy.hpp"
+
+#include <algorithm>
+
+namespace m2b {
+namespace {
+
+constexpr std::size_t kEverything = 0;
+
+bool is_wide(Scope scope) {
+  switch (scope) {
+    case Scope::object:
+    case Scope::ambiguous:
+      return false;
+    case Scope::credentials:
+    case Scope::bucket:
+    case Scope::store:
+    case Scope::path:
+      return true;
+  }
+  return false;
+}
+
+bool is_proven_fault(const RefusalHistory& history, const PutResult& result,
+                     const RetryOptions& options, RefusalHistory::Time now) {
+  return result.may_be_object_fault && history.proven_refusals >= kProvenRefusals &&
+         now - history.first_refused_at >= options.dead_letter_after;
+}
+
+/// Those with so many refusals in a row, except the one for everything.
+void open_narrow_groups(const Evidence& evidence, RetryDecision& decision) {
+  for (std::size_t i = kEverything + 1; i < evidence.groups.size(); ++i) {
+    const Evidence::Group& group = evidence.groups[i];
+    if (group.is_open ||
+        group.refused_in_row >= (group.stored_lately ? kOpensAfterSuccess : kOpensAfter)) {
+      decision.opens.push_back(i);
+    }
+  }
+}
+
+bool has_narrow_group(const RetryDecision& decision) {
+  return std::ranges::any_of(decision.opens, [](std::size_t i) { return i != kEverything; });
+}
+
+}  // namespace
+
+RetryDecision decide_retry(const RefusalHistory& history, const PutResult& result,
+                           const Evidence& evidence, const RetryOptions& options,
+                           RefusalHistory::Time now) {
+  switch (result.outcome) {
+    case PutOutcome::stored:
+      return {.action = RetryAction::remove};
+    case PutOutcome::stopped:
+      return {.action = RetryAction::abandon};
+    case PutOutcome::refused:
+      break;
+  }
+  if (result.scope == Scope::object) {
+    return {.action = RetryAction::dead_letter};
+  }
+  if (result.is_unsent) {
+    return {.action = RetryAction::retry_now, .opens = {kEverything}};
+  }
+  if (is_proven_fault(history, result, options, now)) {
+    return {.action = RetryAction::dead_letter};
+  }
+
+  RetryDecision decision;
+  open_narrow_groups(evidence, decision);
+  const bool others_pass = evidence.others_stored_meanwhile || evidence.others_stored_since;
+  const bool asks_to_wait = result.retry_after.count() > 0;
+  if (is_wide(result.scope) && (!others_pass || asks_to_wait)) {
+    decision.opens.insert(decision.opens.begin(), kEverything);
+    decision.action = has_narrow_group(decision) ? RetryAction::wait : RetryAction::retry_now;
+    return decision;
+  }
+  const Evidence::Group& everything = evidence.groups[kEverything];
+  if (everything.is_open ||
+      everything.refused_in_row >= (everything.stored_lately ? kOpensAfterSuccess : kOpensAfter)) {
+    decision.opens.insert(decision.opens.begin(), kEverything);
+  }
+  decision.action = has_narrow_group(decision) ? RetryAction::wait : RetryAction::retry_later;
+  const std::uint32_t rounds = std::max(history.own_refusals, 1U) - 1;
+  decision.pause = std::max<std::chrono::milliseconds>(
+      Backoff::ceiling(options.postponement, rounds), result.retry_after);
+  return decision;
+}
+
+}  // namespace m2b
