@@ -28,6 +28,12 @@ using test::FakeBucket;
 using test::image_json;
 
 TEST_SUITE("pipeline") {
+  PutResult may_be_its_fault() {
+    PutResult result = refusal(Scope::ambiguous, 400, "InvalidArgument");
+    result.may_be_object_fault = true;
+    return result;
+  }
+
   struct Fixture {
     test::TempDir dir;
     SpoolOptions spool_options{
@@ -41,6 +47,7 @@ TEST_SUITE("pipeline") {
       options.decoders = 3;
       options.backoff = {.base = 1ms, .cap = 10ms};
       options.postponement = {.base = 5ms, .cap = 40ms};
+      options.dead_letter_after = 0s;
     }
     ~Fixture() { stop(); }
 
@@ -84,7 +91,7 @@ TEST_SUITE("pipeline") {
       pipeline->poke();
       CHECK(eventually([&] { return thread.pulse->silent_for() < 50ms; }));
     }
-    CHECK(names == std::vector<std::string>{"feeder", "decode-0", "decode-1", "decode-2"});
+    CHECK(names == std::vector<std::string>{"dispatcher", "decode-0", "decode-1", "decode-2"});
   }
 
   TEST_CASE_FIXTURE(Fixture, "a message becomes its object and leaves the spool") {
@@ -93,7 +100,7 @@ TEST_SUITE("pipeline") {
     CHECK(drained());
     CHECK(bucket.objects() == std::map<std::string, std::string>{{"a.jpg", "ABC"}});
     CHECK(spool->totals().stored == 1);
-    CHECK(pipeline->stats().uploads(PutOutcome::stored) == 1);
+    CHECK(pipeline->stats().uploads_stored() == 1);
     CHECK(pipeline->store_state() == StoreState::reachable);
   }
 
@@ -139,13 +146,13 @@ TEST_SUITE("pipeline") {
     away = false;
     CHECK(drained());
     CHECK(bucket.objects().size() == 50);
-    CHECK(pipeline->stats().retries().at("SlowDown") > 20);
+    CHECK(pipeline->stats().refusals().at("SlowDown") > 20);
   }
 
   TEST_CASE_FIXTURE(Fixture, "refused credentials hold everything and drop nothing") {
     std::atomic<bool> refused{true};
     bucket.set_answer([&](const Object&) {
-      return refused ? PutResult{PutOutcome::hold, 403, "InvalidAccessKeyId", ""}
+      return refused ? refusal(Scope::credentials, 403, "InvalidAccessKeyId")
                      : FakeBucket::stored();
     });
     start();
@@ -153,7 +160,7 @@ TEST_SUITE("pipeline") {
       append(std::to_string(i));
     }
     CHECK(eventually([&] { return bucket.attempts() > 20; }));
-    CHECK(pipeline->store_state() == StoreState::held);
+    CHECK(pipeline->store_state() == StoreState::blocked);
     CHECK(spool->totals().waiting() == 20);
     refused = false;
     CHECK(drained());
@@ -184,9 +191,8 @@ TEST_SUITE("pipeline") {
 
   TEST_CASE_FIXTURE(Fixture, "an object that the store refuses alone goes to the dead letters") {
     bucket.set_answer([](const Object& object) {
-      return object.key.str() == "bad.jpg"
-                 ? PutResult{PutOutcome::rejected, 400, "KeyTooLongError", ""}
-                 : FakeBucket::stored();
+      return object.key.str() == "bad.jpg" ? refusal(Scope::object, 400, "KeyTooLongError")
+                                           : FakeBucket::stored();
     });
     start();
     append("bad");
@@ -196,19 +202,18 @@ TEST_SUITE("pipeline") {
     CHECK(bucket.objects().size() == 1);
   }
 
-  TEST_CASE_FIXTURE(Fixture, "a doubtful refusal is final only while others are stored") {
-    std::atomic<bool> all_doubtful{true};
+  TEST_CASE_FIXTURE(Fixture, "an ambiguous refusal is final only while others are stored") {
+    std::atomic<bool> all_refused{true};
     bucket.set_answer([&](const Object& object) {
-      return all_doubtful || object.key.str() == "bad.jpg"
-                 ? PutResult{PutOutcome::doubtful, 400, "InvalidArgument", ""}
-                 : FakeBucket::stored();
+      return all_refused || object.key.str() == "bad.jpg" ? may_be_its_fault()
+                                                          : FakeBucket::stored();
     });
     start();
     append("bad");
     append("good");
     CHECK(eventually([&] { return bucket.attempts() > 20; }));
     CHECK(spool->totals().waiting() == 2);  // perhaps the store is wrong, not the objects
-    all_doubtful = false;
+    all_refused = false;
     for (int i = 0; i < 20; ++i) {
       append(std::to_string(i));
     }
@@ -221,12 +226,12 @@ TEST_SUITE("pipeline") {
     CHECK_FALSE(bucket.objects().contains("bad.jpg"));
   }
 
-  TEST_CASE_FIXTURE(Fixture, "a doubtful refusal that ends after some rounds buries nothing") {
+  TEST_CASE_FIXTURE(Fixture,
+                    "an ambiguous refusal that ends after some rounds makes no dead letter") {
     std::atomic<int> refusals{5};
     bucket.set_answer([&](const Object& object) {
-      return object.key.str() == "good.jpg" && refusals-- > 0
-                 ? PutResult{PutOutcome::doubtful, 400, "InvalidArgument", ""}
-                 : FakeBucket::stored();
+      return object.key.str() == "good.jpg" && refusals-- > 0 ? may_be_its_fault()
+                                                              : FakeBucket::stored();
     });
     start();
     append("good");
@@ -242,7 +247,7 @@ TEST_SUITE("pipeline") {
     std::atomic<bool> mended{false};
     bucket.set_answer([&](const Object& object) {
       return object.key.str() == "ill.jpg" && !mended
-                 ? PutResult{PutOutcome::retry_later, 500, "InternalError", ""}
+                 ? refusal(Scope::ambiguous, 500, "InternalError")
                  : FakeBucket::stored();
     });
     start();
@@ -261,6 +266,86 @@ TEST_SUITE("pipeline") {
     CHECK(drained());
   }
 
+  TEST_CASE_FIXTURE(Fixture, "a refused prefix holds up nobody, and goes once it is not refused") {
+    options.in_flight_bytes = 64 << 10;  // much less than what is refused
+    const std::string body(4000, 'A');
+    std::atomic<bool> is_refused{true};
+    std::atomic<int> requests{0};
+    bucket.set_answer([&](const Object& object) {
+      if (!object.key.str().starts_with("cam2/") || !is_refused) {
+        return FakeBucket::stored();
+      }
+      ++requests;
+      return refusal(Scope::ambiguous, 403, "AccessDenied");
+    });
+    for (int i = 0; i < 200; ++i) {
+      append("cam2/" + std::to_string(i), body);
+    }
+    for (int i = 0; i < 50; ++i) {
+      append("cam1/" + std::to_string(i), body);
+    }
+    start();
+    CHECK(eventually([&] { return bucket.objects().size() == 50; }));
+    CHECK(eventually([&] { return spool->totals().waiting() == 200; }));
+    CHECK(pipeline->store_state() == StoreState::reachable);
+    const std::vector<Refusal> refusals = pipeline->refusals();
+    REQUIRE_FALSE(refusals.empty());
+    CHECK(refusals.front().of == Refusal::Of::prefix);
+    CHECK(refusals.front().prefix == "cam2/");
+    CHECK(refusals.front().messages > 150);
+    CHECK(refusals.front().cause.code == "AccessDenied");
+    restart();
+    append("cam1/later", body);
+    CHECK(eventually([&] { return bucket.objects().contains("cam1/later.jpg"); }));
+    is_refused = false;
+    CHECK(drained());
+    CHECK(bucket.objects().size() == 251);
+    CHECK(spool->totals().dead_lettered == 0);
+    CHECK(pipeline->refusals().empty());
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "large objects that are refused hold up no small ones") {
+    options.in_flight_bytes = 1 << 20;
+    std::atomic<bool> is_refused{true};
+    bucket.set_answer([&](const Object& object) {
+      return object.body.size() > 200'000 && is_refused ? refusal(Scope::ambiguous, 413, "http_413")
+                                                        : FakeBucket::stored();
+    });
+    for (int i = 0; i < 8; ++i) {
+      append("large" + std::to_string(i), std::string(400'000, 'A'));
+    }
+    for (int i = 0; i < 40; ++i) {
+      append("small" + std::to_string(i));
+    }
+    start();
+    CHECK(eventually([&] { return bucket.objects().size() == 40; }));
+    is_refused = false;
+    CHECK(drained());
+    CHECK(bucket.objects().size() == 48);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "when everything is refused, few requests go out") {
+    options.backoff = {.base = 20ms, .cap = 50ms};
+    std::atomic<bool> is_refused{true};
+    bucket.set_answer([&](const Object&) {
+      return is_refused ? refusal(Scope::ambiguous, 403, "AccessDenied") : FakeBucket::stored();
+    });
+    for (int i = 0; i < 300; ++i) {
+      append(std::to_string(i % 7) + "/" + std::to_string(i));
+    }
+    start();
+    CHECK(eventually([&] { return pipeline->store_state() == StoreState::blocked; }));
+    const int before = bucket.attempts();
+    const auto began = std::chrono::steady_clock::now();
+    CHECK(eventually([&] { return bucket.attempts() >= before + 10; }));
+    // Full jitter: the pauses are 25 ms on average.
+    CHECK(std::chrono::steady_clock::now() - began > 60ms);
+    CHECK(spool->totals().waiting() == 300);
+    is_refused = false;
+    CHECK(drained());
+    CHECK(spool->totals().dead_lettered == 0);
+  }
+
   TEST_CASE_FIXTURE(Fixture,
                     "objects that wait behind a postponed one of their key do not starve it") {
     options.in_flight_bytes = 1 << 20;
@@ -270,7 +355,7 @@ TEST_SUITE("pipeline") {
     bucket.set_answer([&](const Object& object) {
       if (object.key.str() == "ill.jpg" && !mended) {
         ++ill_attempts;
-        return PutResult{PutOutcome::retry_later, 500, "InternalError", ""};
+        return refusal(Scope::ambiguous, 500, "InternalError");
       }
       return FakeBucket::stored();
     });
@@ -370,7 +455,7 @@ TEST_SUITE("pipeline") {
     CHECK(bucket.objects().size() == kMessages);
     CHECK(largest >= 8);
     CHECK(largest <= kMessages / 2 + 1);  // two uploaders share them
-    CHECK(pipeline->stats().uploads(PutOutcome::stored) == kMessages);
+    CHECK(pipeline->stats().uploads_stored() == kMessages);
     CHECK(pipeline->stats().uploaded_bytes == 3 * kMessages);
     CHECK(pipeline->stats().stored_in_batches == in_batches);
     CHECK(bucket.attempts() + static_cast<int>(in_batches) == kMessages);
@@ -378,7 +463,7 @@ TEST_SUITE("pipeline") {
 
   TEST_CASE_FIXTURE(BatchFixture,
                     "what was in a batch that failed goes one by one, whatever failed") {
-    answer_batches({PutOutcome::rejected, 400, "InvalidArgument", "one of them"});
+    answer_batches(refusal(Scope::object, 400, "InvalidArgument", "one of them"));
     start();
     CHECK(drained());
     CHECK(bucket.objects().size() == kMessages);
@@ -387,7 +472,7 @@ TEST_SUITE("pipeline") {
     CHECK(in_batches > 0);
     CHECK(spool->totals().dead_lettered == 0);
     CHECK(pipeline->store_state() == StoreState::reachable);
-    CHECK(pipeline->stats().retries().contains("InvalidArgument"));
+    CHECK(pipeline->stats().refusals().contains("InvalidArgument"));
   }
 
   TEST_CASE_FIXTURE(BatchFixture, "a batch that found no connection says nothing against batches") {
@@ -395,7 +480,9 @@ TEST_SUITE("pipeline") {
     std::atomic<int> batches{0};
     bucket.take_batches([&](std::size_t objects) {
       if (++batches == 1) {
-        return PutResult{PutOutcome::retry_later, 0, "could_not_connect", "", true};
+        PutResult unsent = refusal(Scope::path, 0, "could_not_connect");
+        unsent.is_unsent = true;
+        return unsent;
       }
       in_batches += objects;
       return FakeBucket::stored();
@@ -406,7 +493,7 @@ TEST_SUITE("pipeline") {
     CHECK(batches > 1);
     CHECK(pipeline->stats().stored_in_batches == in_batches);
     CHECK(in_batches + static_cast<std::size_t>(bucket.attempts()) == kMessages);
-    CHECK(pipeline->stats().retries().contains("could_not_connect"));
+    CHECK(pipeline->stats().refusals().contains("could_not_connect"));
   }
 
   TEST_CASE_FIXTURE(BatchFixture,
@@ -494,14 +581,14 @@ TEST_SUITE("pipeline") {
     start();
     append_live("live");
     CHECK(goes_ahead("live.jpg"));
-    CHECK(eventually([&] { return pipeline->stats().stored_early == 1; }));
+    CHECK(eventually([&] { return pipeline->stats().stored_live == 1; }));
     CHECK(spool->totals().waiting() >= kBacklog);
     let_all();
     CHECK(drained());
     CHECK(times_put("live.jpg") == 1);
     CHECK(bucket.objects().size() == kBacklog + 1);
     CHECK(spool->totals().stored == kBacklog + 1);
-    CHECK(pipeline->stats().uploads(PutOutcome::stored) == kBacklog + 1);
+    CHECK(pipeline->stats().uploads_stored() == kBacklog + 1);
   }
 
   TEST_CASE_FIXTURE(LiveFixture, "one that went ahead of an earlier one of its key is put again") {
@@ -515,9 +602,7 @@ TEST_SUITE("pipeline") {
   }
 
   TEST_CASE_FIXTURE(LiveFixture, "one that fails ahead of its turn gets its turn") {
-    SUBCASE("refused") {
-      failures["live.jpg"] = {PutOutcome::rejected, 400, "InvalidArgument", ""};
-    }
+    SUBCASE("refused") { failures["live.jpg"] = refusal(Scope::object, 400, "KeyTooLongError"); }
     SUBCASE("the store busy") { failures["live.jpg"] = FakeBucket::away(); }
     start();
     append_live("live");
@@ -526,7 +611,7 @@ TEST_SUITE("pipeline") {
     CHECK(drained());
     CHECK(times_put("live.jpg") == 2);
     CHECK(bucket.objects().size() == kBacklog + 1);
-    CHECK(pipeline->stats().stored_early == 0);
+    CHECK(pipeline->stats().stored_live == 0);
     CHECK(spool->totals().dead_lettered == 0);
   }
 
@@ -544,12 +629,12 @@ TEST_SUITE("pipeline") {
   }
 
   TEST_CASE_FIXTURE(LiveFixture, "without a share all go in the order of arrival") {
-    options.early_percent = 0;
+    options.live_percent = 0;
     start();
     append_live("live");
     let_all();
     CHECK(drained());
-    CHECK(pipeline->stats().stored_early == 0);
+    CHECK(pipeline->stats().stored_live == 0);
     // It does not wait for a permit, and so may overtake those that it was under way with.
     CHECK(std::find(put.end() - 5, put.end(), "live.jpg") != put.end());
   }
