@@ -149,6 +149,9 @@ S3Answer S3Connection::send_once(const S3Request& request, std::chrono::seconds 
   context_.proof.saw_server(response.server);
   if (response.date) context_.clock_offset.saw(*response.date - local_time());
   answer.result = result_of_answer(response.status, response.body);
+  if (answer.result.outcome == PutOutcome::refused) {
+    answer.result.retry_after = response.retry_after;
+  }
   return answer;
 }
 

@@ -657,6 +657,47 @@ TEST_SUITE("S3 store") {
     CHECK(limited.code == "http_429");
   }
 
+  TEST_CASE_FIXTURE(Fixture, "how long the store asks us to wait is told, within bounds") {
+    struct Wait {
+      std::string header;
+      std::chrono::seconds least;
+      std::chrono::seconds most;
+    };
+    const std::vector<Wait> waits{
+        {"7", 7s, 7s},
+        {"60", 60s, 60s},
+        {"61", 60s, 60s},
+        {"86400", 60s, 60s},
+        {"99999999999999999999999", 0s, 60s},
+        {http_date(now() + 50s), 1s, 50s},
+        {http_date(now() + 24h), 60s, 60s},
+        {http_date(now() - 1h), 0s, 0s},
+        {"0", 0s, 0s},
+        {"-5", 0s, 0s},
+        {"soon", 0s, 0s},
+        {"", 0s, 0s},
+    };
+    for (const Wait& wait : waits) {
+      CAPTURE(wait.header);
+      server_.answer(503, {{"Retry-After", wait.header}}, s3_error("SlowDown"));
+      const PutResult result = put(object("1"));
+      CHECK(result.code == "SlowDown");
+      CHECK(result.retry_after >= wait.least);
+      CHECK(result.retry_after <= wait.most);
+    }
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "only a refusal with Retry-After asks us to wait") {
+    server_.answer(429, {{"Retry-After", "9"}}, "<html>");
+    CHECK(put(object("1")).retry_after == 9s);
+    server_.answer(503, {}, s3_error("SlowDown"));
+    CHECK(put(object("1")).retry_after == 0s);
+    server_.store({{"Retry-After", "9"}});
+    CHECK(put(object("1")).retry_after == 0s);
+    server_.answer(503, {{"Retry-After", "9"}}, s3_error("SlowDown"));
+    CHECK(ensure_bucket().retry_after == 9s);
+  }
+
   TEST_CASE_FIXTURE(Fixture, "an object that the store refuses for itself is refused alone") {
     server_.answer(400, {}, s3_error("MetadataTooLarge"));
     const PutResult result = put(object("1"));
