@@ -31,7 +31,7 @@ StoreOptions options_of(const StoreAccess& store) {
 void expect_stored(const PutResult& result) {
   if (result.outcome == PutOutcome::stopped) throw Interrupted();
   if (result.outcome != PutOutcome::stored) {
-    throw std::runtime_error(fmt::format("the store refused: {} {} {}", to_string(result.outcome),
+    throw std::runtime_error(fmt::format("the store refused: {} {} {}", to_string(result.scope),
                                          result.code, result.detail));
   }
 }

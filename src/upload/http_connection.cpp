@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "m2b/upload/clock_offset.hpp"
+#include "m2b/upload/put_outcome.hpp"
 #include "m2b/util/ascii.hpp"
 #include "upload/chunked_body.hpp"
 #include "upload/connection_options.hpp"
@@ -51,6 +52,14 @@ bool is_contradictory(const curl::EasyHandle& handle, const char* name) {
 bool is_too_long(CURLcode code) {
   constexpr int kTooLarge = 100;  // CURLE_TOO_LARGE, which older headers do not have
   return code == CURLE_OUT_OF_MEMORY || static_cast<int>(code) == kTooLarge;
+}
+
+/// What the server asks for by Retry-After, which may be any number.
+std::chrono::seconds retry_after_of(const curl::EasyHandle& handle) {
+  curl_off_t seconds = 0;
+  curl::check(curl_easy_getinfo(handle.get(), CURLINFO_RETRY_AFTER, &seconds), "curl_easy_getinfo");
+  return std::chrono::seconds(
+      std::clamp<curl_off_t>(seconds, 0, curl_off_t{kMaxRetryAfter.count()}));
 }
 
 /// Whether a status line is that of a 1xx answer, behind which another comes.
@@ -196,6 +205,7 @@ StoreResponse HttpConnection::collect(CURLcode code) const {
   long status = 0;
   curl::check(curl_easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &status), "curl_easy_getinfo");
   response.status = static_cast<int>(status);
+  response.retry_after = retry_after_of(easy_);
   collect_headers(response);
   decode_body(response);
   return response;

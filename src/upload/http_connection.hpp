@@ -41,6 +41,8 @@ struct StoreResponse {
   bool is_minio = false;  // by its Server header
   /// The store's clock; nothing where that cannot be the time (is_plausible_now()).
   std::optional<std::chrono::sys_seconds> date;
+  /// Retry-After, in seconds or as a date by our clock; at most kMaxRetryAfter. 0: there is none.
+  std::chrono::seconds retry_after{0};
 };
 
 /// One kept-alive HTTP/1.1 connection through a libcurl easy handle. Belongs to one thread.

@@ -6,76 +6,153 @@
 
 #include <fmt/format.h>
 
+#include "m2b/util/ascii.hpp"
 #include "upload/classify.hpp"
 
 namespace m2b {
 namespace {
 
-struct CodeRow {
-  std::string_view code;
-  PutOutcome outcome;
+/// What a refusal means.
+struct Meaning {
+  Scope scope;
+  bool needs_person = false;
+  bool may_be_object_fault = false;
 };
 
-/// S3 error codes of 4xx answers (and those of 5xx that deserve their name in the metrics).
-constexpr std::array kCodes{
-    // The store is away, busy or full for a while.
-    CodeRow{"IncompleteBody", PutOutcome::retry_later},  // MinIO says so when its disk fills up
-    CodeRow{"InternalError", PutOutcome::retry_later},
-    CodeRow{"OperationAborted", PutOutcome::retry_later},
-    CodeRow{"RequestTimeout", PutOutcome::retry_later},
-    CodeRow{"RequestTimeTooSkewed", PutOutcome::retry_later},
-    CodeRow{"ServiceUnavailable", PutOutcome::retry_later},
-    CodeRow{"SlowDown", PutOutcome::retry_later},
-    CodeRow{"SlowDownRead", PutOutcome::retry_later},
-    CodeRow{"SlowDownWrite", PutOutcome::retry_later},
-    CodeRow{"TooManyRequests", PutOutcome::retry_later},
-    CodeRow{"XMinioBackendDown", PutOutcome::retry_later},
-    CodeRow{"XMinioServerNotInitialized", PutOutcome::retry_later},
-    CodeRow{"XMinioStorageFull", PutOutcome::retry_later},
-    // Credentials.
-    CodeRow{"AccessDenied", PutOutcome::hold},
-    CodeRow{"AccountProblem", PutOutcome::hold},
-    CodeRow{"AllAccessDisabled", PutOutcome::hold},
-    CodeRow{"ExpiredToken", PutOutcome::hold},
-    CodeRow{"InvalidAccessKeyId", PutOutcome::hold},
-    CodeRow{"InvalidSecurity", PutOutcome::hold},
-    CodeRow{"InvalidToken", PutOutcome::hold},
-    CodeRow{"InvalidTokenId", PutOutcome::hold},
-    CodeRow{"NotSignedUp", PutOutcome::hold},
-    CodeRow{"SignatureDoesNotMatch", PutOutcome::hold},
-    // Bucket, endpoint, region, settings of the store.
-    CodeRow{"AuthorizationHeaderMalformed", PutOutcome::hold},  // another region than ours
-    CodeRow{"BucketAlreadyExists", PutOutcome::hold},           // and belongs to somebody else
-    CodeRow{"IllegalLocationConstraintException", PutOutcome::hold},
-    CodeRow{"InvalidBucketName", PutOutcome::hold},
-    CodeRow{"InvalidLocationConstraint", PutOutcome::hold},
-    CodeRow{"InvalidRegion", PutOutcome::hold},
-    CodeRow{"InvalidStorageClass", PutOutcome::hold},
-    CodeRow{"MethodNotAllowed", PutOutcome::hold},
-    CodeRow{"MissingContentLength", PutOutcome::hold},  // something on the way takes it off
-    CodeRow{"NoSuchBucket", PutOutcome::hold},          // after creating it did not help
-    CodeRow{"NotImplemented", PutOutcome::hold},
-    CodeRow{"PermanentRedirect", PutOutcome::hold},
-    CodeRow{"QuotaExceeded", PutOutcome::hold},
-    CodeRow{"Redirect", PutOutcome::hold},
-    CodeRow{"TemporaryRedirect", PutOutcome::hold},
-    CodeRow{"TooManyBuckets", PutOutcome::hold},
-    CodeRow{"XMinioAdminBucketQuotaExceeded", PutOutcome::hold},
-    // This object alone.
-    CodeRow{"EntityTooLarge", PutOutcome::rejected},
-    CodeRow{"KeyTooLongError", PutOutcome::rejected},
-    CodeRow{"MetadataTooLarge", PutOutcome::rejected},
-    CodeRow{"XMinioInvalidObjectName", PutOutcome::rejected},
-    CodeRow{"XMinioInvalidResourceName", PutOutcome::rejected},
-    CodeRow{"XMinioObjectExistsAsDirectory", PutOutcome::rejected},
-    CodeRow{"XMinioParentIsObject", PutOutcome::rejected},
-    // Damaged on the way, or refused for a reason that may or may not stay.
-    CodeRow{"BadDigest", PutOutcome::doubtful},
-    CodeRow{"InvalidArgument", PutOutcome::doubtful},
-    CodeRow{"InvalidDigest", PutOutcome::doubtful},
-    CodeRow{"XAmzContentChecksumMismatch", PutOutcome::doubtful},
-    CodeRow{"XAmzContentSHA256Mismatch", PutOutcome::doubtful},
+constexpr Meaning kObjectFault{Scope::object};
+constexpr Meaning kMaybeObjectFault{Scope::ambiguous, false, true};
+constexpr Meaning kAmbiguous{Scope::ambiguous};
+constexpr Meaning kAmbiguousForPerson{Scope::ambiguous, true};
+constexpr Meaning kWrongCredentials{Scope::credentials, true};
+constexpr Meaning kWrongBucket{Scope::bucket, true};
+constexpr Meaning kStoreBusy{Scope::store};
+constexpr Meaning kStoreCannot{Scope::store, true};
+constexpr Meaning kPathDown{Scope::path};
+constexpr Meaning kPathWrong{Scope::path, true};
+
+struct CodeRow {
+  std::string_view code;
+  Meaning meaning;
 };
+
+/// S3 error codes, those of Amazon unless another store is named. The first part of the table: a
+/// code that is known decides, whatever its status (see is_believed()).
+constexpr std::array kCodes{
+    // This object alone.
+    CodeRow{"EntityTooLarge", kObjectFault},
+    CodeRow{"KeyTooLongError", kObjectFault},
+    CodeRow{"MetadataTooLarge", kObjectFault},
+    CodeRow{"XMinioInvalidObjectName", kObjectFault},
+    CodeRow{"XMinioInvalidResourceName", kObjectFault},
+    CodeRow{"XMinioObjectExistsAsDirectory", kObjectFault},
+    CodeRow{"XMinioParentIsObject", kObjectFault},
+    // This object, or something that changes requests on the way.
+    CodeRow{"InvalidArgument", kMaybeObjectFault},
+    CodeRow{"InvalidRequest", kMaybeObjectFault},
+    // Damaged on the way, which is never the object's fault.
+    CodeRow{"BadDigest", kAmbiguous},
+    CodeRow{"InvalidDigest", kAmbiguous},
+    CodeRow{"XAmzContentChecksumMismatch", kAmbiguous},
+    CodeRow{"XAmzContentSHA256Mismatch", kAmbiguous},
+    // One object, one prefix, or everything.
+    CodeRow{"AccessDenied", kAmbiguousForPerson},
+    CodeRow{"InternalError", kAmbiguous},
+    CodeRow{"MethodNotAllowed", kAmbiguousForPerson},
+    CodeRow{"MissingContentLength", kAmbiguousForPerson},   // something on the way takes it off
+    CodeRow{"MissingSecurityHeader", kAmbiguousForPerson},  // likewise
+    // The access key or its account.
+    CodeRow{"AccountDisabled", kWrongCredentials},  // Google
+    CodeRow{"AccountProblem", kWrongCredentials},
+    CodeRow{"AccountSuspended", kWrongCredentials},
+    CodeRow{"AllAccessDisabled", kWrongCredentials},
+    CodeRow{"ExpiredToken", kWrongCredentials},
+    CodeRow{"InvalidAccessKeyId", kWrongCredentials},
+    CodeRow{"InvalidClientTokenId", kWrongCredentials},
+    CodeRow{"InvalidSecurity", kWrongCredentials},
+    CodeRow{"InvalidToken", kWrongCredentials},
+    CodeRow{"InvalidTokenId", kWrongCredentials},   // MinIO
+    CodeRow{"NoSuchAccessKey", kWrongCredentials},  // Garage
+    CodeRow{"NoSuchUser", kWrongCredentials},       // Ceph
+    CodeRow{"NotSignedUp", kWrongCredentials},
+    CodeRow{"SignatureDoesNotMatch", kWrongCredentials},
+    CodeRow{"TokenRefreshRequired", kWrongCredentials},
+    CodeRow{"UnauthorizedAccess", kWrongCredentials},
+    CodeRow{"UserDisable", kWrongCredentials},                // Alibaba
+    CodeRow{"UserProjectAccountProblem", kWrongCredentials},  // Google
+    CodeRow{"UserSuspended", kWrongCredentials},              // Ceph
+    CodeRow{"XAdminUserNotFound", kWrongCredentials},         // versitygw
+    CodeRow{"XMinioAdminNoSuchAccessKey", kWrongCredentials},
+    CodeRow{"XMinioAdminNoSuchUser", kWrongCredentials},
+    CodeRow{"XMinioInvalidIAMCredentials", kWrongCredentials},
+    // The bucket or its region.
+    CodeRow{"AuthorizationHeaderMalformed", kWrongBucket},  // another region than ours
+    CodeRow{"BucketAlreadyExists", kWrongBucket},           // and belongs to somebody else
+    CodeRow{"IllegalLocationConstraintException", kWrongBucket},
+    CodeRow{"InvalidBucketName", kWrongBucket},
+    CodeRow{"InvalidLocationConstraint", kWrongBucket},
+    CodeRow{"InvalidRegion", kWrongBucket},
+    CodeRow{"NoSuchBucket", kWrongBucket},   // after creating it did not help
+    CodeRow{"QuotaExceeded", kWrongBucket},  // Ceph
+    CodeRow{"TooManyBuckets", kWrongBucket},
+    CodeRow{"XMinioAdminBucketQuotaExceeded", kWrongBucket},
+    // The store is away, busy or full for a while.
+    CodeRow{"IncompleteBody", kStoreBusy},  // MinIO says so when its disk fills up
+    CodeRow{"OperationAborted", kStoreBusy},
+    CodeRow{"RequestTimeTooSkewed", kStoreBusy},
+    CodeRow{"RequestTimeout", kStoreBusy},
+    CodeRow{"ServiceUnavailable", kStoreBusy},
+    CodeRow{"SlowDown", kStoreBusy},
+    CodeRow{"SlowDownRead", kStoreBusy},
+    CodeRow{"SlowDownWrite", kStoreBusy},
+    CodeRow{"TooManyRequests", kStoreBusy},
+    CodeRow{"XMinioBackendDown", kStoreBusy},
+    CodeRow{"XMinioBucketMetadataNotInitialized", kStoreBusy},
+    CodeRow{"XMinioIAMNotInitialized", kStoreBusy},
+    CodeRow{"XMinioServerNotInitialized", kStoreBusy},
+    CodeRow{"XMinioStorageFull", kStoreBusy},
+    // The store cannot do what we need.
+    CodeRow{"InvalidStorageClass", kStoreCannot},
+    CodeRow{"NotImplemented", kStoreCannot},
+    // Another address than ours.
+    CodeRow{"PermanentRedirect", kPathWrong},
+    CodeRow{"Redirect", kPathWrong},
+    CodeRow{"TemporaryRedirect", kPathWrong},
+};
+
+struct StatusRow {
+  int status;
+  Meaning bare;      // without an S3 error: a proxy, a gateway or some other server answered
+  Meaning of_store;  // with an S3 error whose code is unknown, or not believed
+};
+
+/// The second part of the table. What is not in it: meaning_of_status().
+constexpr std::array kStatuses{
+    StatusRow{400, kAmbiguous, kMaybeObjectFault},
+    StatusRow{401, kWrongCredentials, kWrongCredentials},
+    StatusRow{403, kAmbiguousForPerson, kAmbiguousForPerson},
+    StatusRow{404, kPathWrong, kAmbiguous},
+    StatusRow{405, kPathWrong, kAmbiguous},
+    StatusRow{407, kPathWrong, kPathWrong},  // a proxy wants credentials
+    StatusRow{408, kStoreBusy, kStoreBusy},  // Request Timeout
+    StatusRow{409, kAmbiguous, kMaybeObjectFault},
+    StatusRow{411, kAmbiguousForPerson, kAmbiguousForPerson},  // as MissingContentLength
+    StatusRow{412, kAmbiguous, kMaybeObjectFault},
+    StatusRow{422, kAmbiguous, kMaybeObjectFault},
+    StatusRow{429, kStoreBusy, kStoreBusy},  // Too Many Requests
+    StatusRow{499, kStoreBusy, kStoreBusy},  // MinIO and nginx: client closed the request
+    StatusRow{501, kStoreCannot, kStoreCannot},
+    StatusRow{502, kPathDown, kAmbiguous},
+    StatusRow{503, kStoreBusy, kStoreBusy},
+    StatusRow{504, kPathDown, kAmbiguous},
+    StatusRow{507, kStoreBusy, kStoreBusy},  // Insufficient Storage
+    StatusRow{511, kPathWrong, kPathWrong},  // a network wants a login
+};
+
+/// Parts of names by which a code that we do not know tells that it is about somebody or something
+/// else than the object.
+constexpr std::array<std::string_view, 18> kWordsOfOthers{
+    "account", "admin", "auth",   "bucket", "credential", "denied",    "gateway", "key",   "kms",
+    "licen",   "polic", "permis", "proxy",  "quota",      "signature", "tenant",  "token", "user"};
 
 const CodeRow* find_code(std::string_view code) noexcept {
   const auto* const row = std::find_if(kCodes.begin(), kCodes.end(),
@@ -83,62 +160,83 @@ const CodeRow* find_code(std::string_view code) noexcept {
   return row == kCodes.end() ? nullptr : row;
 }
 
+/// A 5xx is the server's own trouble. What it says then against keys, buckets, objects and settings
+/// may be wrong, as long as its account service is away for example, and passes with the trouble.
+bool is_believed(const Meaning& meaning, int http_status) noexcept {
+  const bool blames_others =
+      meaning.needs_person || meaning.may_be_object_fault || meaning.scope == Scope::object;
+  return http_status < 500 || !blames_others;
+}
+
+bool is_about_others(std::string_view code) {
+  const std::string name = ascii_lower(code);
+  return std::any_of(kWordsOfOthers.begin(), kWordsOfOthers.end(), [&name](std::string_view word) {
+    return name.find(word) != std::string::npos;
+  });
+}
+
+Meaning meaning_of_status(int http_status, std::string_view s3_code) {
+  const auto* const row =
+      std::find_if(kStatuses.begin(), kStatuses.end(),
+                   [http_status](const StatusRow& each) { return each.status == http_status; });
+  if (row == kStatuses.end()) return kAmbiguous;
+  if (s3_code.empty()) return row->bare;
+  const bool spares_object = row->of_store.may_be_object_fault && is_about_others(s3_code);
+  return spares_object ? kAmbiguous : row->of_store;
+}
+
+Meaning meaning_of_answer(int http_status, std::string_view s3_code) {
+  if (http_status == 0) return kPathDown;
+  // Redirects (wrong endpoint or region), and what no S3 store says.
+  if (http_status < 400 || http_status >= 600) return kPathWrong;
+  const CodeRow* const row = find_code(s3_code);
+  const bool code_decides = row != nullptr && is_believed(row->meaning, http_status);
+  return code_decides ? row->meaning : meaning_of_status(http_status, s3_code);
+}
+
+PutResult refusal_of(const Meaning& meaning) {
+  PutResult result;
+  result.outcome = PutOutcome::refused;
+  result.scope = meaning.scope;
+  result.needs_person = meaning.needs_person;
+  result.may_be_object_fault = meaning.may_be_object_fault;
+  return result;
+}
+
 /// MinIO's console says this, as InvalidArgument, to whoever takes it for the store.
 constexpr std::string_view kConsoleMessage = "S3 API Requests must be made to API port";
 
-/// 4xx.
-PutOutcome classify_refusal(int http_status, std::string_view s3_code) noexcept {
-  if (const CodeRow* const row = find_code(s3_code)) return row->outcome;
-  switch (http_status) {
-    case 408:  // Request Timeout
-    case 429:  // Too Many Requests
-    case 499:  // MinIO and nginx: client closed the request
-      return PutOutcome::retry_later;
-    case 401:
-    case 403:
-    case 407:  // a proxy wants credentials
-      return PutOutcome::hold;
-    case 413:  // a proxy's limits: about this request, others may pass
-    case 414:
-    case 431:
-      return PutOutcome::doubtful;
-    default:
-      // Without an S3 error it was not a store that answered.
-      return s3_code.empty() ? PutOutcome::hold : PutOutcome::doubtful;
-  }
-}
-
 struct TransportRow {
   CURLcode code;
-  PutOutcome outcome;
+  Meaning meaning;
   std::string_view label;
 };
 
+/// The third part of the table: why there was no answer.
 constexpr std::array kTransport{
-    TransportRow{CURLE_ABORTED_BY_CALLBACK, PutOutcome::stopped, "stopped"},
-    TransportRow{CURLE_COULDNT_RESOLVE_HOST, PutOutcome::retry_later, "dns"},
-    TransportRow{CURLE_COULDNT_RESOLVE_PROXY, PutOutcome::retry_later, "dns"},
-    TransportRow{CURLE_COULDNT_CONNECT, PutOutcome::retry_later, "could_not_connect"},
-    TransportRow{CURLE_OPERATION_TIMEDOUT, PutOutcome::retry_later, "timeout"},
-    TransportRow{CURLE_SEND_ERROR, PutOutcome::retry_later, "connection_reset"},
-    TransportRow{CURLE_RECV_ERROR, PutOutcome::retry_later, "connection_reset"},
-    TransportRow{CURLE_SEND_FAIL_REWIND, PutOutcome::retry_later, "connection_reset"},
-    TransportRow{CURLE_GOT_NOTHING, PutOutcome::retry_later, "no_answer"},
-    TransportRow{CURLE_PARTIAL_FILE, PutOutcome::retry_later, "cut_answer"},
-    TransportRow{CURLE_PROXY, PutOutcome::retry_later, "proxy"},
-    TransportRow{CURLE_OUT_OF_MEMORY, PutOutcome::retry_later, "out_of_memory"},
+    TransportRow{CURLE_COULDNT_RESOLVE_HOST, kPathDown, "dns"},
+    TransportRow{CURLE_COULDNT_RESOLVE_PROXY, kPathDown, "dns"},
+    TransportRow{CURLE_COULDNT_CONNECT, kPathDown, "could_not_connect"},
+    TransportRow{CURLE_OPERATION_TIMEDOUT, kPathDown, "timeout"},
+    TransportRow{CURLE_SEND_ERROR, kPathDown, "connection_reset"},
+    TransportRow{CURLE_RECV_ERROR, kPathDown, "connection_reset"},
+    TransportRow{CURLE_SEND_FAIL_REWIND, kPathDown, "connection_reset"},
+    TransportRow{CURLE_GOT_NOTHING, kPathDown, "no_answer"},
+    TransportRow{CURLE_PARTIAL_FILE, kPathDown, "cut_answer"},
+    TransportRow{CURLE_PROXY, kPathDown, "proxy"},
+    TransportRow{CURLE_OUT_OF_MEMORY, kPathDown, "out_of_memory"},
     // Also what a store says that is just going down or coming up behind a balancer.
-    TransportRow{CURLE_SSL_CONNECT_ERROR, PutOutcome::retry_later, "tls_handshake"},
-    TransportRow{CURLE_PEER_FAILED_VERIFICATION, PutOutcome::hold, "tls_certificate"},
-    TransportRow{CURLE_SSL_ISSUER_ERROR, PutOutcome::hold, "tls_certificate"},
-    TransportRow{CURLE_SSL_INVALIDCERTSTATUS, PutOutcome::hold, "tls_certificate"},
-    TransportRow{CURLE_SSL_CACERT_BADFILE, PutOutcome::hold, "tls_ca_file"},
-    TransportRow{CURLE_SSL_CLIENTCERT, PutOutcome::hold, "tls_client_certificate"},
-    TransportRow{CURLE_SSL_CERTPROBLEM, PutOutcome::hold, "tls_client_certificate"},
-    TransportRow{CURLE_SSL_CIPHER, PutOutcome::hold, "tls_cipher"},
-    TransportRow{CURLE_UNSUPPORTED_PROTOCOL, PutOutcome::hold, "not_http"},
-    TransportRow{CURLE_WEIRD_SERVER_REPLY, PutOutcome::hold, "not_http"},
-    TransportRow{CURLE_URL_MALFORMAT, PutOutcome::hold, "bad_url"},
+    TransportRow{CURLE_SSL_CONNECT_ERROR, kPathDown, "tls_handshake"},
+    TransportRow{CURLE_PEER_FAILED_VERIFICATION, kPathWrong, "tls_certificate"},
+    TransportRow{CURLE_SSL_ISSUER_ERROR, kPathWrong, "tls_certificate"},
+    TransportRow{CURLE_SSL_INVALIDCERTSTATUS, kPathWrong, "tls_certificate"},
+    TransportRow{CURLE_SSL_CACERT_BADFILE, kPathWrong, "tls_ca_file"},
+    TransportRow{CURLE_SSL_CLIENTCERT, kPathWrong, "tls_client_certificate"},
+    TransportRow{CURLE_SSL_CERTPROBLEM, kPathWrong, "tls_client_certificate"},
+    TransportRow{CURLE_SSL_CIPHER, kPathWrong, "tls_cipher"},
+    TransportRow{CURLE_UNSUPPORTED_PROTOCOL, kPathWrong, "not_http"},
+    TransportRow{CURLE_WEIRD_SERVER_REPLY, kPathWrong, "not_http"},
+    TransportRow{CURLE_URL_MALFORMAT, kPathWrong, "bad_url"},
 };
 
 bool is_without_connection(CURLcode code) noexcept {
@@ -151,23 +249,28 @@ TransportRow find_transport(CURLcode code) noexcept {
       std::find_if(kTransport.begin(), kTransport.end(),
                    [code](const TransportRow& each) { return each.code == code; });
   if (row != kTransport.end()) return *row;
-  return {code, PutOutcome::retry_later, "transport"};
+  return {code, kPathDown, "transport"};
 }
 
 }  // namespace
+
+PutResult refusal(Scope scope, int http_status, std::string_view code, std::string_view detail) {
+  PutResult result;
+  result.outcome = PutOutcome::refused;
+  result.http_status = http_status;
+  result.code = code;
+  result.detail = detail;
+  result.scope = scope;
+  result.needs_person = scope == Scope::credentials || scope == Scope::bucket;
+  return result;
+}
 
 std::string_view to_string(PutOutcome outcome) noexcept {
   switch (outcome) {
     case PutOutcome::stored:
       return "stored";
-    case PutOutcome::retry_later:
-      return "retry_later";
-    case PutOutcome::hold:
-      return "hold";
-    case PutOutcome::doubtful:
-      return "doubtful";
-    case PutOutcome::rejected:
-      return "rejected";
+    case PutOutcome::refused:
+      return "refused";
     case PutOutcome::stopped:
       return "stopped";
   }
@@ -175,25 +278,41 @@ std::string_view to_string(PutOutcome outcome) noexcept {
   return "unknown";
 }
 
-PutOutcome classify_response(int http_status, std::string_view s3_code) noexcept {
-  if (http_status == 0) return PutOutcome::retry_later;
-  if (http_status == 200) return PutOutcome::stored;
-  if (http_status == 501) return PutOutcome::hold;  // whatever answers cannot PUT
-  if (http_status >= 500 && http_status < 600) return PutOutcome::retry_later;
-  if (http_status >= 400 && http_status < 500) return classify_refusal(http_status, s3_code);
-  return PutOutcome::hold;  // redirects (wrong endpoint or region), and what no S3 store says
+std::string_view to_string(Scope scope) noexcept {
+  switch (scope) {
+    case Scope::object:
+      return "object";
+    case Scope::ambiguous:
+      return "ambiguous";
+    case Scope::credentials:
+      return "credentials";
+    case Scope::bucket:
+      return "bucket";
+    case Scope::store:
+      return "store";
+    case Scope::path:
+      return "path";
+  }
+  assert(false);
+  return "unknown";
+}
+
+PutResult classify_answer(int http_status, std::string_view s3_code) {
+  if (http_status != 200) return refusal_of(meaning_of_answer(http_status, s3_code));
+  PutResult result;
+  result.outcome = PutOutcome::stored;
+  return result;
 }
 
 PutResult result_of_answer(int http_status, std::string_view body) {
   constexpr std::size_t kMaxDetailBytes = 256;
-  PutResult result;
-  result.http_status = http_status;
   const S3Error error = parse_s3_error(body);
-  result.outcome = classify_response(http_status, error.code);
-  if (result.outcome == PutOutcome::stored) return result;
+  PutResult result = classify_answer(http_status, error.code);
+  if (result.outcome == PutOutcome::stored) return stored_result(http_status);
 
-  // Only the words tell this one, and as doubtful it would send every object to the dead letters.
-  if (error.message.starts_with(kConsoleMessage)) result.outcome = PutOutcome::hold;
+  // Only the words tell this one, and its code alone would blame the object.
+  if (error.message.starts_with(kConsoleMessage)) result = refusal_of(kPathWrong);
+  result.http_status = http_status;
   result.code = find_code(error.code) != nullptr ? error.code : fmt::format("http_{}", http_status);
   if (error.code.empty()) {
     result.detail = body.substr(0, kMaxDetailBytes);
@@ -206,10 +325,15 @@ PutResult result_of_answer(int http_status, std::string_view body) {
 }
 
 PutResult result_of_failure(CURLcode code, std::string_view text) {
-  const TransportRow row = find_transport(code);
   PutResult result;
-  result.outcome = row.outcome;
-  result.code = row.label;
+  if (code == CURLE_ABORTED_BY_CALLBACK) {
+    result.outcome = PutOutcome::stopped;
+    result.code = "stopped";
+  } else {
+    const TransportRow row = find_transport(code);
+    result = refusal_of(row.meaning);
+    result.code = row.label;
+  }
   result.detail = text.empty() ? curl_easy_strerror(code) : text;
   result.is_unsent = is_without_connection(code);
   return result;

@@ -25,12 +25,9 @@ std::string_view name_of(HttpMethod method) {
 }
 
 /// Refusals that other credentials may mend.
-bool is_about_credentials(std::string_view code) {
-  for (const std::string_view each : {"AccessDenied", "ExpiredToken", "InvalidAccessKeyId",
-                                      "InvalidToken", "InvalidTokenId", "SignatureDoesNotMatch"}) {
-    if (code == each) return true;
-  }
-  return false;
+bool is_about_credentials(const PutResult& result) {
+  return result.outcome == PutOutcome::refused &&
+         (result.scope == Scope::credentials || result.code == "AccessDenied");
 }
 
 /// Whether TLS may be the cause. With TLS 1.3 the other side refuses our certificate, or misses
@@ -72,15 +69,15 @@ bool may_be_about_time(const PutResult& result) {
   constexpr int kBadRequest = 400;
   constexpr int kUnauthorized = 401;
   constexpr int kForbidden = 403;
-  if (result.outcome == PutOutcome::stored || result.outcome == PutOutcome::rejected) return false;
+  if (result.outcome != PutOutcome::refused || result.scope == Scope::object) return false;
   return result.http_status == kBadRequest || result.http_status == kUnauthorized ||
          result.http_status == kForbidden;
 }
 
 /// Whether the answer is one that a store gives after it has found the signature to be right.
 bool has_taken_signature(const PutResult& result) {
-  return result.outcome == PutOutcome::stored || result.outcome == PutOutcome::rejected ||
-         result.code == "NoSuchBucket";
+  if (result.outcome != PutOutcome::refused) return result.outcome == PutOutcome::stored;
+  return result.scope == Scope::object || result.code == "NoSuchBucket";
 }
 
 }  // namespace
@@ -100,7 +97,7 @@ std::string S3Connection::object_path(std::string_view key) const {
 S3Answer S3Connection::send(const S3Request& request, const std::stop_token& abort) {
   S3Answer answer = send_once(request, context_.clock_offset.get(), abort);
   if (may_be_about_time(answer.result)) correct_clock(answer, request, abort);
-  if (is_about_credentials(answer.result.code) && context_.credentials.refused(*credentials_)) {
+  if (is_about_credentials(answer.result) && context_.credentials.refused(*credentials_)) {
     answer = send_once(request, context_.clock_offset.get(), abort);
   }
   return answer;
@@ -152,6 +149,9 @@ S3Answer S3Connection::send_once(const S3Request& request, std::chrono::seconds 
   context_.proof.saw_server(response.server);
   if (response.date) context_.clock_offset.saw(*response.date - local_time());
   answer.result = result_of_answer(response.status, response.body);
+  if (answer.result.outcome == PutOutcome::refused) {
+    answer.result.retry_after = response.retry_after;
+  }
   return answer;
 }
 
@@ -161,7 +161,7 @@ void S3Connection::explain(PutResult& failure, const std::stop_token& abort) con
                                   options.connect_timeout, abort);
   if (!fault) return;
   failure.detail = std::move(fault->text);
-  if (fault->needs_a_person) failure.outcome = PutOutcome::hold;
+  if (fault->needs_a_person) failure.needs_person = true;
 }
 
 StoreRequest S3Connection::sign(const S3Request& request, std::chrono::seconds clock_offset) {

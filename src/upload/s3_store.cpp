@@ -43,18 +43,24 @@ bool may_be_about_payload(const PutResult& refusal) {
          may_be_about_checksum(refusal);
 }
 
+/// Whether the server itself failed.
+bool is_server_error(const PutResult& result) { return result.http_status >= 500; }
+
 /// Whether it is an S3 store that answers so when it is asked where the bucket is. Not all know the
 /// question, and not all credentials may ask it.
-bool is_about_bucket(const PutResult& seen) {
+bool is_about_bucket(const S3Answer& seen) {
+  const PutResult& result = seen.result;
   for (const std::string_view code :
        {"AccessDenied", "NoSuchBucket", "NotImplemented", "MethodNotAllowed"}) {
-    if (seen.code == code) return true;
+    if (result.code == code) return true;
   }
-  // With any other refusal in S3's own words; those of a proxy about sizes have none.
-  const bool is_of_proxy =
-      seen.http_status == 413 || seen.http_status == 414 || seen.http_status == 431;
-  return seen.outcome == PutOutcome::stored ||
-         (seen.outcome == PutOutcome::doubtful && !is_of_proxy);
+  if (result.outcome != PutOutcome::refused) return result.outcome == PutOutcome::stored;
+  // With any other refusal in S3's own words; those of a proxy about rights and sizes have none.
+  const bool may_be_of_proxy = result.http_status == 403 || result.http_status == 413 ||
+                               result.http_status == 414 || result.http_status == 431;
+  return (result.scope == Scope::ambiguous || result.scope == Scope::object) &&
+         !is_server_error(result) && !may_be_of_proxy &&
+         !parse_s3_error(seen.response.body).code.empty();
 }
 
 /// Whether a refusal is about archives, while objects may be welcome. What else is refused is so
@@ -66,6 +72,13 @@ bool is_about_archives(const PutResult& refusal) {
     if (refusal.code == code) return true;
   }
   return false;
+}
+
+/// A refusal by something on the way to the store, or in its place, that somebody has to change.
+PutResult wrong_path(int http_status, std::string_view code, std::string_view detail) {
+  PutResult result = refusal(Scope::path, http_status, code, detail);
+  result.needs_person = true;
+  return result;
 }
 
 }  // namespace
@@ -145,6 +158,8 @@ PutResult S3Store::put_proven(const Upload& upload, ProofPlan plan, const std::s
 /// What to try before a refusal is believed: it may be about what is sent for the proof.
 std::optional<ProofPlan> S3Store::plan_after_refusal(ProofPlan plan,
                                                      const PutResult& refusal) const {
+  // Its code may be that of the request to create the bucket.
+  if (refusal.scope == Scope::bucket) return std::nullopt;
   if (!plan.signs_payload && may_be_about_payload(refusal)) {
     plan.signs_payload = true;
     return plan;
@@ -166,29 +181,30 @@ PutResult S3Store::prove_by_head(const Upload& upload, std::string_view put_etag
   }
   const HeadAnswer& answer = round.answers.front();
   const std::string_view doubt = doubt_of_head(answer, put_etag, upload.body);
-  if (doubt.empty()) return {PutOutcome::stored, answer.status, {}, {}};
+  if (doubt.empty()) return stored_result(answer.status);
   proof_.doubt();
-  return {
-      PutOutcome::hold, answer.status, std::string(kUnproven),
+  return wrong_path(
+      answer.status, kUnproven,
       fmt::format("the upload was answered like a success, but nothing proves that the store has "
                   "the bytes (HEAD gives {} {}: {}). The key must be allowed to look at objects "
                   "(s3:GetObject), and MINIO_URL has to lead to the store itself",
-                  answer.status, answer.code.substr(0, kToldCodeBytes), doubt)};
+                  answer.status, answer.code.substr(0, kToldCodeBytes), doubt));
 }
 
 PutResult S3Store::not_s3(const StoreResponse& response, std::string_view cause) {
   proof_.doubt();
-  return {PutOutcome::hold, response.status, std::string(kNotS3),
-          fmt::format("{}: no S3 store answered (Server \"{}\", Content-Type \"{}\"). Check that "
-                      "MINIO_URL is the address of the store's S3 API, and what stands between "
-                      "here and there (login page, proxy, cache)",
-                      cause, response.server, response.content_type)};
+  return wrong_path(
+      response.status, kNotS3,
+      fmt::format("{}: no S3 store answered (Server \"{}\", Content-Type \"{}\"). Check that "
+                  "MINIO_URL is the address of the store's S3 API, and what stands between "
+                  "here and there (login page, proxy, cache)",
+                  cause, response.server, response.content_type));
 }
 
 std::optional<PutResult> S3Store::lasting_doubt(const std::stop_token& abort) {
   if (!proof_.is_doubted()) return std::nullopt;
-  PutResult seen = look_at_bucket(abort);
-  if (!is_about_bucket(seen)) return seen;
+  S3Answer seen = look_at_bucket(abort);
+  if (!is_about_bucket(seen)) return std::move(seen.result);
   proof_.trust();
   return std::nullopt;
 }
@@ -209,20 +225,22 @@ PutResult S3Store::put_batch(std::span<const Object* const> objects, std::stop_t
   request.headers.emplace_back("Content-Type", "application/x-tar");
   request.headers.emplace_back("X-Amz-Meta-Snowball-Auto-Extract", "true");
   request.body = archive.pieces();
-  const S3Answer answer = put_request(request, abort);
+  S3Answer answer = put_request(request, abort);
   if (answer.result.outcome == PutOutcome::stored) {
     const std::string_view fault = fault_of_put(answer.response);
     return fault.empty() ? confirm(objects, abort) : not_s3(answer.response, fault);
   }
-  PutResult taken = answer.result;
-  const bool is_refused =
-      taken.outcome == PutOutcome::doubtful || taken.outcome == PutOutcome::rejected;
+  const PutResult& taken = answer.result;
+  // What is refused for other reasons is refused for single objects as well.
+  const bool may_be_about_archive =
+      taken.outcome == PutOutcome::refused && !taken.needs_person && !is_server_error(taken) &&
+      (taken.scope == Scope::object || taken.scope == Scope::ambiguous);
   if (is_about_archives(taken)) {
     batches_.turn_off("the store refuses archives", taken.detail);
-  } else if (is_refused) {
+  } else if (may_be_about_archive) {
     batches_.failed("the store refuses the archive", taken.detail);
   }
-  return taken;
+  return std::move(answer.result);
 }
 
 PutResult S3Store::confirm(std::span<const Object* const> objects, const std::stop_token& abort) {
@@ -233,7 +251,7 @@ PutResult S3Store::confirm(std::span<const Object* const> objects, const std::st
   }
   const HeadRound round = connection_->heads(paths, abort);
   if (round.failure == CURLE_ABORTED_BY_CALLBACK) return result_of_failure(round.failure, {});
-  PutResult unconfirmed{PutOutcome::retry_later, 0, std::string(kUnconfirmed), {}};
+  PutResult unconfirmed = refusal(Scope::ambiguous, 0, kUnconfirmed);
   if (round.failure != CURLE_OK) {
     unconfirmed.detail = result_of_failure(round.failure, round.failure_text).detail;
     batches_.failed("looking at the objects fails", unconfirmed.detail);
@@ -243,7 +261,7 @@ PutResult S3Store::confirm(std::span<const Object* const> objects, const std::st
   switch (check.verdict) {
     case BatchVerdict::confirmed:
       batches_.confirmed();
-      return {PutOutcome::stored, 200, {}, {}};
+      return stored_result();
     case BatchVerdict::passing:
       batches_.failed(check.cause, check.detail);
       break;
@@ -257,20 +275,21 @@ PutResult S3Store::confirm(std::span<const Object* const> objects, const std::st
 }
 
 PutResult S3Store::ensure_bucket(std::stop_token abort) {
-  PutResult seen = look_at_bucket(abort);
+  PutResult seen = look_at_bucket(abort).result;
   const bool may_not_look = seen.code == "AccessDenied";
   if (seen.code != "NoSuchBucket" && !may_not_look) return seen;
 
   PutResult created = create_bucket(abort);
   const bool refused = created.code == "AccessDenied" || created.code == "BucketAlreadyExists";
   if (may_not_look && refused) {
-    created.outcome = PutOutcome::doubtful;
-    created.detail = "neither seeing nor creating the bucket is allowed: " + created.detail;
+    return refusal(Scope::ambiguous, created.http_status, created.code,
+                   "neither seeing nor creating the bucket is allowed: " + created.detail);
   }
   if (created.outcome != PutOutcome::stored) return created;
   // Whoever says 200 to everything has created nothing.
-  seen = look_at_bucket(abort);
-  return is_about_bucket(seen) && seen.code != "NoSuchBucket" ? created : seen;
+  S3Answer now = look_at_bucket(abort);
+  return is_about_bucket(now) && now.result.code != "NoSuchBucket" ? created
+                                                                   : std::move(now.result);
 }
 
 /// The request to put something, and once more after making the bucket should it be missing.
@@ -282,32 +301,33 @@ S3Answer S3Store::put_request(const S3Request& request, const std::stop_token& a
   switch (created.outcome) {
     case PutOutcome::stored:
       return connection_->send(request, abort);
-    case PutOutcome::retry_later:
     case PutOutcome::stopped:
       return {std::move(created), {}};
-    case PutOutcome::hold:
-    case PutOutcome::doubtful:
-    case PutOutcome::rejected:
+    case PutOutcome::refused:
       break;
   }
+  const bool passes =
+      !created.needs_person &&
+      (created.scope == Scope::store || created.scope == Scope::path || is_server_error(created));
+  if (passes) return {std::move(created), {}};
   // Whatever the reason: it is not the fault of what was to be put.
-  created.outcome = PutOutcome::hold;
-  created.detail = "the bucket does not exist and cannot be created: " + created.detail;
-  return {std::move(created), {}};
+  return {refusal(Scope::bucket, created.http_status, created.code,
+                  "the bucket does not exist and cannot be created: " + created.detail),
+          {}};
 }
 
 /// `stored` when the bucket is there. Asks for its location, not by HEAD, whose answer has no body
 /// to tell a missing permission from wrong credentials.
-PutResult S3Store::look_at_bucket(const std::stop_token& abort) {
+S3Answer S3Store::look_at_bucket(const std::stop_token& abort) {
   S3Request request;
   request.path = connection_->bucket_path();
   request.query = "location=";
   S3Answer answer = connection_->send(request, abort);
   if (answer.result.outcome == PutOutcome::stored &&
       !(answer.response.fault.empty() && is_bucket_location(answer.response.body))) {
-    return not_s3(answer.response, "a success without the bucket's location");
+    answer.result = not_s3(answer.response, "a success without the bucket's location");
   }
-  return std::move(answer.result);
+  return answer;
 }
 
 PutResult S3Store::create_bucket(const std::stop_token& abort) {
@@ -324,7 +344,7 @@ PutResult S3Store::create_bucket(const std::stop_token& abort) {
   request.body = {body};
   S3Answer answer = connection_->send(request, abort);
   if (parse_s3_error(answer.response.body).code == "BucketAlreadyOwnedByYou") {
-    return {PutOutcome::stored, answer.response.status, {}, {}};  // another connection was faster
+    return stored_result(answer.response.status);  // another connection was faster
   }
   if (answer.result.outcome == PutOutcome::stored) {
     log::info("upload", "bucket created", {{"bucket", options_.bucket}});

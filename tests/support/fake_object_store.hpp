@@ -21,8 +21,8 @@ class FakeBucket {
  public:
   using Answer = std::function<PutResult(const Object&)>;
 
-  [[nodiscard]] static PutResult stored() { return {PutOutcome::stored, 200, "", ""}; }
-  [[nodiscard]] static PutResult away() { return {PutOutcome::retry_later, 503, "SlowDown", ""}; }
+  [[nodiscard]] static PutResult stored() { return stored_result(); }
+  [[nodiscard]] static PutResult away() { return refusal(Scope::store, 503, "SlowDown"); }
 
   /// What put() answers from now on; called without a lock, so it may wait.
   void set_answer(Answer answer) {

@@ -2,153 +2,325 @@
 
 #include <doctest/doctest.h>
 
+#include <initializer_list>
 #include <string>
 #include <string_view>
 
+#include "support/put_meaning.hpp"
 #include "support/s3_error.hpp"
 #include "upload/classify.hpp"
 
 namespace {
 
-using m2b::classify_response;
+using m2b::classify_answer;
 using m2b::parse_s3_error;
 using m2b::PutOutcome;
 using m2b::PutResult;
+using m2b::refusal;
 using m2b::result_of_answer;
 using m2b::result_of_failure;
+using m2b::Scope;
+using m2b::test::meaning;
 using m2b::test::s3_error;
 
+constexpr std::string_view kPage = "<html>what a proxy says</html>";
+
+/// An answer, and what it means (support/put_meaning.hpp).
+struct Row {
+  int status;
+  std::string_view code;  // empty: the answer is no S3 error
+  std::string_view meaning;
+};
+
+PutResult answer(const Row& row) {
+  return result_of_answer(row.status, row.code.empty() ? std::string(kPage) : s3_error(row.code));
+}
+
 TEST_SUITE("put outcome") {
-  /// The answer has this outcome, and its S3 code is the label.
-  void check_code(int status, std::string_view code, PutOutcome outcome) {
-    CAPTURE(code);
-    const PutResult result = result_of_answer(status, s3_error(code));
-    CHECK(result.outcome == outcome);
-    CHECK(result.code == code);
-    CHECK(result.http_status == status);
+  /// The answers mean that; a code that is in the table is the label.
+  void check_codes(std::initializer_list<Row> rows) {
+    for (const Row& row : rows) {
+      CAPTURE(row.status);
+      CAPTURE(row.code);
+      CHECK(meaning(answer(row)) == row.meaning);
+      CHECK(meaning(classify_answer(row.status, row.code)) == row.meaning);
+      CHECK(answer(row).code == row.code);
+      CHECK(answer(row).http_status == row.status);
+    }
   }
 
-  /// The answer has no S3 error in it; its status is the label.
-  void check_bare(int status, PutOutcome outcome) {
-    CAPTURE(status);
-    const PutResult result = result_of_answer(status, "<html>what a proxy says</html>");
-    CHECK(result.outcome == outcome);
-    CHECK(result.code == "http_" + std::to_string(status));
-  }
-
-  void check_transport(CURLcode code, PutOutcome outcome, std::string_view label) {
-    CAPTURE(label);
-    const PutResult result = result_of_failure(code, "details");
-    CHECK(result.outcome == outcome);
-    CHECK(result.code == label);
-    CHECK(result.http_status == 0);
-    CHECK(result.detail == "details");
+  /// The answers mean that; the status is the label.
+  void check_statuses(std::initializer_list<Row> rows) {
+    for (const Row& row : rows) {
+      CAPTURE(row.status);
+      CAPTURE(row.code);
+      CHECK(meaning(answer(row)) == row.meaning);
+      CHECK(meaning(classify_answer(row.status, row.code)) == row.meaning);
+      CHECK(answer(row).code == "http_" + std::to_string(row.status));
+    }
   }
 
   TEST_CASE("success is stored") {
-    CHECK(result_of_answer(200, "").outcome == PutOutcome::stored);
-    CHECK(result_of_answer(200, "").code.empty());
+    const PutResult result = result_of_answer(200, "");
+    CHECK(meaning(result) == "stored");
+    CHECK(result.http_status == 200);
+    CHECK(result.code.empty());
+    CHECK(meaning(classify_answer(200, "")) == "stored");
   }
 
-  TEST_CASE("a store that is away, busy or full is tried again") {
-    check_code(400, "IncompleteBody", PutOutcome::retry_later);
-    check_code(500, "InternalError", PutOutcome::retry_later);
-    check_code(409, "OperationAborted", PutOutcome::retry_later);
-    check_code(400, "RequestTimeout", PutOutcome::retry_later);
-    check_code(403, "RequestTimeTooSkewed", PutOutcome::retry_later);
-    check_code(503, "ServiceUnavailable", PutOutcome::retry_later);
-    check_code(503, "SlowDown", PutOutcome::retry_later);
-    check_code(503, "SlowDownRead", PutOutcome::retry_later);
-    check_code(503, "SlowDownWrite", PutOutcome::retry_later);
-    check_code(429, "TooManyRequests", PutOutcome::retry_later);
-    check_code(400, "XMinioBackendDown", PutOutcome::retry_later);
-    check_code(503, "XMinioServerNotInitialized", PutOutcome::retry_later);
-    check_code(507, "XMinioStorageFull", PutOutcome::retry_later);
-    for (const int status : {500, 502, 503, 504, 505, 507, 511, 520, 599}) {
-      check_bare(status, PutOutcome::retry_later);
+  TEST_CASE("codes that are documented to be about the object are about it alone") {
+    check_codes({
+        {400, "EntityTooLarge", "object"},
+        {400, "KeyTooLongError", "object"},
+        {400, "MetadataTooLarge", "object"},
+        {400, "XMinioInvalidObjectName", "object"},
+        {400, "XMinioInvalidResourceName", "object"},
+        {409, "XMinioObjectExistsAsDirectory", "object"},
+        {400, "XMinioParentIsObject", "object"},
+    });
+  }
+
+  TEST_CASE("codes of the access key and its account") {
+    check_codes({
+        {403, "AccountDisabled", "credentials, needs a person"},
+        {403, "AccountProblem", "credentials, needs a person"},
+        {403, "AccountSuspended", "credentials, needs a person"},
+        {403, "AllAccessDisabled", "credentials, needs a person"},
+        {400, "ExpiredToken", "credentials, needs a person"},
+        {403, "InvalidAccessKeyId", "credentials, needs a person"},
+        {403, "InvalidClientTokenId", "credentials, needs a person"},
+        {403, "InvalidSecurity", "credentials, needs a person"},
+        {400, "InvalidToken", "credentials, needs a person"},
+        {403, "InvalidTokenId", "credentials, needs a person"},
+        {404, "NoSuchAccessKey", "credentials, needs a person"},
+        {404, "NoSuchUser", "credentials, needs a person"},
+        {403, "NotSignedUp", "credentials, needs a person"},
+        {403, "SignatureDoesNotMatch", "credentials, needs a person"},
+        {400, "TokenRefreshRequired", "credentials, needs a person"},
+        {403, "UnauthorizedAccess", "credentials, needs a person"},
+        {403, "UserDisable", "credentials, needs a person"},
+        {403, "UserProjectAccountProblem", "credentials, needs a person"},
+        {403, "UserSuspended", "credentials, needs a person"},
+        {404, "XAdminUserNotFound", "credentials, needs a person"},
+        {404, "XMinioAdminNoSuchAccessKey", "credentials, needs a person"},
+        {404, "XMinioAdminNoSuchUser", "credentials, needs a person"},
+        {403, "XMinioInvalidIAMCredentials", "credentials, needs a person"},
+    });
+  }
+
+  TEST_CASE("codes of the bucket and its region") {
+    check_codes({
+        {400, "AuthorizationHeaderMalformed", "bucket, needs a person"},
+        {409, "BucketAlreadyExists", "bucket, needs a person"},
+        {400, "IllegalLocationConstraintException", "bucket, needs a person"},
+        {400, "InvalidBucketName", "bucket, needs a person"},
+        {400, "InvalidLocationConstraint", "bucket, needs a person"},
+        {400, "InvalidRegion", "bucket, needs a person"},
+        {404, "NoSuchBucket", "bucket, needs a person"},
+        {403, "QuotaExceeded", "bucket, needs a person"},
+        {400, "TooManyBuckets", "bucket, needs a person"},
+        {400, "XMinioAdminBucketQuotaExceeded", "bucket, needs a person"},
+    });
+  }
+
+  TEST_CASE("codes of a store that is away, busy or full, or cannot do it") {
+    check_codes({
+        {400, "IncompleteBody", "store"},
+        {409, "OperationAborted", "store"},
+        {403, "RequestTimeTooSkewed", "store"},
+        {400, "RequestTimeout", "store"},
+        {503, "ServiceUnavailable", "store"},
+        {503, "SlowDown", "store"},
+        {503, "SlowDownRead", "store"},
+        {503, "SlowDownWrite", "store"},
+        {429, "TooManyRequests", "store"},
+        {400, "XMinioBackendDown", "store"},
+        {503, "XMinioBucketMetadataNotInitialized", "store"},
+        {503, "XMinioIAMNotInitialized", "store"},
+        {503, "XMinioServerNotInitialized", "store"},
+        {507, "XMinioStorageFull", "store"},
+        {400, "InvalidStorageClass", "store, needs a person"},
+        {501, "NotImplemented", "store, needs a person"},
+        {501, "InvalidStorageClass", "store, needs a person"},
+    });
+  }
+
+  TEST_CASE("codes that lead elsewhere") {
+    check_codes({
+        {301, "PermanentRedirect", "path, needs a person"},
+        {307, "Redirect", "path, needs a person"},
+        {307, "TemporaryRedirect", "path, needs a person"},
+    });
+  }
+
+  TEST_CASE("codes that do not tell what they are about") {
+    check_codes({
+        {403, "AccessDenied", "ambiguous, needs a person"},
+        {400, "AccessDenied", "ambiguous, needs a person"},
+        {405, "MethodNotAllowed", "ambiguous, needs a person"},
+        {411, "MissingContentLength", "ambiguous, needs a person"},
+        {400, "MissingSecurityHeader", "ambiguous, needs a person"},
+        {500, "InternalError", "ambiguous"},
+        {503, "InternalError", "ambiguous"},
+        {400, "BadDigest", "ambiguous"},
+        {400, "InvalidDigest", "ambiguous"},
+        {400, "XAmzContentChecksumMismatch", "ambiguous"},
+        {400, "XAmzContentSHA256Mismatch", "ambiguous"},
+        {400, "InvalidArgument", "ambiguous, may be the object's fault"},
+        {400, "InvalidRequest", "ambiguous, may be the object's fault"},
+    });
+  }
+
+  TEST_CASE("a server error is the server's own trouble, whatever it blames") {
+    check_codes({
+        {500, "AccessDenied", "ambiguous"},
+        {502, "AccessDenied", "ambiguous"},
+        {503, "AccessDenied", "store"},
+        {500, "InvalidAccessKeyId", "ambiguous"},
+        {503, "XAdminUserNotFound", "store"},
+        {500, "NoSuchBucket", "ambiguous"},
+        {507, "QuotaExceeded", "store"},
+        {500, "EntityTooLarge", "ambiguous"},
+        {503, "KeyTooLongError", "store"},
+        {500, "InvalidArgument", "ambiguous"},
+        {500, "NotImplemented", "ambiguous"},
+        {500, "TemporaryRedirect", "ambiguous"},
+        {501, "AccessDenied", "store, needs a person"},
+        {500, "SlowDown", "store"},
+        {500, "XMinioStorageFull", "store"},
+    });
+  }
+
+  TEST_CASE("statuses without an S3 error") {
+    check_statuses({
+        {400, "", "ambiguous"},
+        {401, "", "credentials, needs a person"},
+        {402, "", "ambiguous"},
+        {403, "", "ambiguous, needs a person"},
+        {404, "", "path, needs a person"},
+        {405, "", "path, needs a person"},
+        {406, "", "ambiguous"},
+        {407, "", "path, needs a person"},
+        {408, "", "store"},
+        {409, "", "ambiguous"},
+        {411, "", "ambiguous, needs a person"},
+        {412, "", "ambiguous"},
+        {413, "", "ambiguous"},
+        {414, "", "ambiguous"},
+        {418, "", "ambiguous"},
+        {422, "", "ambiguous"},
+        {429, "", "store"},
+        {431, "", "ambiguous"},
+        {451, "", "ambiguous"},
+        {499, "", "store"},
+        {500, "", "ambiguous"},
+        {501, "", "store, needs a person"},
+        {502, "", "path"},
+        {503, "", "store"},
+        {504, "", "path"},
+        {505, "", "ambiguous"},
+        {507, "", "store"},
+        {511, "", "path, needs a person"},
+        {520, "", "ambiguous"},
+        {599, "", "ambiguous"},
+    });
+  }
+
+  TEST_CASE("statuses with an S3 error that we do not know") {
+    check_statuses({
+        {400, "NeverHeardOf", "ambiguous, may be the object's fault"},
+        {401, "NeverHeardOf", "credentials, needs a person"},
+        {403, "NeverHeardOf", "ambiguous, needs a person"},
+        {404, "NeverHeardOf", "ambiguous"},
+        {405, "NeverHeardOf", "ambiguous"},
+        {407, "NeverHeardOf", "path, needs a person"},
+        {408, "NeverHeardOf", "store"},
+        {409, "NeverHeardOf", "ambiguous, may be the object's fault"},
+        {412, "NeverHeardOf", "ambiguous, may be the object's fault"},
+        {413, "NeverHeardOf", "ambiguous"},
+        {418, "NeverHeardOf", "ambiguous"},
+        {422, "NeverHeardOf", "ambiguous, may be the object's fault"},
+        {429, "NeverHeardOf", "store"},
+        {500, "NeverHeardOf", "ambiguous"},
+        {501, "NeverHeardOf", "store, needs a person"},
+        {502, "NeverHeardOf", "ambiguous"},
+        {503, "NeverHeardOf", "store"},
+        {504, "NeverHeardOf", "ambiguous"},
+        {507, "NeverHeardOf", "store"},
+    });
+  }
+
+  TEST_CASE("an unknown code that names somebody else never blames the object") {
+    check_statuses({
+        {400, "CustomerAccountClosed", "ambiguous"}, {400, "XMinioAdminSomething", "ambiguous"},
+        {400, "Unauthorised", "ambiguous"},          {409, "InvalidBucketState", "ambiguous"},
+        {400, "BadCredential", "ambiguous"},         {400, "WriteDenied", "ambiguous"},
+        {400, "BadGatewayReply", "ambiguous"},       {400, "AccessKeyDisabled", "ambiguous"},
+        {400, "KMS.DisabledException", "ambiguous"}, {400, "LicenseExpired", "ambiguous"},
+        {422, "LicenceExpired", "ambiguous"},        {409, "RetentionPolicyLocked", "ambiguous"},
+        {400, "MissingPermission", "ambiguous"},     {400, "ProxyLimit", "ambiguous"},
+        {412, "QuotaReached", "ambiguous"},          {400, "MalformedSIGNATURE", "ambiguous"},
+        {409, "TenantFrozen", "ambiguous"},          {400, "SecurityTokenGone", "ambiguous"},
+        {422, "UnknownUser", "ambiguous"},
+    });
+  }
+
+  TEST_CASE("an answer that no S3 store gives is something else on the way") {
+    check_statuses({
+        {100, "", "path, needs a person"},
+        {201, "", "path, needs a person"},
+        {202, "", "path, needs a person"},
+        {204, "", "path, needs a person"},
+        {206, "", "path, needs a person"},
+        {301, "", "path, needs a person"},
+        {302, "", "path, needs a person"},
+        {303, "", "path, needs a person"},
+        {307, "", "path, needs a person"},
+        {308, "", "path, needs a person"},
+        {600, "", "path, needs a person"},
+        {999, "", "path, needs a person"},
+        {201, "NeverHeardOf", "path, needs a person"},
+        {302, "NeverHeardOf", "path, needs a person"},
+    });
+    CHECK(meaning(classify_answer(0, "")) == "path");
+    CHECK(meaning(classify_answer(302, "EntityTooLarge")) == "path, needs a person");
+  }
+
+  TEST_CASE("only a 4xx in a store's own words blames an object") {
+    for (int status = 0; status < 1000; ++status) {
+      for (const std::string_view code :
+           {"", "EntityTooLarge", "InvalidArgument", "NeverHeardOf", "AccessDenied"}) {
+        CAPTURE(status);
+        CAPTURE(code);
+        const PutResult result = classify_answer(status, code);
+        const bool blames_object = result.outcome == PutOutcome::refused &&
+                                   (result.scope == Scope::object || result.may_be_object_fault);
+        const bool may_blame = status >= 400 && status < 500 && !code.empty();
+        const bool is_fair = may_blame || !blames_object;
+        CHECK(is_fair);
+      }
     }
-    for (const int status : {408, 429, 499}) check_bare(status, PutOutcome::retry_later);
-    CHECK(classify_response(503, "AccessDenied") == PutOutcome::retry_later);
-    CHECK(classify_response(0, "") == PutOutcome::retry_later);
   }
 
-  TEST_CASE("wrong credentials hold everything") {
-    check_code(403, "AccessDenied", PutOutcome::hold);
-    check_code(403, "AccountProblem", PutOutcome::hold);
-    check_code(403, "AllAccessDisabled", PutOutcome::hold);
-    check_code(400, "ExpiredToken", PutOutcome::hold);
-    check_code(403, "InvalidAccessKeyId", PutOutcome::hold);
-    check_code(403, "InvalidSecurity", PutOutcome::hold);
-    check_code(400, "InvalidToken", PutOutcome::hold);
-    check_code(403, "InvalidTokenId", PutOutcome::hold);
-    check_code(403, "NotSignedUp", PutOutcome::hold);
-    check_code(403, "SignatureDoesNotMatch", PutOutcome::hold);
-    for (const int status : {401, 403, 407}) check_bare(status, PutOutcome::hold);
-    CHECK(classify_response(401, "NeverHeardOf") == PutOutcome::hold);
-    CHECK(classify_response(403, "NeverHeardOf") == PutOutcome::hold);
+  TEST_CASE("a classified answer has nothing but its meaning") {
+    const PutResult result = classify_answer(503, "SlowDown");
+    CHECK(result.http_status == 0);
+    CHECK(result.code.empty());
+    CHECK(result.detail.empty());
+    CHECK_FALSE(result.is_unsent);
+    CHECK(result.retry_after.count() == 0);
   }
 
-  TEST_CASE("a wrong bucket, endpoint or region holds everything") {
-    check_code(400, "AuthorizationHeaderMalformed", PutOutcome::hold);
-    check_code(409, "BucketAlreadyExists", PutOutcome::hold);
-    check_code(400, "IllegalLocationConstraintException", PutOutcome::hold);
-    check_code(400, "InvalidBucketName", PutOutcome::hold);
-    check_code(400, "InvalidLocationConstraint", PutOutcome::hold);
-    check_code(400, "InvalidRegion", PutOutcome::hold);
-    check_code(400, "InvalidStorageClass", PutOutcome::hold);
-    check_code(405, "MethodNotAllowed", PutOutcome::hold);
-    check_code(411, "MissingContentLength", PutOutcome::hold);
-    check_code(404, "NoSuchBucket", PutOutcome::hold);
-    check_code(501, "NotImplemented", PutOutcome::hold);
-    check_code(301, "PermanentRedirect", PutOutcome::hold);
-    check_code(403, "QuotaExceeded", PutOutcome::hold);
-    check_code(307, "Redirect", PutOutcome::hold);
-    check_code(307, "TemporaryRedirect", PutOutcome::hold);
-    check_code(400, "TooManyBuckets", PutOutcome::hold);
-    check_code(400, "XMinioAdminBucketQuotaExceeded", PutOutcome::hold);
-    for (const int status : {301, 302, 303, 307, 308}) check_bare(status, PutOutcome::hold);
-  }
-
-  TEST_CASE("an answer that no S3 store gives holds everything") {
-    for (const int status : {100, 201, 202, 204, 206, 400, 404, 405, 409, 411, 418, 501, 999}) {
-      check_bare(status, PutOutcome::hold);
-    }
-  }
-
-  TEST_CASE("an object that can never be stored is rejected alone") {
-    check_code(400, "EntityTooLarge", PutOutcome::rejected);
-    check_code(400, "KeyTooLongError", PutOutcome::rejected);
-    check_code(400, "MetadataTooLarge", PutOutcome::rejected);
-    check_code(400, "XMinioInvalidObjectName", PutOutcome::rejected);
-    check_code(400, "XMinioInvalidResourceName", PutOutcome::rejected);
-    check_code(409, "XMinioObjectExistsAsDirectory", PutOutcome::rejected);
-    check_code(400, "XMinioParentIsObject", PutOutcome::rejected);
-  }
-
-  TEST_CASE("damage on the way and refusals nobody knows are doubtful") {
-    check_code(400, "BadDigest", PutOutcome::doubtful);
-    check_code(400, "InvalidArgument", PutOutcome::doubtful);
-    check_code(400, "InvalidDigest", PutOutcome::doubtful);
-    check_code(400, "XAmzContentChecksumMismatch", PutOutcome::doubtful);
-    check_code(400, "XAmzContentSHA256Mismatch", PutOutcome::doubtful);
-    for (const int status : {400, 404, 409, 412, 422}) {
-      CHECK(classify_response(status, "NeverHeardOf") == PutOutcome::doubtful);
-    }
-  }
-
-  TEST_CASE("MinIO's console in place of its API port holds everything") {
+  TEST_CASE("MinIO's console in place of its API port is a wrong path") {
     const PutResult result = result_of_answer(
         400,
         "<Error><Code>InvalidArgument</Code><Message>S3 API Requests must be made to API port."
         "</Message><RequestId>0</RequestId></Error>");
-    CHECK(result.outcome == PutOutcome::hold);
+    CHECK(meaning(result) == "path, needs a person");
+    CHECK(result.http_status == 400);
     CHECK(result.code == "InvalidArgument");
     CHECK(result.detail ==
           "InvalidArgument: S3 API Requests must be made to API port. (request 0)");
-  }
-
-  TEST_CASE("limits of a proxy are about one request, not about all") {
-    for (const int status : {413, 414, 431}) check_bare(status, PutOutcome::doubtful);
   }
 
   TEST_CASE("codes outside the table do not become labels") {
@@ -164,20 +336,45 @@ TEST_SUITE("put outcome") {
     CHECK(result_of_answer(503, long_message).detail.size() < 400);
   }
 
-  TEST_CASE("no answer at all is tried again") {
-    check_transport(CURLE_COULDNT_RESOLVE_HOST, PutOutcome::retry_later, "dns");
-    check_transport(CURLE_COULDNT_RESOLVE_PROXY, PutOutcome::retry_later, "dns");
-    check_transport(CURLE_COULDNT_CONNECT, PutOutcome::retry_later, "could_not_connect");
-    check_transport(CURLE_OPERATION_TIMEDOUT, PutOutcome::retry_later, "timeout");
-    check_transport(CURLE_SEND_ERROR, PutOutcome::retry_later, "connection_reset");
-    check_transport(CURLE_RECV_ERROR, PutOutcome::retry_later, "connection_reset");
-    check_transport(CURLE_SEND_FAIL_REWIND, PutOutcome::retry_later, "connection_reset");
-    check_transport(CURLE_GOT_NOTHING, PutOutcome::retry_later, "no_answer");
-    check_transport(CURLE_PARTIAL_FILE, PutOutcome::retry_later, "cut_answer");
-    check_transport(CURLE_PROXY, PutOutcome::retry_later, "proxy");
-    check_transport(CURLE_OUT_OF_MEMORY, PutOutcome::retry_later, "out_of_memory");
-    check_transport(CURLE_SSL_CONNECT_ERROR, PutOutcome::retry_later, "tls_handshake");
-    check_transport(CURLE_FTP_ACCEPT_FAILED, PutOutcome::retry_later, "transport");
+  TEST_CASE("no answer at all is the path, or we gave it up ourselves") {
+    struct Failure {
+      CURLcode code;
+      std::string_view label;
+      std::string_view meaning;
+    };
+    for (const Failure& failure : {
+             Failure{CURLE_COULDNT_RESOLVE_HOST, "dns", "path"},
+             Failure{CURLE_COULDNT_RESOLVE_PROXY, "dns", "path"},
+             Failure{CURLE_COULDNT_CONNECT, "could_not_connect", "path"},
+             Failure{CURLE_OPERATION_TIMEDOUT, "timeout", "path"},
+             Failure{CURLE_SEND_ERROR, "connection_reset", "path"},
+             Failure{CURLE_RECV_ERROR, "connection_reset", "path"},
+             Failure{CURLE_SEND_FAIL_REWIND, "connection_reset", "path"},
+             Failure{CURLE_GOT_NOTHING, "no_answer", "path"},
+             Failure{CURLE_PARTIAL_FILE, "cut_answer", "path"},
+             Failure{CURLE_PROXY, "proxy", "path"},
+             Failure{CURLE_OUT_OF_MEMORY, "out_of_memory", "path"},
+             Failure{CURLE_SSL_CONNECT_ERROR, "tls_handshake", "path"},
+             Failure{CURLE_FTP_ACCEPT_FAILED, "transport", "path"},
+             Failure{CURLE_PEER_FAILED_VERIFICATION, "tls_certificate", "path, needs a person"},
+             Failure{CURLE_SSL_ISSUER_ERROR, "tls_certificate", "path, needs a person"},
+             Failure{CURLE_SSL_INVALIDCERTSTATUS, "tls_certificate", "path, needs a person"},
+             Failure{CURLE_SSL_CACERT_BADFILE, "tls_ca_file", "path, needs a person"},
+             Failure{CURLE_SSL_CLIENTCERT, "tls_client_certificate", "path, needs a person"},
+             Failure{CURLE_SSL_CERTPROBLEM, "tls_client_certificate", "path, needs a person"},
+             Failure{CURLE_SSL_CIPHER, "tls_cipher", "path, needs a person"},
+             Failure{CURLE_UNSUPPORTED_PROTOCOL, "not_http", "path, needs a person"},
+             Failure{CURLE_WEIRD_SERVER_REPLY, "not_http", "path, needs a person"},
+             Failure{CURLE_URL_MALFORMAT, "bad_url", "path, needs a person"},
+             Failure{CURLE_ABORTED_BY_CALLBACK, "stopped", "stopped"},
+         }) {
+      CAPTURE(failure.label);
+      const PutResult result = result_of_failure(failure.code, "details");
+      CHECK(meaning(result) == failure.meaning);
+      CHECK(result.code == failure.label);
+      CHECK(result.http_status == 0);
+      CHECK(result.detail == "details");
+    }
   }
 
   TEST_CASE("without a connection nothing was sent") {
@@ -191,34 +388,33 @@ TEST_SUITE("put outcome") {
     CHECK_FALSE(result_of_answer(503, "").is_unsent);
   }
 
-  TEST_CASE("a connection that only a person can mend holds everything") {
-    check_transport(CURLE_PEER_FAILED_VERIFICATION, PutOutcome::hold, "tls_certificate");
-    check_transport(CURLE_SSL_ISSUER_ERROR, PutOutcome::hold, "tls_certificate");
-    check_transport(CURLE_SSL_INVALIDCERTSTATUS, PutOutcome::hold, "tls_certificate");
-    check_transport(CURLE_SSL_CACERT_BADFILE, PutOutcome::hold, "tls_ca_file");
-    check_transport(CURLE_SSL_CLIENTCERT, PutOutcome::hold, "tls_client_certificate");
-    check_transport(CURLE_SSL_CERTPROBLEM, PutOutcome::hold, "tls_client_certificate");
-    check_transport(CURLE_SSL_CIPHER, PutOutcome::hold, "tls_cipher");
-    check_transport(CURLE_UNSUPPORTED_PROTOCOL, PutOutcome::hold, "not_http");
-    check_transport(CURLE_WEIRD_SERVER_REPLY, PutOutcome::hold, "not_http");
-    check_transport(CURLE_URL_MALFORMAT, PutOutcome::hold, "bad_url");
-  }
-
-  TEST_CASE("what we gave up ourselves is stopped") {
-    check_transport(CURLE_ABORTED_BY_CALLBACK, PutOutcome::stopped, "stopped");
-  }
-
   TEST_CASE("where libcurl has no words the name of its code stands in") {
     CHECK(result_of_failure(CURLE_COULDNT_CONNECT, "").detail == "Couldn't connect to server");
   }
 
-  TEST_CASE("every outcome has its name") {
+  TEST_CASE("every outcome and every scope has its name") {
     CHECK(m2b::to_string(PutOutcome::stored) == "stored");
-    CHECK(m2b::to_string(PutOutcome::retry_later) == "retry_later");
-    CHECK(m2b::to_string(PutOutcome::hold) == "hold");
-    CHECK(m2b::to_string(PutOutcome::doubtful) == "doubtful");
-    CHECK(m2b::to_string(PutOutcome::rejected) == "rejected");
+    CHECK(m2b::to_string(PutOutcome::refused) == "refused");
     CHECK(m2b::to_string(PutOutcome::stopped) == "stopped");
+    CHECK(m2b::to_string(Scope::object) == "object");
+    CHECK(m2b::to_string(Scope::ambiguous) == "ambiguous");
+    CHECK(m2b::to_string(Scope::credentials) == "credentials");
+    CHECK(m2b::to_string(Scope::bucket) == "bucket");
+    CHECK(m2b::to_string(Scope::store) == "store");
+    CHECK(m2b::to_string(Scope::path) == "path");
+  }
+
+  TEST_CASE("a refusal that is made here needs a person where credentials and bucket do") {
+    CHECK(meaning(refusal(Scope::object, 0, "")) == "object");
+    CHECK(meaning(refusal(Scope::ambiguous, 0, "")) == "ambiguous");
+    CHECK(meaning(refusal(Scope::credentials, 0, "")) == "credentials, needs a person");
+    CHECK(meaning(refusal(Scope::bucket, 0, "")) == "bucket, needs a person");
+    CHECK(meaning(refusal(Scope::store, 0, "")) == "store");
+    const PutResult result = refusal(Scope::path, 502, "code", "detail");
+    CHECK(meaning(result) == "path");
+    CHECK(result.http_status == 502);
+    CHECK(result.code == "code");
+    CHECK(result.detail == "detail");
   }
 
   TEST_CASE("an S3 error document is read") {

@@ -33,6 +33,11 @@ TEST_SUITE("retry_policy") {
     result.is_unsent = true;
     return result;
   }
+  PutResult stopped() {
+    PutResult result;
+    result.outcome = PutOutcome::stopped;
+    return result;
+  }
   PutResult asks_to_wait(Scope scope) {
     PutResult result = refusal(scope, 503, "SlowDown");
     result.retry_after = 7s;
@@ -55,7 +60,8 @@ TEST_SUITE("retry_policy") {
                                  .own_refusals = known.own,
                                  .proven_refusals = known.proven,
                                  .first_refused_at = start};
-    Evidence evidence{.others_stored_since = known.others_pass};
+    Evidence evidence;
+    evidence.others_stored_since = known.others_pass;
     evidence.groups.assign(kGroups, {.refused_in_row = known.in_row});
     // What passed was of another prefix and size.
     evidence.groups[kAll].refused_in_row = known.others_pass ? 0 : known.in_row;
@@ -83,7 +89,7 @@ TEST_SUITE("retry_policy") {
     const std::vector<Row> rows = {
         // what it is                          answer    known                              then
         {"stored", stored_result(), {}, remove},
-        {"stopping", {.outcome = PutOutcome::stopped}, {}, abandon},
+        {"stopping", stopped(), {}, abandon},
         {"a code about the object",
          refusal(Scope::object, 400, "KeyTooLongError"),
          {},

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "m2b/upload/s3_store.hpp"
+#include "support/put_meaning.hpp"
 #include "support/s3_error.hpp"
 #include "support/scripted_http_server.hpp"
 #include "support/store_options.hpp"
@@ -27,6 +28,7 @@ using m2b::PutOutcome;
 using m2b::PutResult;
 using m2b::S3Store;
 using m2b::StoreOptions;
+using m2b::test::meaning;
 using m2b::test::s3_error;
 using m2b::test::ScriptedHttpServer;
 
@@ -128,7 +130,7 @@ TEST_SUITE("S3 store, batches") {
     take_archive();
     for (int i = 0; i < 3; ++i) server_.answer_raw(refusal(404, "NoSuchKey"));
     const PutResult result = put_batch();
-    CHECK(result.outcome == PutOutcome::retry_later);
+    CHECK(meaning(result) == "ambiguous");
     CHECK(result.code == "batch_unconfirmed");
     CHECK(result.http_status == 404);
     CHECK(result.detail.find("did not extract") != std::string::npos);
@@ -143,7 +145,7 @@ TEST_SUITE("S3 store, batches") {
     confirm(0);
     server_.answer_raw("HTTP/1.1 200 OK\r\nContent-Length: 9\r\nETag: \"of-other-bytes\"\r\n\r\n");
     confirm(2);
-    CHECK(put_batch().outcome == PutOutcome::retry_later);
+    CHECK(meaning(put_batch()) == "ambiguous");
     CHECK_FALSE(store_.takes_batches());
   }
 
@@ -168,7 +170,7 @@ TEST_SUITE("S3 store, batches") {
     head.replace(head.find("ETag: "), 6, "ETag: W/");
     server_.answer_raw(head);
     confirm(2);
-    CHECK(put_batch().outcome == PutOutcome::retry_later);
+    CHECK(meaning(put_batch()) == "ambiguous");
   }
 
   TEST_CASE_FIXTURE(MinioFixture, "an object of another size ends the batches") {
@@ -178,7 +180,7 @@ TEST_SUITE("S3 store, batches") {
     std::string head = this->head(batch_[2]);
     head.replace(head.find("Length: 9"), 9, "Length: 8");
     server_.answer_raw(head);
-    CHECK(put_batch().outcome == PutOutcome::retry_later);
+    CHECK(meaning(put_batch()) == "ambiguous");
     CHECK_FALSE(store_.takes_batches());
   }
 
@@ -186,7 +188,7 @@ TEST_SUITE("S3 store, batches") {
     take_archive();
     for (int i = 0; i < 3; ++i) server_.answer_raw(refusal(403, "AccessDenied"));
     const PutResult result = put_batch();
-    CHECK(result.outcome == PutOutcome::retry_later);
+    CHECK(meaning(result) == "ambiguous");
     CHECK(result.http_status == 403);
     CHECK_FALSE(store_.takes_batches());
   }
@@ -201,7 +203,7 @@ TEST_SUITE("S3 store, batches") {
       server_.answer_raw(refusal(404, "NoSuchKey"));
       confirm(2);
       const PutResult result = put_batch();
-      CHECK(result.outcome == PutOutcome::retry_later);
+      CHECK(meaning(result) == "ambiguous");
       CHECK(result.detail.find("cam 1.jpg") != std::string::npos);
     }
     CHECK_FALSE(store_.takes_batches());
@@ -215,7 +217,7 @@ TEST_SUITE("S3 store, batches") {
       } else {
         for (int each = 0; each < 3; ++each) server_.answer_raw(refusal(503, "SlowDownRead"));
       }
-      CHECK(put_batch().outcome == (i % 2 == 1 ? PutOutcome::stored : PutOutcome::retry_later));
+      CHECK(meaning(put_batch()) == (i % 2 == 1 ? "stored" : "ambiguous"));
       CHECK(store_.takes_batches());
     }
   }
@@ -232,7 +234,7 @@ TEST_SUITE("S3 store, batches") {
     SUBCASE("left") {
       server_.drop();
       const PutResult result = put_batch();
-      CHECK(result.outcome == PutOutcome::retry_later);
+      CHECK(meaning(result) == "ambiguous");
       CHECK(result.code == "batch_unconfirmed");
       CHECK_FALSE(result.detail.empty());
     }
@@ -240,12 +242,17 @@ TEST_SUITE("S3 store, batches") {
   }
 
   TEST_CASE_FIXTURE(MinioFixture, "a store that is away or busy does not end the batches") {
-    SUBCASE("busy") { server_.answer(503, {{"Server", "MinIO"}}, s3_error("SlowDown")); }
+    std::string expected;
+    SUBCASE("busy") {
+      server_.answer(503, {{"Server", "MinIO"}}, s3_error("SlowDown"));
+      expected = "store";
+    }
     SUBCASE("away") {
       server_.drop();
       server_.drop();
+      expected = "path";
     }
-    CHECK(put_batch().outcome == PutOutcome::retry_later);
+    CHECK(meaning(put_batch()) == expected);
     CHECK(store_.takes_batches());
   }
 
@@ -258,7 +265,7 @@ TEST_SUITE("S3 store, batches") {
     }
     SUBCASE("wrong credentials") {
       server_.answer(403, {{"Server", "MinIO"}}, s3_error("InvalidAccessKeyId"));
-      CHECK(put_batch().outcome == PutOutcome::hold);
+      CHECK(meaning(put_batch()) == "credentials, needs a person");
       CHECK(store_.takes_batches());
     }
   }
@@ -267,7 +274,7 @@ TEST_SUITE("S3 store, batches") {
     for (int i = 0; i < BatchSupport::kFailuresBeforePause; ++i) {
       CHECK(store_.takes_batches());
       server_.answer(400, {{"Server", "MinIO"}}, s3_error("BadRequest"));
-      CHECK(put_batch().outcome == PutOutcome::doubtful);
+      CHECK(meaning(put_batch()) == "ambiguous, may be the object's fault");
     }
     CHECK_FALSE(store_.takes_batches());
   }
@@ -294,7 +301,7 @@ TEST_SUITE("S3 store, batches") {
 
   TEST_CASE_FIXTURE(MinioFixture, "batches are for as long as it is MinIO that answers") {
     server_.answer(502, {{"Server", "nginx"}}, "<html>");
-    CHECK(store_.put(batch_[0], {}).outcome == PutOutcome::retry_later);
+    CHECK(meaning(store_.put(batch_[0], {})) == "path");
     CHECK_FALSE(store_.takes_batches());
     server_.store({{"Server", "MinIO/RELEASE.2019"}});
     CHECK(store_.put(batch_[0], {}).outcome == PutOutcome::stored);

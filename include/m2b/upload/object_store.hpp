@@ -19,9 +19,9 @@ class ObjectStore {
   /// bytes: a captive portal or a proxy says 200 as well.
   [[nodiscard]] virtual PutResult put(const Object& object, std::stop_token abort) = 0;
 
-  /// Creates the bucket if it does not exist. `stored` when it is there. `doubtful` when it cannot
-  /// be told, above all because the credentials may write objects but neither see nor create the
-  /// bucket: callers go on, the first put() decides.
+  /// Creates the bucket if it does not exist. `stored` when it is there. An ambiguous refusal that
+  /// needs no person leaves it open, above all where the credentials may write objects but neither
+  /// see nor create the bucket: callers go on, and the first put() decides.
   [[nodiscard]] virtual PutResult ensure_bucket(std::stop_token abort) = 0;
 
   /// Whether put_batch() is worth trying at this moment. May change with every answer of the store,
@@ -33,13 +33,13 @@ class ObjectStore {
 
   /// Puts all of them in one go, at least one, each of which fits_batch(), no key twice: the store
   /// may write them in any order. `stored` only after each one was seen in the store with its size
-  /// and checksum. Every other outcome says nothing about any of them, which may be in the store or
-  /// not: put() each alone, and let that decide what to do with it.
+  /// and checksum. A refusal, whatever its scope, says nothing about any single one of them, which
+  /// may be in the store or not: put() each alone, and let that decide what to do with it.
   [[nodiscard]] virtual PutResult put_batch(
       std::span<const Object* const> /*objects*/,
       // As of put().
       std::stop_token /*abort*/) {  // NOLINT(performance-unnecessary-value-param)
-    return refusal(Scope::store, 0, "no_batches");
+    return refusal(Scope::ambiguous, 0, "no_batches");
   }
 };
 

@@ -15,8 +15,8 @@ enum class PutOutcome {
 
 /// What a refusal is about: the widest thing that it says something of.
 enum class Scope {
-  object,       ///< this object alone, by a code that is documented to mean its key, size or content
-  ambiguous,    ///< the answer does not tell; what else is stored or refused does
+  object,     ///< this object alone, by a code that is documented to mean its key, size or content
+  ambiguous,  ///< the answer does not tell; what else is stored or refused does
   credentials,  ///< the access key or its account
   bucket,       ///< the bucket: missing, somebody else's, over its quota
   store,        ///< the whole store: busy, full, starting

@@ -61,7 +61,7 @@ class S3Store final : public ObjectStore {
   /// Where the store is in doubt: why nothing is to be sent to it now; nothing where it is not.
   [[nodiscard]] std::optional<PutResult> lasting_doubt(const std::stop_token& abort);
   [[nodiscard]] S3Answer put_request(const S3Request& request, const std::stop_token& abort);
-  [[nodiscard]] PutResult look_at_bucket(const std::stop_token& abort);
+  [[nodiscard]] S3Answer look_at_bucket(const std::stop_token& abort);
   [[nodiscard]] PutResult create_bucket(const std::stop_token& abort);
   [[nodiscard]] PutResult confirm(std::span<const Object* const> objects,
                                   const std::stop_token& abort);
