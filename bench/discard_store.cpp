@@ -22,6 +22,9 @@ constexpr std::string_view kStored =
     "HTTP/1.1 200 OK\r\nETag: \"discarded\"\r\nContent-Length: 0\r\nx-amz-checksum-sha256:";
 constexpr std::string_view kLocation =
     "<LocationConstraint xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"></LocationConstraint>";
+constexpr std::string_view kAccessDenied =
+    "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>AccessDenied</Code>"
+    "<Message>Access Denied.</Message><RequestId>discard</RequestId></Error>";
 constexpr std::size_t kMaxHeadBytes = std::size_t{64} << 10;
 constexpr std::size_t kDiscardBytes = std::size_t{1} << 20;
 
@@ -89,15 +92,21 @@ class HeadReader {
   std::size_t used_ = 0;
 };
 
+std::string xml_answer(std::string_view status, std::string_view body) {
+  return fmt::format("HTTP/1.1 {}\r\nContent-Type: application/xml\r\nContent-Length: {}\r\n\r\n{}",
+                     status, body.size(), body);
+}
+
 }  // namespace
 
-DiscardStore::DiscardStore(AnswerListener on_answer)
-    : on_answer_(std::move(on_answer)), server_("discard", [this](int socket) { serve(socket); }) {}
+DiscardStore::DiscardStore(AnswerListener on_answer, RefusalRule is_refused)
+    : on_answer_(std::move(on_answer)),
+      is_refused_(std::move(is_refused)),
+      server_("discard", [this](int socket) { serve(socket); }) {}
 
 void DiscardStore::serve(int socket) const {
-  const std::string location = fmt::format(
-      "HTTP/1.1 200 OK\r\nContent-Type: application/xml\r\nContent-Length: {}\r\n\r\n{}",
-      kLocation.size(), kLocation);
+  const std::string location = xml_answer("200 OK", kLocation);
+  const std::string refused = xml_answer("403 Forbidden", kAccessDenied);
   std::string stored;
   HeadReader reader(socket);
   while (true) {
@@ -108,6 +117,10 @@ void DiscardStore::serve(int socket) const {
     on_answer_(head);
     if (!head.starts_with("PUT ")) {
       if (!send_all(socket, location)) return;
+      continue;
+    }
+    if (is_refused_ && is_refused_(head)) {
+      if (!send_all(socket, refused)) return;
       continue;
     }
     stored = kStored;

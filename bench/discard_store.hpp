@@ -9,12 +9,16 @@ namespace m2b::bench {
 
 /// Gets the head of a request at the moment when its answer begins, on any thread.
 using AnswerListener = std::function<void(std::string_view request)>;
+/// Whether the PUT with this head is refused. Is called on any thread.
+using RefusalRule = std::function<bool(std::string_view request)>;
 
 /// A store that keeps nothing: reads each PUT to its end, throwing the bytes away inside the
-/// kernel, and confirms it as S3 does. Neither looks at signatures nor decodes anything.
+/// kernel, and confirms it as S3 does, or refuses it with 403 AccessDenied. Neither looks at
+/// signatures nor decodes anything.
 class DiscardStore {
  public:
-  explicit DiscardStore(AnswerListener on_answer);
+  /// Without a rule it refuses nothing.
+  explicit DiscardStore(AnswerListener on_answer, RefusalRule is_refused = nullptr);
 
   [[nodiscard]] std::uint16_t port() const noexcept { return server_.port(); }
   [[nodiscard]] CpuTime cpu() const { return server_.cpu(); }
@@ -23,7 +27,8 @@ class DiscardStore {
   void serve(int socket) const;
 
   AnswerListener on_answer_;
-  ConnectionServer server_;  // last: its threads use the listener
+  RefusalRule is_refused_;
+  ConnectionServer server_;  // last: its threads use the listener and the rule
 };
 
 }  // namespace m2b::bench

@@ -15,6 +15,7 @@ struct LatencySummary {
   std::chrono::duration<double, std::milli> p99{};
   std::chrono::duration<double, std::milli> max{};
   std::size_t count = 0;
+  double seconds = 0;  // first publish to the last answer
 };
 
 /// When each message was published and when the store had it, by its first answer. For any thread.

@@ -23,6 +23,7 @@
 #include "bench/pipeline.hpp"
 #include "bench/put_loop.hpp"
 #include "bench/receive.hpp"
+#include "bench/refused_bench.hpp"
 #include "bench/report.hpp"
 #include "bench/sizes.hpp"
 #include "bench/soak.hpp"
@@ -117,6 +118,10 @@ int run(int argc, char** argv) {
   CLI::App& start = *app.add_subcommand("start", "the daemon's start on a spool that is full");
   Options starting = options;
   add_start(start, starting);
+  CLI::App& refused = *app.add_subcommand(
+      "refused", "the pipeline while the store refuses the objects of a prefix");
+  Options refusing = options;
+  add_refused(refused, refusing);
   CLI::App& spool = *app.add_subcommand("spool", "messages to disk");
   add_spool(spool, options);
   CLI::App& fifo =
@@ -154,6 +159,10 @@ int run(int argc, char** argv) {
   } else if (start.parsed()) {
     report("start", starting, [&](std::size_t size) {
       return run_start(starting.pipeline, size, starting.cold, stop);
+    });
+  } else if (refused.parsed()) {
+    report("refused", refusing, [&](std::size_t size) {
+      return run_refused(refusing.pipeline, refusing.refused, size, stop);
     });
   } else if (spool.parsed()) {
     const SpoolRun spool_run{run.folder, run.messages, options.waiters};

@@ -213,6 +213,31 @@ void add_start(CLI::App& command, Options& options) {
   command.add_flag("--cold", options.cold, "first drops the spool from the page cache");
 }
 
+void add_refused(CLI::App& command, Options& options) {
+  PipelineRun& run = options.pipeline;
+  RefusedOptions& refused = options.refused;
+  run.messages = 10'000;
+  run.rate = 200;
+  add_bridge(command, options);
+  add_messages(command, options);
+  command
+      .add_option("--refused", refused.objects,
+                  "refused objects that wait while others are measured")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 10'000'000));
+  command.add_option("--rate", run.rate, "messages per second of the second phase")
+      ->capture_default_str()
+      ->check(CLI::Range(0.1, 1e4));
+  command.add_option("--seconds", refused.rate_seconds, "how long the second phase publishes")
+      ->capture_default_str()
+      ->check(CLI::Range(0.1, 3600.0));
+  command
+      .add_option("--limit", refused.limit_seconds,
+                  "seconds after which the bench gives up on messages that are not stored")
+      ->capture_default_str()
+      ->check(CLI::Range(1.0, 3600.0));
+}
+
 void add_spool(CLI::App& command, Options& options) {
   add_common(command, options);
   add_messages(command, options);

@@ -9,6 +9,7 @@
 #include "bench/fifo_bench.hpp"
 #include "bench/line.hpp"
 #include "bench/pipeline.hpp"
+#include "bench/refused_bench.hpp"
 
 namespace m2b::bench {
 
@@ -25,7 +26,8 @@ struct Options {
   LineOptions line;
   double live_rate = 0;
   double minutes = 10;  // of `soak`
-  bool cold = false;    // `start` with files that are not in the page cache
+  RefusedOptions refused;
+  bool cold = false;  // `start` with files that are not in the page cache
   std::string total = "10GiB";
   std::string queued = "256MiB";
 };
@@ -36,6 +38,7 @@ void add_soak(CLI::App& command, Options& options);
 void add_receive(CLI::App& command, Options& options);
 void add_drain(CLI::App& command, Options& options);
 void add_start(CLI::App& command, Options& options);
+void add_refused(CLI::App& command, Options& options);
 void add_spool(CLI::App& command, Options& options);
 void add_fifo(CLI::App& command, Options& options);
 void add_stages(CLI::App& command, Options& options);

@@ -25,6 +25,7 @@ struct PipelineRun {
   AskOptions ask;
   std::filesystem::path folder;  // below it everything is written
   std::size_t messages = 1000;
+  std::size_t first = 0;  // number of the first message
   int qos = 1;
   unsigned publishers = 1;
   std::size_t in_flight = 20;  // of each publisher; fewer where the messages are large

@@ -24,7 +24,8 @@ Publishers::Publishers(const PipelineRun& run, const Address& broker, const std:
     : run_(run),
       latencies_(latencies),
       picture_(picture),
-      stop_with_all_(stop, [this] { stop_all(); }) {
+      stop_with_all_(stop, [this] { stop_all(); }),
+      next_(run.first) {
   const std::size_t in_flight =
       std::clamp<std::size_t>(kMaxBytesInFlight / picture_.message_bytes(), 1, run.in_flight);
   for (unsigned i = 0; i < run.publishers; ++i) {
@@ -53,10 +54,11 @@ bool Publishers::ended() {
 
 void Publishers::publish_all(Publisher& publisher) {
   Picture picture = picture_;
-  for (std::size_t number = next_++; number < run_.messages; number = next_++) {
+  const std::size_t end = run_.first + run_.messages;
+  for (std::size_t number = next_++; number < end; number = next_++) {
     if (run_.rate > 0) {
-      const auto at =
-          begin_ + std::chrono::duration<double>(static_cast<double>(number) / run_.rate);
+      const auto at = begin_ + std::chrono::duration<double>(
+                                   static_cast<double>(number - run_.first) / run_.rate);
       if (!sleep_for(at - Clock::now(), pace_.get_token())) break;
     }
     latencies_.published(number);

@@ -49,7 +49,7 @@ class Publishers {
   std::stop_source stop_;
   std::stop_source pace_;  // for those that wait for the time of the next message
   std::stop_callback<std::function<void()>> stop_with_all_;
-  std::atomic<std::size_t> next_ = 0;
+  std::atomic<std::size_t> next_;
   std::atomic<std::size_t> published_ = 0;
   Clock::time_point begin_;
   std::vector<std::unique_ptr<Publisher>> publishers_;

@@ -89,6 +89,23 @@ std::string peer_table(const std::vector<PipelineResult>& results) {
   return "\n" + aligned(rows) + "ratio: ours to the peer's\n";
 }
 
+Row refused_row(const RefusedResult& result, const RefusedSide& side) {
+  const auto stored = [](const RefusedPhase& phase) {
+    return fmt::format("{} of {}", phase.stored, phase.messages);
+  };
+  return {size_text(result.picture_bytes),
+          fmt::format("{}", side.waiting),
+          stored(side.fast),
+          fmt::format("{:.1f}", side.fast.seconds),
+          fmt::format("{:.0f}", side.fast.per_second()),
+          fmt::format("{:.1f}", side.fast.refused_per_second),
+          stored(side.paced),
+          fmt::format("{:.1f}", side.paced.seconds),
+          latency_text(side.paced.latency),
+          fmt::format("{:.1f}", side.paced.refused_per_second),
+          mebibytes_text(side.peak_private_bytes)};
+}
+
 }  // namespace
 
 std::string table(const std::vector<PipelineResult>& results) {
@@ -195,6 +212,23 @@ std::string table(const std::vector<StartResult>& results) {
                     mebibytes_text(one.peak_private_bytes)});
   }
   return aligned(rows) + "both from the start of the process; peak: the bridge's RssAnon\n";
+}
+
+std::string table(const std::vector<RefusedResult>& results) {
+  std::vector<Row> rows{{"size", "refused", "stored", "seconds", "msg/s", "403/s", "at a rate",
+                         "seconds", "p50/p99/max ms", "403/s", "peak MiB"}};
+  std::string ratios;
+  for (const RefusedResult& one : results) {
+    rows.push_back(refused_row(one, one.without));
+    rows.push_back(refused_row(one, one.with));
+    ratios +=
+        fmt::format("{}: with {} refused objects {} of the rate without them, {} of its p99\n",
+                    size_text(one.picture_bytes), one.with.waiting, ratio_text(one.rate_ratio()),
+                    ratio_text(one.p99_ratio()));
+  }
+  return aligned(rows) + ratios +
+         "refused: objects that wait; 403/s: requests that the store refused meanwhile; peak: the "
+         "bridge's RssAnon\n";
 }
 
 std::string table(const std::vector<SpoolResult>& results) {

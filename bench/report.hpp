@@ -11,6 +11,7 @@
 #include "bench/fifo_bench.hpp"
 #include "bench/pipeline.hpp"
 #include "bench/receive.hpp"
+#include "bench/refused_bench.hpp"
 #include "bench/soak.hpp"
 #include "bench/spool_bench.hpp"
 #include "bench/stages.hpp"
@@ -38,6 +39,7 @@ struct PutResultRow {
 [[nodiscard]] nlohmann::json to_json(const ReceiveResult& result);
 [[nodiscard]] nlohmann::json to_json(const DrainResult& result);
 [[nodiscard]] nlohmann::json to_json(const StartResult& result);
+[[nodiscard]] nlohmann::json to_json(const RefusedResult& result);
 [[nodiscard]] nlohmann::json to_json(const SpoolResult& result);
 [[nodiscard]] nlohmann::json to_json(const FifoResult& result);
 [[nodiscard]] nlohmann::json to_json(const StagesResult& result);
@@ -49,6 +51,7 @@ struct PutResultRow {
 [[nodiscard]] std::string table(const std::vector<ReceiveResult>& results);
 [[nodiscard]] std::string table(const std::vector<DrainResult>& results);
 [[nodiscard]] std::string table(const std::vector<StartResult>& results);
+[[nodiscard]] std::string table(const std::vector<RefusedResult>& results);
 [[nodiscard]] std::string table(const std::vector<SpoolResult>& results);
 [[nodiscard]] std::string table(const std::vector<FifoResult>& results);
 [[nodiscard]] std::string table(const std::vector<StagesResult>& results);

@@ -56,6 +56,23 @@ Json growth_json(const SoakResult::Growth& growth) {
   return {{"first", growth.first}, {"last", growth.last}, {"ratio", optional_json(growth.ratio())}};
 }
 
+Json phase_json(const RefusedPhase& phase) {
+  return {{"messages", phase.messages},
+          {"stored", phase.stored},
+          {"seconds", phase.seconds},
+          {"messages_per_second", phase.per_second()},
+          {"refused_per_second", phase.refused_per_second},
+          {"latency", latency_json(phase.latency)}};
+}
+
+Json side_json(const RefusedSide& side) {
+  return {{"fill_seconds", side.fill_seconds},
+          {"waiting", side.waiting},
+          {"fast", phase_json(side.fast)},
+          {"paced", phase_json(side.paced)},
+          {"bridge_peak_private_bytes", side.peak_private_bytes}};
+}
+
 }  // namespace
 
 Json to_json(const PipelineResult& result) {
@@ -154,6 +171,15 @@ Json to_json(const StartResult& result) {
           {"first_upload_seconds", result.first_upload_seconds},
           {"ready_seconds", result.ready_seconds},
           {"bridge_peak_private_bytes", result.peak_private_bytes}};
+}
+
+Json to_json(const RefusedResult& result) {
+  return {{"size_bytes", result.picture_bytes},
+          {"rate", result.rate},
+          {"without_refused", side_json(result.without)},
+          {"with_refused", side_json(result.with)},
+          {"ratio_messages_per_second", optional_json(result.rate_ratio())},
+          {"ratio_p99", optional_json(result.p99_ratio())}};
 }
 
 Json to_json(const SpoolResult& result) {

@@ -130,6 +130,45 @@ def test_start_uploads_from_a_full_spool(tmp_path, cold):
     assert one["bridge_peak_private_bytes"] > 0
 
 
+def test_refused_compares_the_same_messages_with_and_without_refusals(tmp_path):
+    """And one refused object does not stop the others."""
+    (one,) = results(
+        tmp_path, "refused", "--refused", "1", "--messages", "50", "--size", "1KiB",
+        "--rate", "50", "--seconds", "0.5", "--limit", "10",
+    )  # fmt: skip
+    assert (one["size_bytes"], one["rate"]) == (1024, 50)
+    without, beside = one["without_refused"], one["with_refused"]
+    assert (without["waiting"], beside["waiting"]) == (0, 1)
+    for side in (without, beside):
+        assert (side["fast"]["messages"], side["paced"]["messages"]) == (50, 25)
+        assert side["bridge_peak_private_bytes"] > 0
+        for phase in (side["fast"], side["paced"]):
+            assert phase["stored"] == phase["latency"]["count"] == phase["messages"]
+            assert phase["messages_per_second"] == pytest.approx(phase["stored"] / phase["seconds"])
+    assert without["fast"]["refused_per_second"] == without["paced"]["refused_per_second"] == 0
+    assert one["ratio_messages_per_second"] == pytest.approx(
+        beside["fast"]["messages_per_second"] / without["fast"]["messages_per_second"]
+    )
+    assert one["ratio_p99"] == pytest.approx(
+        beside["paced"]["latency"]["p99_ms"] / without["paced"]["latency"]["p99_ms"]
+    )
+
+
+def test_refused_gives_up_on_messages_that_are_not_stored(tmp_path):
+    """50 objects of 100 KiB at 100 KiB a second take much longer than the limit."""
+    (one,) = results(
+        tmp_path, "refused", "--refused", "1", "--messages", "50", "--size", "100KiB",
+        "--rate", "50", "--seconds", "0.5", "--limit", "1",
+        "--set", "UPLOAD_BANDWIDTH_LIMIT=100KiB",
+    )  # fmt: skip
+    for side in (one["without_refused"], one["with_refused"]):
+        for phase in (side["fast"], side["paced"]):
+            assert phase["stored"] < phase["messages"]
+            assert phase["seconds"] >= 1
+            assert phase["messages_per_second"] == pytest.approx(phase["stored"] / phase["seconds"])
+    assert one["ratio_p99"] is None
+
+
 def test_a_line_is_no_faster_than_it_says(tmp_path):
     """Whatever the machine does: 2 MB at 10 Mbit/s take 1.6 s, in however many connections."""
     (one,) = results(
