@@ -55,8 +55,8 @@ class CircuitBreakers {
   /// everything. Returns whether it was open.
   bool answered() noexcept;
 
-  /// A delivery was refused: counts it, unless the same one was counted before or it was never
-  /// sent. To be followed by evidence() and open().
+  /// A delivery was refused: counts it for its groups that are narrower than any open one, unless
+  /// the same one was counted before or it was never sent. To be followed by evidence() and open().
   void refused(const std::vector<Group>& groups, const Delivery& delivery, const PutResult& result,
                Time now);
 
