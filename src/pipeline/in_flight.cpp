@@ -14,6 +14,8 @@ constexpr int kSoloRest = 4;
 constexpr std::chrono::seconds kMaxSoloRest{5};
 /// A dead letter that could not be written for want of disk is tried again as one in this round.
 constexpr std::uint32_t kRoundOfDisk = 3;
+/// Stands for what is asked of the store besides deliveries.
+constexpr SpoolId kQuestion{0};
 /// Adds to the rank of a probe that was refused before.
 constexpr std::size_t kRefusedBefore = 1000;
 
@@ -195,6 +197,7 @@ RetryAction InFlight::ended(Delivery& delivery, const PutResult& result, Time no
   if (delivery.is_probe) {
     breakers_.end_probe(delivery.id);
     delivery.is_probe = false;
+    steps.has_probed = true;
   }
   if (delivery.lane == Lane::dead_letter) {
     if (decision.action == RetryAction::retry_now) {
@@ -246,11 +249,20 @@ void InFlight::batch_failed(std::vector<Delivery> batch, const PutResult& result
   }
 }
 
-bool InFlight::may_ask(Time now) const {
-  return !breakers_.all_open() || breakers_.may_probe(CircuitBreakers::kEverything, now);
+bool InFlight::begin_ask(Time now) {
+  if (!breakers_.all_open()) {
+    return true;
+  }
+  if (!breakers_.may_probe(CircuitBreakers::kEverything, now)) {
+    return false;
+  }
+  breakers_.begin_probe(CircuitBreakers::kEverything, kQuestion);
+  return true;
 }
 
 void InFlight::asked(const PutResult& result, Time now, Steps& steps) {
+  breakers_.end_probe(kQuestion);
+  steps.has_probed = true;
   if (result.outcome == PutOutcome::stored) {
     if (breakers_.answered()) {
       steps.closed.push_back(CircuitBreakers::kEverything);

@@ -51,7 +51,8 @@ class InFlight {
     std::size_t freed_live_bytes = 0;  // of the budget for live ones
     std::size_t ready = 0;             // deliveries that became ready to upload
     bool has_postponed =
-        false;  // take_released() or take_solo() may have one, or later than before
+        false;                // take_released() or take_solo() may have one, or later than before
+    bool has_probed = false;  // a probe ended
     std::vector<Group> opened = {};  // circuit breakers
     std::vector<Group> closed = {};
   };
@@ -98,8 +99,8 @@ class InFlight {
                                   Steps& steps);
   /// A batch failed, which tells nothing about the deliveries in it.
   void batch_failed(std::vector<Delivery> batch, const PutResult& result, Time now, Steps& steps);
-  /// Whether a question that is no delivery (for the bucket) may be asked, and what came of it.
-  [[nodiscard]] bool may_ask(Time now) const;
+  /// Whether a question that is no delivery (for the bucket) may be asked now, and what came of it.
+  [[nodiscard]] bool begin_ask(Time now);
   void asked(const PutResult& result, Time now, Steps& steps);
 
   /// It has left the spool.
