@@ -110,8 +110,7 @@ void InFlight::decoded(Delivery delivery, Steps& steps) {
   if (delivery.lane == Lane::live) {
     const bool is_blocked = breakers_.narrowest_open(groups_of(delivery)).has_value();
     if (!is_blocked && order_.claim_live(delivery.id, delivery.key_hash)) {
-      lanes_.push(std::move(delivery));
-      ++steps.ready;
+      enqueue(std::move(delivery), steps);
     } else {
       end_live(delivery, /*stored=*/false, steps);
     }
@@ -345,6 +344,9 @@ void InFlight::enqueue(Delivery delivery, Steps& steps) {
     ++steps.ready;
     return;
   }
+  if (breakers_.all_open()) {
+    hurry_better_probe(groups_of(delivery), steps);
+  }
   const auto group = delivery.lane == Lane::in_turn && may_search()
                          ? breakers_.narrowest_open(groups_of(delivery))
                          : std::nullopt;
@@ -355,6 +357,18 @@ void InFlight::enqueue(Delivery delivery, Steps& steps) {
   }
   lanes_.push(std::move(delivery));
   ++steps.ready;
+}
+
+void InFlight::hurry_better_probe(const std::vector<Group>& groups, Steps& steps) {
+  const std::size_t rank = breakers_.count_open(groups);
+  if (rank >= best_probe_rank_) {
+    return;
+  }
+  best_probe_rank_ = rank;
+  breakers_.hurry_probe();
+  postponed_.prefer_widest();
+  steps.has_probed = true;
+  steps.has_postponed = true;
 }
 
 bool InFlight::may_search() const noexcept {
@@ -437,8 +451,13 @@ RetryDecision InFlight::note_refused(Delivery& delivery, const PutResult& result
   history.proven_refusals += evidence.peers_stored_since ? 1 : 0;
   history.stored_mark = breakers_.stored_count();
   RetryDecision decision = decide_retry(history, result, evidence, retry_, now);
+  const bool was_open = breakers_.all_open();
   for (const std::size_t index : decision.opens) {
     open(groups[index], result, now, steps);
+  }
+  if (breakers_.all_open()) {
+    const std::size_t rank = breakers_.count_open(groups);
+    best_probe_rank_ = was_open ? std::min(best_probe_rank_, rank) : rank;
   }
   if (decision.action == RetryAction::retry_later) {
     if (postponed_.size_alone() == 0) {
@@ -454,6 +473,9 @@ void InFlight::open(const Group& group, const PutResult& cause, Time now, Steps&
     return;
   }
   steps.opened.push_back(group);
+  if (group == CircuitBreakers::kEverything) {
+    best_probe_rank_ = 0;
+  }
   unload_blocked(steps);
 }
 

@@ -52,7 +52,7 @@ class InFlight {
     std::size_t ready = 0;             // deliveries that became ready to upload
     bool has_postponed =
         false;                // take_released() or take_solo() may have one, or later than before
-    bool has_probed = false;  // a probe ended
+    bool has_probed = false;  // a probe ended, or may go earlier
     std::vector<Group> opened = {};  // circuit breakers
     std::vector<Group> closed = {};
   };
@@ -130,6 +130,9 @@ class InFlight {
   /// It may be uploaded, as far as its key is concerned.
   void enqueue(Delivery delivery, Steps& steps);
   [[nodiscard]] bool may_search() const noexcept;
+  /// With everything blocked: one that has less in common with the refused than all probes so far
+  /// tells more than they did.
+  void hurry_better_probe(const std::vector<Group>& groups, Steps& steps);
   void wait_for(const Group& group, Delivery delivery, Steps& steps);
   void wait_until(Time due, Delivery delivery, Steps& steps);
   /// Nothing of it is in memory any more.
@@ -150,6 +153,8 @@ class InFlight {
   std::deque<Delivery> probes_;  // decoded, to be uploaded whatever is open
   std::size_t live_ = 0;         // admitted, not ended
   std::size_t searched_ = 0;     // left the memory in search of others, since everything is open
+  /// The fewest open groups of a delivery that was refused since everything is open.
+  std::size_t best_probe_rank_ = 0;
   bool solo_is_running_ = false;
   Time solo_began_{};
   Time solo_not_before_{};
