@@ -52,6 +52,11 @@ class S3Store final : public ObjectStore {
 
   [[nodiscard]] PutResult put_proven(const Upload& upload, ProofPlan plan,
                                      const std::stop_token& abort);
+  [[nodiscard]] S3Request request_to_put(const Upload& upload, const ProofPlan& plan) const;
+  /// Whether the peer computes checksums: it refuses the upload with a wrong one. Nothing where it
+  /// does; otherwise what it says, which is a success from a peer that computes none.
+  [[nodiscard]] std::optional<PutResult> challenge(const Upload& upload, const ProofPlan& plan,
+                                                   const std::stop_token& abort);
   [[nodiscard]] std::optional<ProofPlan> plan_after_refusal(ProofPlan plan,
                                                             const PutResult& refusal) const;
   [[nodiscard]] PutResult prove_by_head(const Upload& upload, std::string_view put_etag,
@@ -69,6 +74,8 @@ class S3Store final : public ObjectStore {
   const StoreOptions& options_;
   BatchSupport& batches_;
   StoreProof& proof_;
+  /// The connection at whose other end somebody computes checksums, by its number; 0 before one.
+  std::size_t computing_connection_ = 0;
   const std::unique_ptr<S3Connection> connection_;  // keeps curl's header out of here
 };
 
