@@ -57,6 +57,9 @@ class HttpConnection final {
   HttpConnection(const HttpConnection&) = delete;
   HttpConnection& operator=(const HttpConnection&) = delete;
 
+  /// Of the connection in use: how many have been made.
+  [[nodiscard]] std::size_t number() const noexcept { return connections_; }
+
   /// Blocks until there is an answer, the connection fails or `abort` is requested (noticed within
   /// about a second). A kept-alive connection that turns out dead is replaced once by libcurl.
   [[nodiscard]] StoreResponse perform(const StoreRequest& request, const std::stop_token& abort);

@@ -1,5 +1,6 @@
 #include "m2b/upload/s3_store.hpp"
 
+#include <algorithm>
 #include <cassert>
 #include <string>
 #include <utility>
@@ -27,6 +28,8 @@ constexpr std::string_view kUnconfirmed = "batch_unconfirmed";
 /// The label for an upload that the store took, as it says, without a proof.
 constexpr std::string_view kUnproven = "unproven";
 constexpr std::string_view kChecksumHeader = "x-amz-checksum-sha256";
+/// What is read back of an object; less than the bound of an answer.
+constexpr std::size_t kReadBackBytes = std::size_t{16} << 10U;
 constexpr std::size_t kToldCodeBytes = 64;  // longer than any error code
 
 /// Whether a refusal may be about a checksum header that the store does not know.
@@ -192,7 +195,9 @@ PutResult S3Store::prove_by_head(const Upload& upload, std::string_view put_etag
     return result_of_failure(round.failure, round.failure_text);
   }
   const HeadAnswer& answer = round.answers.front();
-  const std::string_view doubt = doubt_of_head(answer, put_etag, upload.body);
+  std::string_view doubt = doubt_of_head(answer, put_etag, upload.body);
+  if (doubt.empty()) doubt = fault_of_reading(upload, abort);
+  if (abort.stop_requested()) return result_of_failure(CURLE_ABORTED_BY_CALLBACK, {});
   if (doubt.empty()) return {PutOutcome::stored, answer.status, {}, {}};
   proof_.doubt();
   return {
@@ -201,6 +206,25 @@ PutResult S3Store::prove_by_head(const Upload& upload, std::string_view put_etag
                   "the bytes (HEAD gives {} {}: {}). The key must be allowed to look at objects "
                   "(s3:GetObject), and MINIO_URL has to lead to the store itself",
                   answer.status, answer.code.substr(0, kToldCodeBytes), doubt)};
+}
+
+/// All that a HEAD tells was in the request. Who keeps heads and no bodies is found out here.
+std::string_view S3Store::fault_of_reading(const Upload& upload, const std::stop_token& abort) {
+  const std::string_view bytes = upload.body.bytes;
+  if (bytes.empty() || keeping_connection_ == connection_->number()) return {};
+  const std::size_t length = std::min(bytes.size(), kReadBackBytes);
+  S3Request request;
+  request.path = connection_->object_path(upload.object.key.str());
+  request.headers.emplace_back("Range",
+                               fmt::format("bytes={}-{}", bytes.size() - length, bytes.size() - 1));
+  const S3Answer answer = connection_->send(request, abort);
+  const StoreResponse& response = answer.response;
+  if (response.transport != CURLE_OK || !response.fault.empty() || response.status / 100 != 2) {
+    return "the object cannot be read";
+  }
+  if (response.body != bytes.substr(bytes.size() - length)) return "the object has other bytes";
+  keeping_connection_ = response.connection;
+  return {};
 }
 
 PutResult S3Store::not_s3(const StoreResponse& response, std::string_view cause) {

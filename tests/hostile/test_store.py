@@ -125,6 +125,31 @@ def test_no_lie_about_an_upload_takes_a_picture_away(new_impostor):
     assert stack.bridge.dead_letters() == {}
 
 
+@pytest.mark.parametrize("echoes", [True, False], ids=["and the checksum", "alone"])
+def test_who_keeps_heads_and_no_bodies_takes_nothing_away(new_impostor, echoes):
+    stack, impostor = new_impostor()
+    kept_heads = {}
+
+    def says(request):
+        fixed = {"ETag": '"9dd4e461268c8034f5c8564e155c67a6"'}
+        if request.method == "HEAD":
+            return answer(200, **fixed, **kept_heads.get(request.target, {}))
+        if request.method == "GET":
+            return answer(200, b"" if request.target in kept_heads else LOCATION)
+        head = {n.replace("-", "_"): v for n, v in request.headers.items() if n.startswith("x-amz-meta-")}
+        kept_heads[request.target] = head | {"Content_Length": len(request.body)}
+        if echoes:
+            fixed |= {"x_amz_checksum_sha256": checksum(request)}
+        return answer(**fixed)
+
+    with impostor.saying(says):
+        begin(stack)
+        wait_until(lambda: impostor.requests["HEAD"] >= 3, 20, lambda: f"it is asked\n{stack.bridge.tail()}")
+        assert kept(stack) == PICTURES
+    stack.assert_exactly_stored()
+    assert stack.bridge.dead_letters() == {}
+
+
 def test_a_captive_portal_is_sent_no_picture_until_the_store_answers_again(new_impostor):
     stack, impostor = new_impostor()
     # As nginx with `error_page 404 403 405 =200 /index.html`.

@@ -389,7 +389,10 @@ TEST_SUITE("S3 store") {
     server_.answer(200, foreign);
     server_.answer_raw(
         head("\"of-encrypted-bytes\"", 7, {{"X-Amz-Meta-Sha256", digest("picture")}}));
+    server_.answer(206, {}, "picture");
     CHECK(put(object("1")).outcome == PutOutcome::stored);
+    CHECK(server_.request(3).method == "GET");
+    CHECK(server_.request(3).header("Range") == "bytes=0-6");
     CHECK(server_.request(0).header("x-amz-meta-sha256").empty());
     CHECK(server_.request(1).header("x-amz-meta-sha256") == digest("picture"));
     CHECK(server_.request(1).header("Authorization") == expected_authorization(server_.request(1)));
@@ -401,7 +404,7 @@ TEST_SUITE("S3 store") {
     server_.answer_raw(
         head("\"of-encrypted-bytes\"", 7, {{"X-Amz-Meta-Sha256", digest("picture")}}));
     CHECK(put(object("2")).outcome == PutOutcome::stored);
-    CHECK(server_.request_count() == 5);
+    CHECK(server_.request_count() == 6);
   }
 
   TEST_CASE_FIXTURE(Fixture, "a HEAD that lies or is refused proves nothing") {
@@ -419,6 +422,12 @@ TEST_SUITE("S3 store") {
       server_.answer_raw(head("\"foreign\"", 8, {{"X-Amz-Meta-Sha256", digest("picture")}}));
     }
     SUBCASE("refused") { server_.answer_raw("HTTP/1.1 403 No\r\nContent-Length: 10\r\n\r\n"); }
+    SUBCASE("of who keeps the head and not the bytes") {
+      server_.answer_raw(head("\"foreign\"", 7, {{"X-Amz-Meta-Sha256", digest("picture")}}));
+      SUBCASE("but none") { server_.answer(200, {}, {}); }
+      SUBCASE("but others") { server_.answer(206, {}, "pictur."); }
+      SUBCASE("but a page") { server_.answer(404, {}, "<html></html>"); }
+    }
     const PutResult result = put(object("1"));
     CHECK(result.outcome == PutOutcome::hold);
     CHECK(result.code == "unproven");

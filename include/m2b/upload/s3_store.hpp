@@ -61,6 +61,9 @@ class S3Store final : public ObjectStore {
                                                             const PutResult& refusal) const;
   [[nodiscard]] PutResult prove_by_head(const Upload& upload, std::string_view put_etag,
                                         const std::stop_token& abort);
+  /// Whether the object can be read back: the end of it. Says why not; empty where it can.
+  [[nodiscard]] std::string_view fault_of_reading(const Upload& upload,
+                                                  const std::stop_token& abort);
   /// That the answer came from no S3 store, which is then doubted.
   [[nodiscard]] PutResult not_s3(const StoreResponse& response, std::string_view cause);
   /// Where the store is in doubt: why nothing is to be sent to it now; nothing where it is not.
@@ -76,6 +79,8 @@ class S3Store final : public ObjectStore {
   StoreProof& proof_;
   /// The connection at whose other end somebody computes checksums, by its number; 0 before one.
   std::size_t computing_connection_ = 0;
+  /// The one from which an object was read back; 0 before one.
+  std::size_t keeping_connection_ = 0;
   const std::unique_ptr<S3Connection> connection_;  // keeps curl's header out of here
 };
 
