@@ -22,8 +22,10 @@ struct S3Request;
 /// refused time is corrected and the request repeated.
 ///
 /// `stored` is said only on proof that an S3 store has these bytes (decision 0026): its checksum,
-/// an ETag that is their MD5, or a HEAD. Once something that is no S3 store answered (`not_s3`), no
-/// object is sent before an S3 store has answered about the bucket.
+/// an ETag that is their MD5, or a HEAD; and a checksum or a HEAD only over a connection whose peer
+/// has shown that it computes checksums, or keeps bytes (decision 0030). Once something that is no
+/// S3 store answered (`not_s3`), no object is sent before an S3 store has answered about the
+/// bucket.
 ///
 /// A batch goes to MinIO as an archive that it extracts ("snowball", PutObjectExtract), and each
 /// object of it is then asked for by a HEAD, over a second kept-alive connection: MinIO answers 200
