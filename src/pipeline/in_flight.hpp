@@ -150,6 +150,7 @@ class InFlight {
   std::size_t live_ = 0;         // admitted, not ended
   std::size_t searched_ = 0;     // left the memory in search of others, since everything is open
   bool solo_is_running_ = false;
+  bool solo_is_alone_ = false;  // it was refused, and probes nothing
   Time solo_began_{};
   Time solo_not_before_{};
   PutResult alone_cause_;

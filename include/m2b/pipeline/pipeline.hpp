@@ -45,8 +45,9 @@ struct Refusal {
   };
   Of of = Of::alone;
   std::string prefix = {};        // of `prefix`
-  std::uint64_t below_bytes = 0;  // of `size`: below it, and not below half of it
-  std::size_t messages = 0;       // that wait
+  std::uint64_t from_bytes = 0;   // of `size`
+  std::uint64_t below_bytes = 0;  // of `size`
+  std::size_t messages = 0;       // that wait, or are being tried again
   PutResult cause = {};           // the last refusal
   std::chrono::steady_clock::time_point since = {};
 };
