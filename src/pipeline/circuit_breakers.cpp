@@ -18,8 +18,8 @@ CircuitBreakers::CircuitBreakers(BackoffPolicy probes, std::random_device::resul
 
 std::vector<CircuitBreakers::Group> CircuitBreakers::groups_of(std::string_view key,
                                                                std::size_t bytes) {
-  std::vector<Group> groups = {
-      kEverything, "#" + std::to_string(std::max<unsigned>(std::bit_width(bytes), kLeastSizeBits))};
+  std::vector<Group> groups = {kEverything, "#" + std::to_string(std::max<std::size_t>(
+                                                      std::bit_width(bytes), kLeastSizeBits))};
   const std::size_t innermost = key.rfind('/');
   std::size_t prefixes = 0;
   for (std::size_t at = key.find('/'); at != std::string_view::npos; at = key.find('/', at + 1)) {
@@ -74,18 +74,24 @@ void CircuitBreakers::refused(const std::vector<Group>& groups, const Delivery& 
   if (result.is_unsent || result.scope == Scope::object) {
     return;
   }
-  const bool is_counted = delivery.history.refusals == 0;
-  for (const Group& group : groups) {
-    Breaker& breaker = breaker_of(group);
-    breaker.refused_at = now;
-    breaker.refused_in_row += is_counted ? 1 : 0;
-  }
   everything_.cause = result;
-  if (!everything_.is_open && is_in_doubt() && now >= everything_.probe_at) {
-    everything_.probe_at = now + pause(everything_.probes++);
+  const bool was_in_doubt = is_in_doubt();
+  // An open group explains the refusal: it tells nothing of what is wider.
+  const auto explained = std::find_if(groups.rbegin(), groups.rend(),
+                                      [this](const Group& group) { return is_open(group); });
+  for (auto group = explained.base(); group != groups.end(); ++group) {
+    Breaker& breaker = breaker_of(*group);
+    breaker.refused_at = now;
+    breaker.refused_in_row += delivery.history.refusals == 0 ? 1 : 0;
   }
-  if (everything_.refused_in_row == 1 && is_counted && !everything_.is_open) {
+  if (everything_.is_open || !is_in_doubt()) {
+    return;
+  }
+  if (!was_in_doubt) {
     everything_.open_since = now;
+  }
+  if (now >= everything_.probe_at) {
+    everything_.probe_at = now + pause(everything_.probes++);
   }
 }
 

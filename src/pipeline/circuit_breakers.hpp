@@ -27,7 +27,7 @@ class CircuitBreakers {
   using Time = std::chrono::steady_clock::time_point;
   /// Sizes below 2^kLeastSizeBits are one class: what limits sizes does not tell so small ones
   /// apart.
-  static constexpr unsigned kLeastSizeBits = 16;
+  static constexpr std::size_t kLeastSizeBits = 16;
 
   /// Names a group: kEverything, `/PREFIX` for keys, `#BITS` for sizes below 2^BITS.
   using Group = std::string;
@@ -59,8 +59,8 @@ class CircuitBreakers {
   /// everything. Returns whether it was open.
   bool answered() noexcept;
 
-  /// A delivery was refused: counts it, unless the same one was counted before or it was never
-  /// sent. To be followed by evidence() and open().
+  /// A delivery was refused: counts it for its groups that are narrower than any open one, unless
+  /// the same one was counted before or it was never sent. To be followed by evidence() and open().
   void refused(const std::vector<Group>& groups, const Delivery& delivery, const PutResult& result,
                Time now);
 

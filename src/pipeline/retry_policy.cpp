@@ -27,15 +27,24 @@ bool is_proven_fault(const RefusalHistory& history, const PutResult& result,
          now - history.first_refused_at >= options.dead_letter_after;
 }
 
+bool opens(const Evidence::Group& group) {
+  return group.is_open ||
+         group.refused_in_row >= (group.stored_lately ? kOpensAfterSuccess : kOpensAfter);
+}
+
 /// Those with so many refusals in a row, except the one for everything.
 void open_narrow_groups(const Evidence& evidence, RetryDecision& decision) {
   for (std::size_t i = kEverything + 1; i < evidence.groups.size(); ++i) {
-    const Evidence::Group& group = evidence.groups[i];
-    if (group.is_open ||
-        group.refused_in_row >= (group.stored_lately ? kOpensAfterSuccess : kOpensAfter)) {
+    if (opens(evidence.groups[i])) {
       decision.opens.push_back(i);
     }
   }
+}
+
+/// A narrow group whose breaker is open already explains why this one was refused as well.
+bool is_explained(const Evidence& evidence) {
+  return std::any_of(evidence.groups.begin() + 1, evidence.groups.end(),
+                     [](const Evidence::Group& group) { return group.is_open; });
 }
 
 bool has_narrow_group(const RetryDecision& decision) {
@@ -69,14 +78,12 @@ RetryDecision decide_retry(const RefusalHistory& history, const PutResult& resul
   open_narrow_groups(evidence, decision);
   const bool others_pass = evidence.others_stored_meanwhile || evidence.others_stored_since;
   const bool asks_to_wait = result.retry_after.count() > 0;
-  if (is_wide(result.scope) && (!others_pass || asks_to_wait)) {
+  if (is_wide(result.scope) && !is_explained(evidence) && (!others_pass || asks_to_wait)) {
     decision.opens.insert(decision.opens.begin(), kEverything);
     decision.action = has_narrow_group(decision) ? RetryAction::wait : RetryAction::retry_now;
     return decision;
   }
-  const Evidence::Group& everything = evidence.groups[kEverything];
-  if (everything.is_open ||
-      everything.refused_in_row >= (everything.stored_lately ? kOpensAfterSuccess : kOpensAfter)) {
+  if (opens(evidence.groups[kEverything])) {
     decision.opens.insert(decision.opens.begin(), kEverything);
   }
   decision.action = has_narrow_group(decision) ? RetryAction::wait : RetryAction::retry_later;

@@ -62,9 +62,10 @@ struct RetryDecision {
 ///  3. Never sent: open the breaker for everything; retry now.
 ///  4. May be this object's fault, and was refused kProvenRefusals times and for
 ///     `dead_letter_after`, each time while others of its prefix and size were stored: dead letter.
-///  5. Scope credentials, bucket, store or path, and nothing else was stored while the request was
-///     under way, nor since this delivery was refused before (or the server asks us to wait): open
-///     the breaker for everything; retry now.
+///  5. Scope credentials, bucket, store or path, no narrow group of it is open, and nothing else
+///  was
+///     stored while the request was under way, nor since this delivery was refused before (or the
+///     server asks us to wait): open the breaker for everything; retry now.
 ///  6. Otherwise the refusal is about this delivery or a group that it belongs to. Each group of
 ///     which kOpensAfter different deliveries were refused in a row (kOpensAfterSuccess where one
 ///     of the group was stored in the last seconds) opens.

@@ -28,6 +28,11 @@ using test::FakeBucket;
 using test::image_json;
 
 TEST_SUITE("pipeline") {
+  PutResult denied() {
+    PutResult result = refusal(Scope::ambiguous, 403, "AccessDenied");
+    result.needs_person = true;
+    return result;
+  }
   PutResult may_be_its_fault() {
     PutResult result = refusal(Scope::ambiguous, 400, "InvalidArgument");
     result.may_be_object_fault = true;
@@ -276,7 +281,7 @@ TEST_SUITE("pipeline") {
         return FakeBucket::stored();
       }
       ++requests;
-      return refusal(Scope::ambiguous, 403, "AccessDenied");
+      return denied();
     });
     for (int i = 0; i < 200; ++i) {
       append("cam2/" + std::to_string(i), body);
@@ -328,7 +333,7 @@ TEST_SUITE("pipeline") {
     options.backoff = {.base = 20ms, .cap = 50ms};
     std::atomic<bool> is_refused{true};
     bucket.set_answer([&](const Object&) {
-      return is_refused ? refusal(Scope::ambiguous, 403, "AccessDenied") : FakeBucket::stored();
+      return is_refused ? denied() : FakeBucket::stored();
     });
     for (int i = 0; i < 300; ++i) {
       append(std::to_string(i % 7) + "/" + std::to_string(i));

@@ -109,6 +109,7 @@ TEST_SUITE("retry_policy") {
          {.refusals = 2, .own = 2, .others_pass = true},
          retry_later},
         {"busy for its prefix", busy, {.in_row = 3, .others_pass = true}, wait, {kSize, kPrefix}},
+        {"busy, and its prefix is known for it", busy, {.prefix_is_open = true}, wait, {kPrefix}},
         {"busy, while others pass, with Retry-After",
          asks_to_wait(Scope::store),
          {.others_pass = true},
