@@ -91,6 +91,7 @@ void CircuitBreakers::refused(const std::vector<Group>& groups, const Delivery& 
     everything_.open_since = now;
   }
   if (now >= everything_.probe_at) {
+    everything_.paused_at = now;
     everything_.probe_at = now + pause(everything_.probes++);
   }
 }
@@ -132,6 +133,7 @@ bool CircuitBreakers::open(const Group& group, const PutResult& cause, std::chro
   breaker.cause = cause;
   // What was under way when it opened fails as well; that is no further attempt.
   if (!was_open || now >= breaker.probe_at) {
+    breaker.paused_at = now;
     breaker.probe_at = now + std::max<std::chrono::milliseconds>(pause(breaker.probes++), wait);
   }
   return !was_open;
@@ -168,6 +170,10 @@ std::optional<CircuitBreakers::Time> CircuitBreakers::probe_at(const Group& grou
     return std::nullopt;
   }
   return breaker->probe_at;
+}
+
+void CircuitBreakers::hurry_probe() {
+  everything_.probe_at = std::min(everything_.probe_at, everything_.paused_at + pause(0));
 }
 
 void CircuitBreakers::begin_probe(const Group& group, SpoolId id) {

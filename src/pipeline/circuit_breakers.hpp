@@ -90,6 +90,8 @@ class CircuitBreakers {
   [[nodiscard]] bool may_probe(const Group& group, Time now) const;
   /// When that is so at the earliest; nothing while a probe is under way or the breaker is closed.
   [[nodiscard]] std::optional<Time> probe_at(const Group& group) const;
+  /// There is a better probe for everything than those that failed: it need not wait for long.
+  void hurry_probe();
   void begin_probe(const Group& group, SpoolId id);
   /// The probe of that id ended; what it told was told before. It may have come to nothing.
   void end_probe(SpoolId id) noexcept;
@@ -118,6 +120,7 @@ class CircuitBreakers {
     Time stored_at{};
     Time refused_at{};
     Time open_since{};
+    Time paused_at{};
     Time probe_at{};
     std::uint32_t probes = 0;  // that failed in a row
     std::optional<SpoolId> probing;

@@ -222,12 +222,14 @@ void Flow::batch_failed(std::vector<Delivery> batch, const PutResult& result) {
 bool Flow::wait_to_ask() {
   std::unique_lock lock(mutex_);
   while (!is_closed_ && !has_answered_) {
-    const auto now = Clock::now();
-    if (in_flight_.may_ask(now)) {
+    if (in_flight_.begin_ask(Clock::now())) {
       return true;
     }
-    const auto at = in_flight_.breakers().probe_at(CircuitBreakers::kEverything);
-    upload_ready_.wait_until(lock, at.value_or(now + std::chrono::seconds(1)));
+    if (const auto at = in_flight_.breakers().probe_at(CircuitBreakers::kEverything)) {
+      breakers_changed_.wait_until(lock, *at);
+    } else {
+      breakers_changed_.wait(lock);
+    }
   }
   return false;
 }
@@ -261,6 +263,7 @@ void Flow::close() noexcept {
   is_closed_ = true;
   upload_ready_.notify_all();
   live_ready_.notify_all();
+  breakers_changed_.notify_all();
   dead_letter_ended_.notify_all();
 }
 
@@ -336,10 +339,11 @@ void Flow::carry_out(Steps steps) {
 
 void Flow::tell(const Steps& steps) {
   log_breakers(steps);
-  bool has_changed = !steps.opened.empty() || !steps.closed.empty();
+  bool has_changed = steps.has_probed || !steps.opened.empty() || !steps.closed.empty();
   if (has_changed) {
     upload_ready_.notify_all();
     live_ready_.notify_all();
+    breakers_changed_.notify_all();
   } else if (steps.ready > 0) {
     for (std::size_t i = 0; i < steps.ready; ++i) {
       upload_ready_.notify_one();

@@ -125,6 +125,7 @@ class Flow {
   mutable std::mutex mutex_;  // guards the fields below
   std::condition_variable upload_ready_;
   std::condition_variable live_ready_;
+  std::condition_variable breakers_changed_;  // one opened or closed, or a probe ended
   std::condition_variable dead_letter_ended_;
   InFlight in_flight_;
   bool is_closed_ = false;

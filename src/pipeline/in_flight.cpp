@@ -14,6 +14,8 @@ constexpr int kSoloRest = 4;
 constexpr std::chrono::seconds kMaxSoloRest{5};
 /// A dead letter that could not be written for want of disk is tried again as one in this round.
 constexpr std::uint32_t kRoundOfDisk = 3;
+/// Stands for what is asked of the store besides deliveries.
+constexpr SpoolId kQuestion{0};
 /// Adds to the rank of a probe that was refused before.
 constexpr std::size_t kRefusedBefore = 1000;
 
@@ -109,8 +111,7 @@ void InFlight::decoded(Delivery delivery, Steps& steps) {
   if (delivery.lane == Lane::live) {
     const bool is_blocked = breakers_.narrowest_open(groups_of(delivery)).has_value();
     if (!is_blocked && order_.claim_live(delivery.id, delivery.key_hash)) {
-      lanes_.push(std::move(delivery));
-      ++steps.ready;
+      enqueue(std::move(delivery), steps);
     } else {
       end_live(delivery, /*stored=*/false, steps);
     }
@@ -196,6 +197,7 @@ RetryAction InFlight::ended(Delivery& delivery, const PutResult& result, Time no
   if (delivery.is_probe) {
     breakers_.end_probe(delivery.id);
     delivery.is_probe = false;
+    steps.has_probed = true;
   }
   if (delivery.lane == Lane::dead_letter) {
     if (decision.action == RetryAction::retry_now) {
@@ -247,11 +249,20 @@ void InFlight::batch_failed(std::vector<Delivery> batch, const PutResult& result
   }
 }
 
-bool InFlight::may_ask(Time now) const {
-  return !breakers_.all_open() || breakers_.may_probe(CircuitBreakers::kEverything, now);
+bool InFlight::begin_ask(Time now) {
+  if (!breakers_.all_open()) {
+    return true;
+  }
+  if (!breakers_.may_probe(CircuitBreakers::kEverything, now)) {
+    return false;
+  }
+  breakers_.begin_probe(CircuitBreakers::kEverything, kQuestion);
+  return true;
 }
 
 void InFlight::asked(const PutResult& result, Time now, Steps& steps) {
+  breakers_.end_probe(kQuestion);
+  steps.has_probed = true;
   if (result.outcome == PutOutcome::stored) {
     if (breakers_.answered()) {
       steps.closed.push_back(CircuitBreakers::kEverything);
@@ -334,6 +345,9 @@ void InFlight::enqueue(Delivery delivery, Steps& steps) {
     ++steps.ready;
     return;
   }
+  if (breakers_.all_open()) {
+    hurry_better_probe(groups_of(delivery), steps);
+  }
   const auto group = delivery.lane == Lane::in_turn && may_search()
                          ? breakers_.narrowest_open(groups_of(delivery))
                          : std::nullopt;
@@ -344,6 +358,18 @@ void InFlight::enqueue(Delivery delivery, Steps& steps) {
   }
   lanes_.push(std::move(delivery));
   ++steps.ready;
+}
+
+void InFlight::hurry_better_probe(const std::vector<Group>& groups, Steps& steps) {
+  const std::size_t rank = breakers_.count_open(groups);
+  if (rank >= best_probe_rank_) {
+    return;
+  }
+  best_probe_rank_ = rank;
+  breakers_.hurry_probe();
+  postponed_.prefer_widest();
+  steps.has_probed = true;
+  steps.has_postponed = true;
 }
 
 bool InFlight::may_search() const noexcept {
@@ -426,8 +452,13 @@ RetryDecision InFlight::note_refused(Delivery& delivery, const PutResult& result
   history.proven_refusals += evidence.peers_stored_since ? 1 : 0;
   history.stored_mark = breakers_.stored_count();
   RetryDecision decision = decide_retry(history, result, evidence, retry_, now);
+  const bool was_open = breakers_.all_open();
   for (const std::size_t index : decision.opens) {
     open(groups[index], result, now, steps);
+  }
+  if (breakers_.all_open()) {
+    const std::size_t rank = breakers_.count_open(groups);
+    best_probe_rank_ = was_open ? std::min(best_probe_rank_, rank) : rank;
   }
   if (decision.action == RetryAction::retry_later) {
     if (postponed_.size_refused_alone() == 0) {
@@ -443,6 +474,9 @@ void InFlight::open(const Group& group, const PutResult& cause, Time now, Steps&
     return;
   }
   steps.opened.push_back(group);
+  if (group == CircuitBreakers::kEverything) {
+    best_probe_rank_ = 0;
+  }
   unload_blocked(steps);
 }
 

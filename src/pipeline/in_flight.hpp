@@ -51,7 +51,8 @@ class InFlight {
     std::size_t freed_live_bytes = 0;  // of the budget for live ones
     std::size_t ready = 0;             // deliveries that became ready to upload
     bool has_postponed =
-        false;  // take_released() or take_solo() may have one, or later than before
+        false;                // take_released() or take_solo() may have one, or later than before
+    bool has_probed = false;  // a probe ended, or may go earlier
     std::vector<Group> opened = {};  // circuit breakers
     std::vector<Group> closed = {};
   };
@@ -98,8 +99,8 @@ class InFlight {
                                   Steps& steps);
   /// A batch failed, which tells nothing about the deliveries in it.
   void batch_failed(std::vector<Delivery> batch, const PutResult& result, Time now, Steps& steps);
-  /// Whether a question that is no delivery (for the bucket) may be asked, and what came of it.
-  [[nodiscard]] bool may_ask(Time now) const;
+  /// Whether a question that is no delivery (for the bucket) may be asked now, and what came of it.
+  [[nodiscard]] bool begin_ask(Time now);
   void asked(const PutResult& result, Time now, Steps& steps);
 
   /// It has left the spool.
@@ -129,6 +130,9 @@ class InFlight {
   /// It may be uploaded, as far as its key is concerned.
   void enqueue(Delivery delivery, Steps& steps);
   [[nodiscard]] bool may_search() const noexcept;
+  /// With everything blocked: one that has less in common with the refused than all probes so far
+  /// tells more than they did.
+  void hurry_better_probe(const std::vector<Group>& groups, Steps& steps);
   void wait_for(const Group& group, Delivery delivery, Steps& steps);
   void wait_until(Time due, Delivery delivery, Steps& steps);
   /// Nothing of it is in memory any more.
@@ -149,6 +153,8 @@ class InFlight {
   std::deque<Delivery> probes_;  // decoded, to be uploaded whatever is open
   std::size_t live_ = 0;         // admitted, not ended
   std::size_t searched_ = 0;     // left the memory in search of others, since everything is open
+  /// The fewest open groups of a delivery that was refused since everything is open.
+  std::size_t best_probe_rank_ = 0;
   bool solo_is_running_ = false;
   bool solo_is_alone_ = false;  // it was refused, and probes nothing
   Time solo_began_{};

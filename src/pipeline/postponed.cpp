@@ -107,6 +107,12 @@ std::optional<Delivery> Postponed::take_due(Time now) {
 }
 
 std::optional<Delivery> Postponed::take_any() {
+  // Those of a class of sizes have no prefix that is blocked: they tell more.
+  const auto widest = groups_.begin();
+  const bool is_wide = widest != groups_.end() && CircuitBreakers::size_bits_of(widest->first) != 0;
+  if (std::exchange(widest_next_, !widest_next_) && is_wide) {
+    return take_of(Group(widest->first));
+  }
   // The groups in the order of their names, then those that wait alone, and round again.
   const auto next = groups_.upper_bound(taken_last_);
   if (next != groups_.end()) {

@@ -38,8 +38,11 @@ class Postponed {
   /// One of the group: the newest and the oldest by turns.
   [[nodiscard]] std::optional<Delivery> take_of(const Group& group);
   [[nodiscard]] std::optional<Delivery> take_due(Time now);
-  /// Any, whatever it waits for; each time of another group, or one with a time of its own.
+  /// Any, whatever it waits for. By turns one of a class of sizes, and each time one of another
+  /// group or with a time of its own.
   [[nodiscard]] std::optional<Delivery> take_any();
+  /// The next time one of a class of sizes, if there is one.
+  void prefer_widest() noexcept { widest_next_ = true; }
 
   [[nodiscard]] std::optional<Time> next_due() const;
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
@@ -68,6 +71,7 @@ class Postponed {
   std::priority_queue<Due, std::vector<Due>, std::greater<>> alone_;
   std::deque<std::deque<Delivery>> released_;  // none of them empty
   Group taken_last_;                           // by take_any()
+  bool widest_next_ = true;
   std::size_t size_ = 0;
   std::size_t released_size_ = 0;
   std::size_t refused_alone_ = 0;

@@ -126,10 +126,14 @@ PutResult S3Store::put_proven(const Upload& upload, ProofPlan plan, const std::s
   S3Answer answer = put_request(request, abort);
   if (answer.response.transport == CURLE_WEIRD_SERVER_REPLY) proof_.doubt();
   if (answer.result.outcome != PutOutcome::stored) {
-    const auto other_plan = plan_after_refusal(plan, answer.result);
+    const auto other_plan =
+        proof_.may_try_another() ? plan_after_refusal(plan, answer.result) : std::nullopt;
     if (!other_plan) return std::move(answer.result);
     PutResult other = put_proven(upload, *other_plan, abort);
-    if (plan_after_refusal(plan, other)) return std::move(answer.result);  // refused alike
+    if (plan_after_refusal(plan, other)) {
+      proof_.another_was_refused_alike();
+      return std::move(answer.result);
+    }
     if (other.outcome == PutOutcome::stored && !plan.signs_payload) proof_.payload_must_be_signed();
     return other;
   }

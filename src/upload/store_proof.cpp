@@ -29,6 +29,16 @@ void StoreProof::payload_must_be_signed() {
   must_sign_payload_ = true;
 }
 
+bool StoreProof::may_try_another() const {
+  const std::lock_guard lock(mutex_);
+  return Clock::now() >= believes_until_;
+}
+
+void StoreProof::another_was_refused_alike() {
+  const std::lock_guard lock(mutex_);
+  believes_until_ = Clock::now() + kBeliefTime;
+}
+
 void StoreProof::saw_server(std::string_view server) {
   const std::lock_guard lock(mutex_);
   if (server == server_) return;
@@ -46,6 +56,7 @@ void StoreProof::forget() {
   plan_ = {};
   has_echoed_ = false;
   must_sign_payload_ = false;
+  believes_until_ = {};
 }
 
 }  // namespace m2b

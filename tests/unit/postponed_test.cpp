@@ -98,6 +98,14 @@ TEST_SUITE("postponed") {
     for (const std::uint64_t id : {12, 22, 31, 11, 21, 32, 0}) {
       CHECK(id_of(postponed.take_any()) == id);
     }
+    for (std::uint64_t id = 1; id <= 3; ++id) {
+      postponed.wait_for("#17", delivery(10 + id));
+      postponed.wait_for("/b/", delivery(20 + id));
+    }
+    postponed.prefer_widest();
+    for (const std::uint64_t id : {13, 11, 12, 23, 21, 22, 0}) {
+      CHECK(id_of(postponed.take_any()) == id);
+    }
   }
 }
 

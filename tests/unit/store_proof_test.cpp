@@ -49,6 +49,16 @@ TEST_SUITE("store proof") {
     CHECK_FALSE(proof.plan().signs_payload);
   }
 
+  TEST_CASE("after another plan was refused alike, a refusal is believed at once") {
+    StoreProof proof;
+    proof.saw_server("One");
+    CHECK(proof.may_try_another());
+    proof.another_was_refused_alike();
+    CHECK_FALSE(proof.may_try_another());
+    proof.saw_server("Other");
+    CHECK(proof.may_try_another());
+  }
+
   TEST_CASE("doubt forgets what was known, and stays until the bucket was seen") {
     StoreProof proof;
     proof.proven(ProofPlan{.sends_checksum = true, .sends_digest = true}, true);

@@ -23,6 +23,8 @@ class StoreProof {
  public:
   /// What is known of a store that needs more than the usual is asked again after this time.
   static constexpr std::chrono::minutes kTrustTime{10};
+  /// For so long a refusal is believed at once, after another plan was refused alike.
+  static constexpr std::chrono::minutes kBeliefTime{1};
 
   [[nodiscard]] ProofPlan plan() const;
 
@@ -32,6 +34,11 @@ class StoreProof {
   [[nodiscard]] bool has_echoed() const;
   /// An upload without a signed payload was refused, and the same with one was not.
   void payload_must_be_signed();
+
+  /// Whether a refused upload is worth trying with another plan. Each try is one more request, with
+  /// all of the body, to a store that may be refusing everything.
+  [[nodiscard]] bool may_try_another() const;
+  void another_was_refused_alike();
 
   /// The Server header of an answer. Another than before is another store, or another way to it:
   /// what was known is forgotten.
@@ -55,6 +62,7 @@ class StoreProof {
   mutable std::mutex mutex_;  // guards the fields below
   ProofPlan plan_;
   Clock::time_point planned_at_;
+  Clock::time_point believes_until_;
   bool has_echoed_ = false;
   bool must_sign_payload_ = false;
   std::string server_;
