@@ -18,10 +18,15 @@ namespace {
 using documents::Json;
 
 constexpr std::size_t kIdsAtATime = 1000;
-constexpr std::size_t kMaxRecordBytes = std::size_t{512} << 20;  // more than MQTT carries
+constexpr std::size_t kMaxRecordBytes = std::size_t{257} << 20;  // more than MQTT carries
 /// Time for a replay on a slow disk; bytes for a list, whose topics may be of any characters.
 constexpr HttpClientLimits kClientLimits{.time = std::chrono::minutes(10),
                                          .max_body_bytes = std::size_t{32} << 20};
+/// A list of the daemon's has 50,000 keys, values and brackets at most. JSON made for harm takes
+/// 75 times its size.
+constexpr std::size_t kMaxJsonEvents = 200'000;
+constexpr int kMaxJsonDepth = 4;
+constexpr std::size_t kMaxRefusalBytes = 1000;
 
 }  // namespace
 
@@ -58,13 +63,10 @@ class ControlClient::Impl {
         return std::nullopt;
       }
       part = checked(std::move(part), path);
-      if (part.body.size() > kRawBytesAtATime || all.size() > Spool::kWholeRecord) {
+      if (part.body.size() > kRawBytesAtATime || all.size() > kMaxRecordBytes) {
         throw ControlError("the daemon's answer is longer than a message can be");
       }
       all += part.body;
-      if (all.size() > kMaxRecordBytes) {
-        throw ControlError("the daemon's answer to " + path + " has no end");
-      }
       if (part.body.size() < kRawBytesAtATime) {
         return all;
       }
@@ -82,15 +84,22 @@ class ControlClient::Impl {
 
   static HttpResponse checked(HttpResponse response, const std::string& path) {
     if (response.status != 200) {
-      throw ControlError(
-          fmt::format("the daemon answered {} to {}: {}", response.status, path, response.body));
+      throw ControlError(fmt::format("the daemon answered {} to {}: {}", response.status, path,
+                                     response.body.substr(0, kMaxRefusalBytes)));
     }
     return response;
   }
 
   static Json document(const HttpResponse& response) {
+    std::size_t events = 0;
+    const auto is_bounded = [&events](int depth, Json::parse_event_t /*event*/, Json& /*parsed*/) {
+      if (depth > kMaxJsonDepth || ++events > kMaxJsonEvents) {
+        throw ControlError("the daemon's answer has more parts than an answer can have");
+      }
+      return true;
+    };
     try {
-      return Json::parse(response.body);
+      return Json::parse(response.body, is_bounded);
     } catch (const Json::exception& error) {
       throw ControlError(std::string("the daemon's answer is no JSON: ") + error.what());
     }
@@ -114,6 +123,21 @@ auto decoded(const Json& list, Decode decode) -> std::vector<decltype(decode(lis
   return infos;
 }
 
+SpoolId id_of(const RecordInfo& record) { return record.id; }
+SpoolId id_of(const LetterInfo& letter) { return letter.record.id; }
+
+/// Ascending from behind `after`: whoever asks for what is behind the last one comes to an end.
+template <class Info>
+std::vector<Info> in_order(std::vector<Info> infos, SpoolId after) {
+  for (const Info& info : infos) {
+    if (to_number(id_of(info)) <= to_number(after)) {
+      throw ControlError("the daemon's answer has ids that do not ascend");
+    }
+    after = id_of(info);
+  }
+  return infos;
+}
+
 }  // namespace
 
 ControlClient::ControlClient(const std::filesystem::path& directory)
@@ -126,11 +150,11 @@ SpoolState ControlClient::state() {
 }
 
 std::vector<RecordInfo> ControlClient::records(SpoolId after) {
-  return decoded(impl_->list("/records", after), documents::record_of);
+  return in_order(decoded(impl_->list("/records", after), documents::record_of), after);
 }
 
 std::vector<LetterInfo> ControlClient::letters(SpoolId after) {
-  return decoded(impl_->list("/dead-letters", after), documents::letter_of);
+  return in_order(decoded(impl_->list("/dead-letters", after), documents::letter_of), after);
 }
 
 std::optional<std::string> ControlClient::read_record(SpoolId id) {

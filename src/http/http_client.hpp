@@ -31,8 +31,9 @@ struct HttpFailure {
 };
 
 /// Sends a request over a connection of its own and waits for the answer; for any thread. Takes no
-/// answer that is encoded, or larger or later than the limits say. `Host` and `Content-Length` are
-/// added where the request has none. For a host that is a name, the resolver has its own time.
+/// answer that is encoded or chunked, or larger or later than the limits say. `Host` and
+/// `Content-Length` are added where the request has none. For a host that is a name, the resolver
+/// has its own time.
 [[nodiscard]] std::variant<HttpResponse, HttpFailure> ask_http(const HttpPeer& peer,
                                                                const HttpRequest& request,
                                                                const HttpClientLimits& limits);

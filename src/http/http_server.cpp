@@ -1,6 +1,7 @@
 #include "http/http_server.hpp"
 
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <boost/asio/buffer.hpp>
@@ -57,6 +58,19 @@ constexpr std::size_t kLingerBytes = std::size_t{256} << 10;
 constexpr std::size_t kMaxUntakenBytes = std::size_t{1} << 20;
 constexpr std::size_t kReadBytes = std::size_t{16} << 10;
 
+/// The most of the process's descriptors that the clients of a server may hold: the rest is for
+/// broker, store and spool, whatever the clients do.
+constexpr std::size_t kShareOfDescriptors = 8;
+constexpr std::size_t kMinConnections = 4;
+
+std::size_t connections_within(std::size_t wanted) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
+    return wanted;
+  }
+  return std::min(wanted, std::max(kMinConnections, limit.rlim_cur / kShareOfDescriptors));
+}
+
 bool is_of_one_client(int error) {
   // accept(2): of the connection, which is gone already, not of ours.
   constexpr std::array kErrors{EINTR,        ECONNABORTED, EPROTO,     EPERM,
@@ -102,6 +116,7 @@ class HttpServer::Impl {
       throw std::system_error(errno, std::generic_category(), "getsockname");
     }
     family_ = address.ss_family;
+    max_connections_ = connections_within(limits_.max_connections);
     listener_.assign(listener.get());
     static_cast<void>(listener.release());
     start_workers();
@@ -225,9 +240,11 @@ class HttpServer::Impl {
         break;
       }
       if (!is_of_one_client(error)) {
-        tell("cannot accept connections at the moment, going on in 100 ms",
+        tell("cannot accept connections at the moment, going on",
              std::generic_category().message(error));
-        return pause_accepting();
+        if (!cut_oldest_that_waits()) {
+          return pause_accepting();
+        }
       }
     }
     await_clients();
@@ -253,10 +270,9 @@ class HttpServer::Impl {
 
   /// Those first that have not even asked: who asks at once must always come through. False when
   /// all wait for us: more would only wait longer.
-  bool make_room() {
-    if (connections_.size() < limits_.max_connections) {
-      return true;
-    }
+  bool make_room() { return connections_.size() < max_connections_ || cut_oldest_that_waits(); }
+
+  bool cut_oldest_that_waits() {
     return cut_oldest(State::lingering) || cut_oldest(State::receiving) ||
            cut_oldest(State::delayed) || cut_oldest(State::sending);
   }
@@ -548,6 +564,7 @@ class HttpServer::Impl {
   bool awaits_clients_ = false;
   bool awaits_answers_ = false;
   int family_ = AF_UNSPEC;
+  std::size_t max_connections_ = 0;
   std::map<Number, Connection> connections_;
   Number next_number_ = 0;
   std::vector<Answer> taken_;

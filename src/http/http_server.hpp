@@ -21,7 +21,8 @@ struct HttpLimits {
   std::size_t max_header_bytes = 8192;  // the request line included
   std::size_t max_body_bytes = 8192;
   /// One more takes the place of the oldest that waits for its client, and is turned away where all
-  /// wait for their answers.
+  /// wait for their answers. Fewer where that is more than an eighth of the descriptors that the
+  /// process may have.
   std::size_t max_connections = 128;
   /// Of answers that wait for their clients; beyond it the oldest is cut.
   std::size_t max_answer_bytes = std::size_t{16} << 20;
@@ -34,7 +35,8 @@ struct HttpLimits {
 /// clients are slow, one that has sent its request is answered.
 ///
 /// Nothing that a client does ends it. Where the system has no descriptor or memory for a
-/// connection, it pauses for a moment and goes on.
+/// connection, one more takes the place of the oldest that waits for its client; where none does,
+/// the server pauses for a moment and goes on.
 class HttpServer {
  public:
   /// The answer to a request. Called by the workers, several at a time. An exception is answered

@@ -62,6 +62,8 @@ bool take_header(HeadAnswer& answer, std::string_view name, std::string_view val
   if (is_ascii_word(name, "x-amz-checksum-sha256")) return take_once(answer.sha256, value);
   // What is compressed is not the object; we asked for it as it is.
   if (is_ascii_word(name, "content-encoding")) return is_ascii_word(value, "identity");
+  // A cache tells of what was once, and not of what was just put.
+  if (is_ascii_word(name, "age")) return value.find_first_not_of('0') == std::string_view::npos;
   if (is_ascii_word(name, "content-type")) answer.content_type = value;
   constexpr std::string_view kMetadata = "x-amz-meta-";
   if (is_ascii_word(name.substr(0, kMetadata.size()), kMetadata)) {

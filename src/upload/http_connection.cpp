@@ -68,6 +68,21 @@ bool is_interim(std::string_view status_line) {
   return blank != std::string_view::npos && status_line.substr(blank + 1).starts_with('1');
 }
 
+/// What a client says and no S3 store does. Echo services and some test servers send it back.
+constexpr std::array<const char*, 4> kOfClients{"Authorization", "x-amz-content-sha256",
+                                                "x-amz-date", "User-Agent"};
+
+bool has_our_headers(const curl::EasyHandle& handle) {
+  return std::any_of(kOfClients.begin(), kOfClients.end(),
+                     [&](const char* name) { return response_header(handle, name) != nullptr; });
+}
+
+/// Whether a cache had the answer before we asked. Some name an age of 0 in what they pass on.
+bool is_from_cache(const curl_header* age) {
+  return age != nullptr &&
+         std::string_view(age->value).find_first_not_of('0') != std::string_view::npos;
+}
+
 /// Whether an encoding that we did not ask for was applied.
 bool is_encoded(const curl_header* encoding, std::string_view wanted) {
   return encoding != nullptr && !is_ascii_word(encoding->value, wanted);
@@ -175,8 +190,13 @@ void HttpConnection::put_behind_head() {
   curl::set(easy_, CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(body_.size()));
 }
 
-StoreResponse HttpConnection::collect(CURLcode code) const {
+StoreResponse HttpConnection::collect(CURLcode code) {
   StoreResponse response;
+  long connects = 0;
+  curl::check(curl_easy_getinfo(easy_.get(), CURLINFO_NUM_CONNECTS, &connects),
+              "curl_easy_getinfo");
+  connections_ += static_cast<std::size_t>(connects);
+  response.connection = connections_;
   if (overdue_ && code == CURLE_ABORTED_BY_CALLBACK) {
     response.transport = CURLE_OPERATION_TIMEDOUT;
     response.transport_text = "the answer was not complete in time";
@@ -225,6 +245,8 @@ void HttpConnection::collect_headers(StoreResponse& response) const {
   for (const char* const name : {"Content-Length", "ETag", kSha256}) {
     if (is_contradictory(easy_, name)) response.fault = "the answer has a header twice";
   }
+  if (has_our_headers(easy_)) response.fault = "the answer has the headers of our request";
+  if (is_from_cache(response_header(easy_, "Age"))) response.fault = "a cache has answered";
 }
 
 void HttpConnection::decode_body(StoreResponse& response) const {

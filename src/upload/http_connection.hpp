@@ -39,6 +39,8 @@ struct StoreResponse {
   /// What no S3 store does: a sentence of a bounded set. Empty: the form is as it should be.
   std::string_view fault;
   bool is_minio = false;  // by its Server header
+  /// Which connection it came over: how many had been made until then.
+  std::size_t connection = 0;
   /// The store's clock; nothing where that cannot be the time (is_plausible_now()).
   std::optional<std::chrono::sys_seconds> date;
   /// Retry-After, in seconds or as a date by our clock; at most kMaxRetryAfter. 0: there is none.
@@ -56,6 +58,9 @@ class HttpConnection final {
   explicit HttpConnection(StoreContext& context);
   HttpConnection(const HttpConnection&) = delete;
   HttpConnection& operator=(const HttpConnection&) = delete;
+
+  /// Of the connection in use: how many have been made.
+  [[nodiscard]] std::size_t number() const noexcept { return connections_; }
 
   /// Blocks until there is an answer, the connection fails or `abort` is requested (noticed within
   /// about a second). A kept-alive connection that turns out dead is replaced once by libcurl.
@@ -77,7 +82,7 @@ class HttpConnection final {
   void put_with_head(std::string_view body);
   void put_behind_head();
   [[nodiscard]] bool answer_is_overdue(std::size_t uploaded) noexcept;
-  [[nodiscard]] StoreResponse collect(CURLcode code) const;
+  [[nodiscard]] StoreResponse collect(CURLcode code);
   void collect_headers(StoreResponse& response) const;
   void decode_body(StoreResponse& response) const;
 
@@ -98,6 +103,7 @@ class HttpConnection final {
   bool response_overflow_ = false;
   std::optional<Clock::time_point> answer_since_;  // when the time for the answer began
   bool overdue_ = false;
+  std::size_t connections_ = 0;  // made so far
   std::stop_token abort_;
 
   std::array<char, CURL_ERROR_SIZE> error_text_{};

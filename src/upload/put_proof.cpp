@@ -15,23 +15,38 @@ constexpr int kOk = 200;
 
 std::string UploadedBody::checksum() const { return base64(sha256); }
 
+std::string UploadedBody::wrong_checksum() const {
+  std::string other = sha256;
+  other.front() = static_cast<char>(~other.front());
+  return base64(other);
+}
+
 std::string_view fault_of_put(const StoreResponse& response) {
   if (response.status != kOk) return "a success that S3 does not give to an upload";
   if (!response.fault.empty()) return response.fault;
   if (looks_like_s3_error(response.body)) return "a success with an error as its body";
+  if (!may_be_s3_body(response.body)) return "a success with a page as its body";
   if (strong_etag(response.etag).empty()) return "a success without a strong ETag";
   return {};
 }
 
-PutFinding examine_put(const StoreResponse& response, const UploadedBody& body) {
+PutFinding examine_put(const StoreResponse& response, const UploadedBody& body, bool computes) {
   const std::string_view fault = fault_of_put(response);
   if (!fault.empty()) return {PutEvidence::none, fault};
-  if (!response.sha256.empty()) {
-    if (response.sha256 == body.checksum()) return {PutEvidence::checksum};
+  const bool is_echoed = !response.sha256.empty();
+  if (is_echoed && response.sha256 != body.checksum()) {
     return {PutEvidence::none, "a success with the checksum of other bytes"};
   }
+  if (is_echoed && computes) return {PutEvidence::checksum};
   if (strong_etag(response.etag) == md5_hex(body.bytes)) return {PutEvidence::md5};
-  return {PutEvidence::etag_only};
+  return {is_echoed ? PutEvidence::echo_only : PutEvidence::etag_only};
+}
+
+bool is_checksum_refusal(const StoreResponse& response) {
+  constexpr int kBadRequest = 400;
+  const std::string code = parse_s3_error(response.body).code;
+  return response.status == kBadRequest &&
+         (code == "BadDigest" || code == "InvalidDigest" || code == "XAmzContentChecksumMismatch");
 }
 
 std::string digest_value(const UploadedBody& body) { return base64(body.sha256); }

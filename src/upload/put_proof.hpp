@@ -16,11 +16,14 @@ struct UploadedBody {
 
   /// As the store echoes it in `x-amz-checksum-sha256`.
   [[nodiscard]] std::string checksum() const;
+  /// One in the same form that is not that of the bytes.
+  [[nodiscard]] std::string wrong_checksum() const;
 };
 
 enum class PutEvidence {
-  checksum,   ///< proof: the store computed the same SHA-256
+  checksum,   ///< proof: a store that is known to compute checksums tells the same SHA-256
   md5,        ///< proof: the ETag is the MD5 of the bytes
+  echo_only,  ///< the SHA-256, which was in the request, comes back from who knows whom
   etag_only,  ///< an S3 store's answer by its form, but it says nothing of the bytes
   none        ///< no S3 store gives such an answer
 };
@@ -36,7 +39,12 @@ struct PutFinding {
 
 /// Reads the answer to a PUT as what it proves (decision 0026). Status and form count as well:
 /// whatever stands between us and the store, from captive portals to caches, says 200 too.
-[[nodiscard]] PutFinding examine_put(const StoreResponse& response, const UploadedBody& body);
+/// `computes`: the peer has shown that it computes checksums, and does not send back what it gets.
+[[nodiscard]] PutFinding examine_put(const StoreResponse& response, const UploadedBody& body,
+                                     bool computes);
+
+/// Whether a store answers so to a checksum that is not that of the bytes: it has computed it.
+[[nodiscard]] bool is_checksum_refusal(const StoreResponse& response);
 
 /// The metadata by which a HEAD shows that an object is the one that was put, and its value.
 inline constexpr std::string_view kDigestName = "sha256";

@@ -41,6 +41,8 @@ class S3Connection final {
   /// The context outlives the connection.
   explicit S3Connection(StoreContext& context);
 
+  /// Of the connection in use: how many there have been.
+  [[nodiscard]] std::size_t number() const noexcept { return http_.number(); }
   [[nodiscard]] const std::string& bucket_path() const noexcept { return bucket_path_; }
   /// Of the object of that key in the bucket, encoded.
   [[nodiscard]] std::string object_path(std::string_view key) const;

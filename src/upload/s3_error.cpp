@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "m2b/upload/put_outcome.hpp"
+#include "m2b/util/ascii.hpp"
 
 namespace m2b {
 namespace {
@@ -78,6 +79,15 @@ bool looks_like_code(std::string_view code) {
 }  // namespace
 
 bool looks_like_s3_error(std::string_view body) { return has_root(body, "Error"); }
+
+bool may_be_s3_body(std::string_view body) {
+  constexpr std::string_view kPage = "html";
+  std::string_view document = without_prolog(body);
+  if (document.empty()) return true;
+  if (!document.starts_with('<')) return false;
+  document.remove_prefix(1);  // what follows in a page is its name, or `!DOCTYPE`
+  return !document.starts_with('!') && !is_ascii_word(document.substr(0, kPage.size()), kPage);
+}
 
 bool is_bucket_location(std::string_view body) { return has_root(body, "LocationConstraint"); }
 

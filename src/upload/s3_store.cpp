@@ -1,5 +1,6 @@
 #include "m2b/upload/s3_store.hpp"
 
+#include <algorithm>
 #include <cassert>
 #include <string>
 #include <utility>
@@ -26,6 +27,9 @@ constexpr std::string_view kNotS3 = "not_s3";
 constexpr std::string_view kUnconfirmed = "batch_unconfirmed";
 /// The label for an upload that the store took, as it says, without a proof.
 constexpr std::string_view kUnproven = "unproven";
+constexpr std::string_view kChecksumHeader = "x-amz-checksum-sha256";
+/// What is read back of an object; less than the bound of an answer.
+constexpr std::size_t kReadBackBytes = std::size_t{16} << 10U;
 constexpr std::size_t kToldCodeBytes = 64;  // longer than any error code
 
 /// Whether a refusal may be about a checksum header that the store does not know.
@@ -104,8 +108,7 @@ PutResult S3Store::put(const Object& object, std::stop_token abort) {
   return put_proven(upload, proof_.plan(), abort);
 }
 
-/// What the store can prove is found by trying, with a handful of requests.
-PutResult S3Store::put_proven(const Upload& upload, ProofPlan plan, const std::stop_token& abort) {
+S3Request S3Store::request_to_put(const Upload& upload, const ProofPlan& plan) const {
   S3Request request;
   request.method = HttpMethod::put;
   request.path = connection_->object_path(upload.object.key.str());
@@ -114,7 +117,7 @@ PutResult S3Store::put_proven(const Upload& upload, ProofPlan plan, const std::s
     request.headers.emplace_back("x-amz-meta-" + name, value);
   }
   if (plan.sends_checksum) {
-    request.headers.emplace_back("x-amz-checksum-sha256", upload.body.checksum());
+    request.headers.emplace_back(kChecksumHeader, upload.body.checksum());
   }
   if (plan.sends_digest) {
     request.headers.emplace_back(fmt::format("x-amz-meta-{}", kDigestName),
@@ -123,7 +126,12 @@ PutResult S3Store::put_proven(const Upload& upload, ProofPlan plan, const std::s
   request.body = {upload.object.body};
   request.body_sha256 = upload.body.sha256;
   request.signs_body = plan.signs_payload;
-  S3Answer answer = put_request(request, abort);
+  return request;
+}
+
+/// What the store can prove is found by trying, with a handful of requests.
+PutResult S3Store::put_proven(const Upload& upload, ProofPlan plan, const std::stop_token& abort) {
+  S3Answer answer = put_request(request_to_put(upload, plan), abort);
   if (answer.response.transport == CURLE_WEIRD_SERVER_REPLY) proof_.doubt();
   if (answer.result.outcome != PutOutcome::stored) {
     const auto other_plan =
@@ -138,11 +146,21 @@ PutResult S3Store::put_proven(const Upload& upload, ProofPlan plan, const std::s
     return other;
   }
 
-  const PutFinding finding = examine_put(answer.response, upload.body);
+  const bool computes = proof_.has_echoed() && answer.response.connection == computing_connection_;
+  const PutFinding finding = examine_put(answer.response, upload.body, computes);
   switch (finding.evidence) {
     case PutEvidence::checksum:
     case PutEvidence::md5:
-      proof_.proven(plan, finding.evidence == PutEvidence::checksum);
+      computing_connection_ = answer.response.connection;
+      proof_.proven(plan, !answer.response.sha256.empty());
+      return std::move(answer.result);
+    case PutEvidence::echo_only:
+      if (plan.sends_digest) break;
+      if (auto said = challenge(upload, plan, abort)) {
+        if (said->outcome != PutOutcome::stored) return *std::move(said);
+        break;
+      }
+      proof_.proven(plan, true);
       return std::move(answer.result);
     case PutEvidence::etag_only:
       break;
@@ -157,6 +175,18 @@ PutResult S3Store::put_proven(const Upload& upload, ProofPlan plan, const std::s
   PutResult proven = prove_by_head(upload, strong_etag(answer.response.etag), abort);
   if (proven.outcome == PutOutcome::stored) proof_.proven(plan, false);
   return proven;
+}
+
+std::optional<PutResult> S3Store::challenge(const Upload& upload, const ProofPlan& plan,
+                                            const std::stop_token& abort) {
+  S3Request request = request_to_put(upload, plan);
+  for (auto& [name, value] : request.headers) {
+    if (name == kChecksumHeader) value = upload.body.wrong_checksum();
+  }
+  S3Answer answer = connection_->send(request, abort);
+  if (!is_checksum_refusal(answer.response)) return std::move(answer.result);
+  computing_connection_ = answer.response.connection;
+  return std::nullopt;
 }
 
 /// What to try before a refusal is believed: it may be about what is sent for the proof.
@@ -184,7 +214,9 @@ PutResult S3Store::prove_by_head(const Upload& upload, std::string_view put_etag
     return result_of_failure(round.failure, round.failure_text);
   }
   const HeadAnswer& answer = round.answers.front();
-  const std::string_view doubt = doubt_of_head(answer, put_etag, upload.body);
+  std::string_view doubt = doubt_of_head(answer, put_etag, upload.body);
+  if (doubt.empty()) doubt = fault_of_reading(upload, abort);
+  if (abort.stop_requested()) return result_of_failure(CURLE_ABORTED_BY_CALLBACK, {});
   if (doubt.empty()) return stored_result(answer.status);
   proof_.doubt();
   return wrong_path(
@@ -193,6 +225,25 @@ PutResult S3Store::prove_by_head(const Upload& upload, std::string_view put_etag
                   "the bytes (HEAD gives {} {}: {}). The key must be allowed to look at objects "
                   "(s3:GetObject), and MINIO_URL has to lead to the store itself",
                   answer.status, answer.code.substr(0, kToldCodeBytes), doubt));
+}
+
+/// All that a HEAD tells was in the request. Who keeps heads and no bodies is found out here.
+std::string_view S3Store::fault_of_reading(const Upload& upload, const std::stop_token& abort) {
+  const std::string_view bytes = upload.body.bytes;
+  if (bytes.empty() || keeping_connection_ == connection_->number()) return {};
+  const std::size_t length = std::min(bytes.size(), kReadBackBytes);
+  S3Request request;
+  request.path = connection_->object_path(upload.object.key.str());
+  request.headers.emplace_back("Range",
+                               fmt::format("bytes={}-{}", bytes.size() - length, bytes.size() - 1));
+  const S3Answer answer = connection_->send(request, abort);
+  const StoreResponse& response = answer.response;
+  if (response.transport != CURLE_OK || !response.fault.empty() || response.status / 100 != 2) {
+    return "the object cannot be read";
+  }
+  if (response.body != bytes.substr(bytes.size() - length)) return "the object has other bytes";
+  keeping_connection_ = response.connection;
+  return {};
 }
 
 PutResult S3Store::not_s3(const StoreResponse& response, std::string_view cause) {

@@ -110,7 +110,7 @@ def test_every_refusal_that_may_come_from_the_clock_leads_back(clocked, dated):
                 return answer(status, error(code) if code else b"", **date)
             if request.method == "GET":
                 return answer(200, LOCATION)
-            return answer(ETag='"1"', x_amz_checksum_sha256=request.headers["x-amz-checksum-sha256"])
+            return answer(ETag=f'"{request.md5}"', x_amz_checksum_sha256=request.headers["x-amz-checksum-sha256"])
 
         with impostor.saying(says):
             assert_heals(stack, stored)

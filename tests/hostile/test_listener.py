@@ -333,6 +333,25 @@ def test_no_descriptors_are_a_pause(attacked):
     assert bridge.log_text().count("cannot accept connections") <= 2
 
 
+@pytest.mark.parametrize("limit", [64, 128])
+def test_held_connections_leave_descriptors_for_the_flow(new_stack, limit):
+    stack = new_stack()
+    stack.bridge.wrapper = ["prlimit", f"--nofile={limit}"]
+    stack.start()
+    stack.publisher.send(*pictures(20))
+    stack.assert_exactly_stored(PATIENCE)
+    door = Door(stack.bridge, "status")
+    with Dribble(door, 300, b"G"):
+        # New connections for the broker and, after the pause, for the store.
+        for _ in range(3):
+            stack.broker.stop()
+            stack.broker.start()
+            stack.publisher.send(*pictures(100, size=2000))
+            stack.assert_exactly_stored(PATIENCE)
+        wait_until(door.is_well, PATIENCE, "it answers")
+    assert stack.bridge.stop() == 0
+
+
 def test_wrong_tokens_are_slow_and_the_right_one_is_not(attacked):
     door = Door(attacked.bridge, "status")
 

@@ -2,6 +2,7 @@
 spool without a proof that an S3 store has it, memory stays bounded, and it flows again afterwards."""
 
 import contextlib
+import hashlib
 import itertools
 import time
 
@@ -70,9 +71,29 @@ LIES = {
     "half a head": lambda r: iter([answer(ETag=etag(r))[:-2]]),
     "its own headers back": lambda r: answer(**{n.replace("-", "_"): v for n, v in r.headers.items()
                                                 if n.startswith("x-amz") or n == "content-type"}),
+    "the checksum back": lambda r: answer(ETag='"65f0a1b2-264"', x_amz_checksum_sha256=checksum(r)),
+    "the checksum back, and hex as ETag": lambda r: answer(
+        ETag='"9dd4e461268c8034f5c8564e155c67a6"', Server="MinIO", x_amz_checksum_sha256=checksum(r)),
+    "all headers back, and an ETag": lambda r: answer(ETag='"65f0a1b2-264"', **mirrored(r)),
+    "all headers back, and the MD5": lambda r: answer(ETag=etag(r), **mirrored(r)),
+    "the checksum of all, the MD5 of a part": lambda r: answer(
+        ETag=f'"{hashlib.md5(r.body[:-1]).hexdigest()}"', x_amz_checksum_sha256=checksum(r)),
+    "a page and the checksum back": lambda r: answer(
+        200, PAGE, ETag='"65f0a1b2-264"', Content_Type="text/html", x_amz_checksum_sha256=checksum(r)),
+    "a page and the MD5": lambda r: answer(200, PAGE, ETag=etag(r), Content_Type="text/html"),
+    "from a cache": lambda r: answer(ETag=etag(r), Age="30"),
     "another checksum": lambda r: answer(ETag=etag(r), x_amz_checksum_sha256="A" * 43 + "="),
     "a redirect": lambda r: answer(302, PAGE, Location="https://login.example/", ETag=etag(r)),
 }  # fmt: skip
+
+
+def checksum(request):
+    return request.headers.get("x-amz-checksum-sha256", "")
+
+
+def mirrored(request):
+    of_the_connection = ("content-length", "host")
+    return {n.replace("-", "_"): v for n, v in request.headers.items() if n not in of_the_connection}
 
 
 def endless(beginning, part=b"x" * 65536):
@@ -100,6 +121,31 @@ def test_no_lie_about_an_upload_takes_a_picture_away(new_impostor):
         with impostor.saying(lying_about(lie)):
             wait_until(lambda: impostor.uploads >= 3, 20, lambda: f"three lies: {name}\n{stack.bridge.tail()}")
             assert kept(stack) == PICTURES, name
+    stack.assert_exactly_stored()
+    assert stack.bridge.dead_letters() == {}
+
+
+@pytest.mark.parametrize("echoes", [True, False], ids=["and the checksum", "alone"])
+def test_who_keeps_heads_and_no_bodies_takes_nothing_away(new_impostor, echoes):
+    stack, impostor = new_impostor()
+    kept_heads = {}
+
+    def says(request):
+        fixed = {"ETag": '"9dd4e461268c8034f5c8564e155c67a6"'}
+        if request.method == "HEAD":
+            return answer(200, **fixed, **kept_heads.get(request.target, {}))
+        if request.method == "GET":
+            return answer(200, b"" if request.target in kept_heads else LOCATION)
+        head = {n.replace("-", "_"): v for n, v in request.headers.items() if n.startswith("x-amz-meta-")}
+        kept_heads[request.target] = head | {"Content_Length": len(request.body)}
+        if echoes:
+            fixed |= {"x_amz_checksum_sha256": checksum(request)}
+        return answer(**fixed)
+
+    with impostor.saying(says):
+        begin(stack)
+        wait_until(lambda: impostor.requests["HEAD"] >= 3, 20, lambda: f"it is asked\n{stack.bridge.tail()}")
+        assert kept(stack) == PICTURES
     stack.assert_exactly_stored()
     assert stack.bridge.dead_letters() == {}
 

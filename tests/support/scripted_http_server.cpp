@@ -13,8 +13,11 @@
 #include <charconv>
 #include <chrono>
 #include <limits>
+#include <span>
 #include <stdexcept>
 #include <system_error>
+
+#include "upload/digest.hpp"
 
 namespace m2b::test {
 namespace {
@@ -43,6 +46,20 @@ std::string format_answer(int status, const ScriptedHttpServer::Headers& headers
     text.append(name).append(": ").append(value).append("\r\n");
   }
   return text.append("\r\n").append(body);
+}
+
+std::string answer_of_store(const ScriptedHttpServer::Request& request,
+                            ScriptedHttpServer::Headers headers) {
+  const std::string_view body = request.body;
+  const std::string checksum = request.header(kChecksum);
+  if (!checksum.empty() && checksum != base64(sha256(std::span(&body, 1)))) {
+    return format_answer(400, headers, "<Error><Code>BadDigest</Code></Error>");
+  }
+  const bool has_etag = std::any_of(headers.begin(), headers.end(),
+                                    [](const auto& header) { return header.first == "ETag"; });
+  if (!has_etag) headers.emplace_back("ETag", '"' + md5_hex(body).value() + '"');
+  if (!checksum.empty()) headers.emplace_back(kChecksum, checksum);
+  return format_answer(200, headers, {});
 }
 
 /// Request line and header fields, without the empty line behind them.
@@ -241,9 +258,7 @@ void ScriptedHttpServer::add(Step step) {
 }
 
 ScriptedHttpServer::Step ScriptedHttpServer::store_step(const Headers& headers) {
-  Headers all{{"ETag", "\"of-the-scripted-store\""}};
-  all.insert(all.end(), headers.begin(), headers.end());
-  return {Action::answer, format_answer(200, all, {}), false, kWholeBody, true};
+  return {Action::answer, {}, false, kWholeBody, true, headers};
 }
 
 ScriptedHttpServer::Step ScriptedHttpServer::next_step() {
@@ -281,15 +296,11 @@ bool ScriptedHttpServer::serve_request(Socket& socket, std::size_t connection) {
   if (head.empty()) return false;
   Step step = next_step();
   Request request = parse_head(head);
-  const std::string checksum = request.header(kChecksum);
-  if (step.echoes_checksum && !checksum.empty()) {
-    step.bytes.insert(step.bytes.find("\r\n\r\n"),
-                      "\r\n" + std::string(kChecksum) + ": " + checksum);
-  }
   request.connection = connection;
   const std::size_t body_bytes = std::min(content_length(request), step.body_bytes);
   request.body_bytes_with_head = std::min(body_bytes, socket.read_ahead());
   request.body = socket.read_bytes(body_bytes);
+  if (step.is_of_store) step.bytes = answer_of_store(request, step.headers);
   {
     const std::lock_guard lock(mutex_);
     requests_.push_back(std::move(request));

@@ -40,7 +40,8 @@ class ScriptedHttpServer {
   [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
 
   // Each of these is for one request, in this order.
-  /// 200 with an ETag and the checksum that came with the request: as a store that has the bytes.
+  /// As a store that has the bytes: 200 with their MD5 as ETag, should the headers have none, and
+  /// the checksum that came with the request; or the refusal of one that is not that of the body.
   void store(const Headers& headers = {});
   void answer(int status, const Headers& headers = {}, std::string_view body = {});
   void answer_and_close(int status, const Headers& headers = {}, std::string_view body = {});
@@ -69,7 +70,8 @@ class ScriptedHttpServer {
     std::string bytes;
     bool close_after = false;
     std::size_t body_bytes = 0;
-    bool echoes_checksum = false;
+    bool is_of_store = false;  // the bytes are made of the request and the headers
+    Headers headers = {};
   };
   struct Connection {
     int descriptor = -1;     // -1 once closed

@@ -73,6 +73,9 @@ TEST_SUITE("http_client") {
     server.answer_raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: " +
                       std::string(200'000, 'x'));
     CHECK_FALSE(failure().empty());
+    server.answer_raw_and_close(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n");
+    CHECK(failure().find("Transfer-Encoding") != std::string::npos);
     server.answer(200, {{"Content-Encoding", "br"}}, "x");
     CHECK(failure().find("encoded") != std::string::npos);
   }

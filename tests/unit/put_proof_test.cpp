@@ -36,15 +36,18 @@ TEST_SUITE("proof of an upload") {
     return response;
   }
   PutEvidence evidence(const StoreResponse& response) {
-    return m2b::examine_put(response, body()).evidence;
+    return m2b::examine_put(response, body(), true).evidence;
   }
 
-  TEST_CASE("the store's own checksum is proof, whatever strong ETag is with it") {
+  TEST_CASE("a checksum is proof from a store that computes it, whatever strong ETag is with it") {
     StoreResponse response = stored();
     response.sha256 = checksum_of(kBytes);
     CHECK(evidence(response) == PutEvidence::checksum);
     response.etag = "\"d41d8cd98f00b204e9800998ecf8427e-1\"";
     CHECK(evidence(response) == PutEvidence::checksum);
+    CHECK(m2b::examine_put(response, body(), false).evidence == PutEvidence::echo_only);
+    response.etag = quoted_md5(kBytes);
+    CHECK(m2b::examine_put(response, body(), false).evidence == PutEvidence::md5);
     response.body = "\n";
     CHECK(evidence(response) == PutEvidence::checksum);
   }
@@ -78,11 +81,40 @@ TEST_SUITE("proof of an upload") {
     SUBCASE("an error as its body") {
       response.body = "<?xml version=\"1.0\"?>\n<Error><Code>InternalError</Code></Error>";
     }
+    SUBCASE("a page as its body") { response.body = "\n<!DOCTYPE html><html></html>"; }
+    SUBCASE("a page without a type") { response.body = "<HTML><body>Log in</body></HTML>"; }
+    SUBCASE("a page of XML") { response.body = "<?xml version=\"1.0\"?><html/>"; }
+    SUBCASE("a text as its body") { response.body = "{\"headers\": {}}"; }
     SUBCASE("an error that is cut") { response.body = "<Error>"; }
     SUBCASE("a fault in its form") { response.fault = "the answer has a header twice"; }
-    const m2b::PutFinding finding = m2b::examine_put(response, body());
+    const m2b::PutFinding finding = m2b::examine_put(response, body(), true);
     CHECK(finding.evidence == PutEvidence::none);
     CHECK_FALSE(finding.cause.empty());
+  }
+
+  TEST_CASE("a document in a success is none of a page") {
+    StoreResponse response = stored();
+    response.body = "<?xml version=\"1.0\"?>\n<PutObjectResult/>";
+    CHECK(evidence(response) == PutEvidence::md5);
+  }
+
+  TEST_CASE("a wrong checksum is refused by who computes it") {
+    CHECK(body().wrong_checksum() != body().checksum());
+    CHECK(body().wrong_checksum().size() == body().checksum().size());
+    StoreResponse response;
+    for (const std::string_view code :
+         {"BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch"}) {
+      response.body = fmt::format("<Error><Code>{}</Code></Error>", code);
+      response.status = 400;
+      CHECK(m2b::is_checksum_refusal(response));
+      response.status = 200;
+      CHECK_FALSE(m2b::is_checksum_refusal(response));
+    }
+    response.status = 400;
+    response.body = "<Error><Code>InvalidRequest</Code></Error>";
+    CHECK_FALSE(m2b::is_checksum_refusal(response));
+    response.body = "<html>BadDigest</html>";
+    CHECK_FALSE(m2b::is_checksum_refusal(response));
   }
 
   HeadAnswer head() {

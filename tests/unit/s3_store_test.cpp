@@ -247,6 +247,42 @@ TEST_SUITE("S3 store") {
     CHECK(request.header("x-amz-meta-sha256").empty());
   }
 
+  TEST_CASE_FIXTURE(Fixture, "an echo counts once the store has refused a wrong checksum") {
+    const Headers encrypted{{"ETag", "\"of-encrypted-bytes\""}};
+    for (int request = 0; request < 3; ++request) server_.store(encrypted);
+    CHECK(put(object("1")).outcome == PutOutcome::stored);
+    CHECK(server_.request(1).target == "/pictures/1.jpg");
+    CHECK(server_.request(1).body == "picture");
+    CHECK(server_.request(1).header("x-amz-checksum-sha256") !=
+          server_.request(0).header("x-amz-checksum-sha256"));
+    CHECK(server_.request(1).header("Authorization") == expected_authorization(server_.request(1)));
+    CHECK(put(object("2")).outcome == PutOutcome::stored);  // over the same connection
+    CHECK(server_.request_count() == 3);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "who sends the checksum back and computes none proves nothing") {
+    const std::string_view bytes = "picture";
+    const std::string right = m2b::base64(m2b::sha256(std::span(&bytes, 1)));
+    const Headers mirrored{{"ETag", "\"65f0a1b2-7\""}, {"x-amz-checksum-sha256", right}};
+    SUBCASE("from the start") {}
+    SUBCASE("over a new connection") {
+      server_.answer_and_close(200, {{"ETag", proof().front().second}, mirrored.back()});
+      CHECK(put(object("0")).outcome == PutOutcome::stored);
+    }
+    for (int request = 0; request < 3; ++request) server_.answer(200, mirrored);
+    server_.answer_raw("HTTP/1.1 200 OK\r\nContent-Length: 7\r\nETag: \"65f0a1b2-7\"\r\n\r\n");
+    const PutResult result = put(object("1"));
+    CHECK(meaning(result) == "path, needs a person");
+    CHECK(result.code == "unproven");
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "an echo is no proof while the store is too busy to refuse") {
+    server_.store({{"ETag", "\"of-encrypted-bytes\""}});
+    server_.answer(503);
+    CHECK(meaning(put(object("1"))) == "store");
+    CHECK(server_.request_count() == 2);
+  }
+
   TEST_CASE_FIXTURE(Fixture, "a store that does not know the checksum proves by the MD5") {
     server_.answer(200, proof());
     CHECK(put(object("1")).outcome == PutOutcome::stored);
@@ -258,6 +294,10 @@ TEST_SUITE("S3 store") {
     SUBCASE("of a captive portal") {
       server_.answer(200, {{"Content-Type", "text/html"}, {"Server", "nginx/1.22.1"}},
                      "<html>Please log in to this network</html>");
+    }
+    SUBCASE("of a cache") { server_.answer(200, {proof().front(), {"Age", "30"}}); }
+    SUBCASE("of an echo service") {
+      server_.answer(200, {proof().front(), {"X-Amz-Date", "20260101T000000Z"}});
     }
     SUBCASE("with a weak ETag") { server_.answer(200, {{"ETag", "W/" + etag}}); }
     SUBCASE("with an empty ETag") { server_.answer(200, {{"ETag", "\"\""}}); }
@@ -378,7 +418,10 @@ TEST_SUITE("S3 store") {
     server_.answer(200, foreign);
     server_.answer_raw(
         head("\"of-encrypted-bytes\"", 7, {{"X-Amz-Meta-Sha256", digest("picture")}}));
+    server_.answer(206, {}, "picture");
     CHECK(put(object("1")).outcome == PutOutcome::stored);
+    CHECK(server_.request(3).method == "GET");
+    CHECK(server_.request(3).header("Range") == "bytes=0-6");
     CHECK(server_.request(0).header("x-amz-meta-sha256").empty());
     CHECK(server_.request(1).header("x-amz-meta-sha256") == digest("picture"));
     CHECK(server_.request(1).header("Authorization") == expected_authorization(server_.request(1)));
@@ -390,7 +433,7 @@ TEST_SUITE("S3 store") {
     server_.answer_raw(
         head("\"of-encrypted-bytes\"", 7, {{"X-Amz-Meta-Sha256", digest("picture")}}));
     CHECK(put(object("2")).outcome == PutOutcome::stored);
-    CHECK(server_.request_count() == 5);
+    CHECK(server_.request_count() == 6);
   }
 
   TEST_CASE_FIXTURE(Fixture, "a HEAD that lies or is refused proves nothing") {
@@ -408,6 +451,12 @@ TEST_SUITE("S3 store") {
       server_.answer_raw(head("\"foreign\"", 8, {{"X-Amz-Meta-Sha256", digest("picture")}}));
     }
     SUBCASE("refused") { server_.answer_raw("HTTP/1.1 403 No\r\nContent-Length: 10\r\n\r\n"); }
+    SUBCASE("of who keeps the head and not the bytes") {
+      server_.answer_raw(head("\"foreign\"", 7, {{"X-Amz-Meta-Sha256", digest("picture")}}));
+      SUBCASE("but none") { server_.answer(200, {}, {}); }
+      SUBCASE("but others") { server_.answer(206, {}, "pictur."); }
+      SUBCASE("but a page") { server_.answer(404, {}, "<html></html>"); }
+    }
     const PutResult result = put(object("1"));
     CHECK(meaning(result) == "path, needs a person");
     CHECK(result.code == "unproven");

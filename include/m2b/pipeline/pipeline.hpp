@@ -101,7 +101,7 @@ class PipelineStats {
 ///
 /// For one key uploads happen one at a time in order of arrival; different keys go in parallel.
 /// What comes in behind a backlog may be uploaded ahead of it once more: the later one of a key
-/// still ends up in the store. What the store refuses never stops the others (decision 0030).
+/// still ends up in the store. What the store refuses never stops the others (decision 0031).
 class Pipeline {
  public:
   /// Makes the store of one uploader thread; called on that thread.

@@ -79,6 +79,9 @@ struct S3Error {
 [[nodiscard]] S3Error parse_s3_error(std::string_view body);
 /// Whether the text begins as an S3 error document does, whatever else is in it.
 [[nodiscard]] bool looks_like_s3_error(std::string_view body);
+/// Whether the text can be the body of an S3 store's success: nothing or a document, which no page
+/// for a browser is.
+[[nodiscard]] bool may_be_s3_body(std::string_view body);
 /// Whether the text is the document that tells where a bucket is (GetBucketLocation).
 [[nodiscard]] bool is_bucket_location(std::string_view body);
 

@@ -22,8 +22,10 @@ struct S3Request;
 /// refused time is corrected and the request repeated.
 ///
 /// `stored` is said only on proof that an S3 store has these bytes (decision 0026): its checksum,
-/// an ETag that is their MD5, or a HEAD. Once something that is no S3 store answered (`not_s3`), no
-/// object is sent before an S3 store has answered about the bucket.
+/// an ETag that is their MD5, or a HEAD; and a checksum or a HEAD only over a connection whose peer
+/// has shown that it computes checksums, or keeps bytes (decision 0030). Once something that is no
+/// S3 store answered (`not_s3`), no object is sent before an S3 store has answered about the
+/// bucket.
 ///
 /// A batch goes to MinIO as an archive that it extracts ("snowball", PutObjectExtract), and each
 /// object of it is then asked for by a HEAD, over a second kept-alive connection: MinIO answers 200
@@ -52,10 +54,18 @@ class S3Store final : public ObjectStore {
 
   [[nodiscard]] PutResult put_proven(const Upload& upload, ProofPlan plan,
                                      const std::stop_token& abort);
+  [[nodiscard]] S3Request request_to_put(const Upload& upload, const ProofPlan& plan) const;
+  /// Whether the peer computes checksums: it refuses the upload with a wrong one. Nothing where it
+  /// does; otherwise what it says, which is a success from a peer that computes none.
+  [[nodiscard]] std::optional<PutResult> challenge(const Upload& upload, const ProofPlan& plan,
+                                                   const std::stop_token& abort);
   [[nodiscard]] std::optional<ProofPlan> plan_after_refusal(ProofPlan plan,
                                                             const PutResult& refusal) const;
   [[nodiscard]] PutResult prove_by_head(const Upload& upload, std::string_view put_etag,
                                         const std::stop_token& abort);
+  /// Whether the object can be read back: the end of it. Says why not; empty where it can.
+  [[nodiscard]] std::string_view fault_of_reading(const Upload& upload,
+                                                  const std::stop_token& abort);
   /// That the answer came from no S3 store, which is then doubted.
   [[nodiscard]] PutResult not_s3(const StoreResponse& response, std::string_view cause);
   /// Where the store is in doubt: why nothing is to be sent to it now; nothing where it is not.
@@ -69,6 +79,10 @@ class S3Store final : public ObjectStore {
   const StoreOptions& options_;
   BatchSupport& batches_;
   StoreProof& proof_;
+  /// The connection at whose other end somebody computes checksums, by its number; 0 before one.
+  std::size_t computing_connection_ = 0;
+  /// The one from which an object was read back; 0 before one.
+  std::size_t keeping_connection_ = 0;
   const std::unique_ptr<S3Connection> connection_;  // keeps curl's header out of here
 };
 
