@@ -65,7 +65,7 @@ SpoolOptions options_of(const std::filesystem::path& folder) {
   return options;
 }
 
-/// A spool, and what should be in it. One thread, like the daemon's feeder, reads and removes while
+/// A spool, and what should be in it. One thread, like the daemon's dispatcher, reads and removes while
 /// it appends; the spool's writer commits meanwhile.
 class Fifo {
  public:

@@ -116,13 +116,18 @@ void keep_few_heaps() {
 /// One line, as `systemctl status` shows it.
 std::string status_line(const Spool& spool, const Receiver& receiver, const Pipeline& pipeline) {
   const Intake intake = spool.intake();
+  std::size_t refused = 0;
+  for (const Refusal& refusal : pipeline.refusals()) {
+    refused += refusal.messages;
+  }
   return fmt::format(
-      "{}; store {}; {} messages wait{}",
+      "{}; store {}; {} messages wait{}{}",
       !receiver.stats().connected    ? "no connection to the broker"
       : !receiver.stats().subscribed ? "not subscribed"
       : !receiver.hears_broker()     ? "nothing heard from the broker"
                                      : "subscribed",
       to_string(pipeline.store_state()), spool.totals().waiting(),
+      refused == 0 ? "" : fmt::format(", of which {} are refused", refused),
       intake == Intake::open ? "" : fmt::format("; none is taken: {}", to_string(intake)));
 }
 

@@ -306,6 +306,17 @@ std::vector<Setting> pipeline_settings() {
                "it; one whose key is lost becomes a dead letter.",
        .secret = true,
        .apply = config::apply_spool_key},
+      {.name = "DEAD_LETTER_AFTER",
+       .default_text = "1h",
+       .allowed = "a duration of whole seconds from 1s to 36500d",
+       .help =
+           "How long an object is tried that the store refuses for its own key, size or content "
+           "while it takes others like it; then it becomes a dead letter. No other refusal "
+           "makes one.",
+       .apply =
+           [](Config& c, Text t) {
+             return store(config::parse_seconds(t, 1s, 24h * 36'500), c.pipeline.dead_letter_after);
+           }},
       {.name = "DEAD_LETTER_MAX_BYTES",
        .default_note = "1GiB, at most 10% of the disk",
        .allowed = "a size such as 1048576, 512MiB or 20GB; 0: no limit",

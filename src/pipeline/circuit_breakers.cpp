@@ -9,8 +9,6 @@ namespace {
 
 /// Directories of a key, from the top, that are groups of their own; and the innermost one.
 constexpr std::size_t kMaxPrefixes = 4;
-/// Sizes below are one class: what limits sizes does not tell so small ones apart.
-constexpr std::size_t kLeastSizeBits = 16;
 constexpr std::chrono::seconds kLately{5};
 
 }  // namespace
@@ -198,7 +196,7 @@ std::vector<CircuitBreakers::Open> CircuitBreakers::all_that_are_open() const {
   std::vector<Open> open;
   for (const auto& [group, breaker] : groups_) {
     if (breaker.is_open) {
-      open.push_back({group, breaker.cause, breaker.open_since});
+      open.push_back({group, breaker.cause, breaker.open_since, breaker.probing.has_value()});
     }
   }
   return open;

@@ -25,6 +25,10 @@ namespace m2b {
 class CircuitBreakers {
  public:
   using Time = std::chrono::steady_clock::time_point;
+  /// Sizes below 2^kLeastSizeBits are one class: what limits sizes does not tell so small ones
+  /// apart.
+  static constexpr std::size_t kLeastSizeBits = 16;
+
   /// Names a group: kEverything, `/PREFIX` for keys, `#BITS` for sizes below 2^BITS.
   using Group = std::string;
   inline static const Group kEverything = "*";
@@ -97,6 +101,7 @@ class CircuitBreakers {
     Group group;
     PutResult cause;
     Time since;
+    bool is_probing = false;
   };
   [[nodiscard]] std::vector<Open> all_that_are_open() const;  // but the one for everything
   /// Of a breaker that is open, or was lately.

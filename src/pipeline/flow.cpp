@@ -287,11 +287,14 @@ std::vector<Refusal> Flow::refusals() const {
   const std::lock_guard lock(mutex_);
   std::vector<Refusal> refusals;
   for (const CircuitBreakers::Open& open : in_flight_.breakers().all_that_are_open()) {
-    const std::size_t messages = in_flight_.postponed().size_of(open.group);
+    const std::size_t messages =
+        in_flight_.postponed().size_of(open.group) + (open.is_probing ? 1 : 0);
     if (messages > 0) {
       Refusal refusal{.messages = messages, .cause = open.cause, .since = open.since};
       if (const unsigned bits = CircuitBreakers::size_bits_of(open.group); bits != 0) {
         refusal.of = Refusal::Of::size;
+        refusal.from_bytes =
+            bits == CircuitBreakers::kLeastSizeBits ? 0 : std::uint64_t{1} << (bits - 1);
         refusal.below_bytes = std::uint64_t{1} << bits;
       } else {
         refusal.of = Refusal::Of::prefix;

@@ -83,6 +83,7 @@ std::optional<Delivery> InFlight::take_solo(Time now) {
     breakers_.begin_probe(*probed, solo->id);
   }
   solo_is_running_ = true;
+  solo_is_alone_ = !probed && solo->history.refusals > 0;
   solo_began_ = now;
   return solo;
 }
@@ -313,10 +314,10 @@ void InFlight::add_dead_letter(Delivery delivery, Steps& steps) {
 }
 
 std::optional<InFlight::Alone> InFlight::refused_alone() const {
-  if (postponed_.size_alone() == 0) {
-    return std::nullopt;
-  }
-  return Alone{postponed_.size_alone(), alone_cause_, alone_since_};
+  const std::size_t deliveries =
+      postponed_.size_refused_alone() + (solo_is_running_ && solo_is_alone_ ? 1 : 0);
+  return deliveries > 0 ? std::optional(Alone{deliveries, alone_cause_, alone_since_})
+                        : std::nullopt;
 }
 
 std::optional<CircuitBreakers::Open> InFlight::refused_everything() const {
@@ -462,8 +463,8 @@ RetryDecision InFlight::note_refused(Delivery& delivery, const PutResult& result
     best_probe_rank_ = was_open ? std::min(best_probe_rank_, rank) : rank;
   }
   if (decision.action == RetryAction::retry_later) {
-    if (postponed_.size_alone() == 0) {
-      alone_since_ = now;
+    if (postponed_.size_refused_alone() == 0) {
+      alone_since_ = history.first_refused_at;
     }
     alone_cause_ = result;
   }

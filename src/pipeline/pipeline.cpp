@@ -32,6 +32,18 @@ const char* to_string(StoreState state) noexcept {
   return "unknown";
 }
 
+std::string_view to_string(Refusal::Of of) noexcept {
+  switch (of) {
+    case Refusal::Of::prefix:
+      return "prefix";
+    case Refusal::Of::size:
+      return "size";
+    case Refusal::Of::alone:
+      return "alone";
+  }
+  return "alone";
+}
+
 void PipelineStats::count_upload(const PutResult& result) {
   switch (result.outcome) {
     case PutOutcome::stored:

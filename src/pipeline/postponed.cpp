@@ -21,6 +21,7 @@ void Postponed::wait_for(const Group& group, Delivery delivery) {
 }
 
 void Postponed::wait_until(Time due, Delivery delivery) {
+  refused_alone_ += delivery.history.refusals > 0 ? 1 : 0;
   alone_.push({due, without_memory(std::move(delivery))});
   ++size_;
 }
@@ -100,6 +101,7 @@ std::optional<Delivery> Postponed::take_due(Time now) {
   }
   Delivery delivery = alone_.top().delivery;
   alone_.pop();
+  refused_alone_ -= delivery.history.refusals > 0 ? 1 : 0;
   --size_;
   return delivery;
 }

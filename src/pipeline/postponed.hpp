@@ -50,6 +50,8 @@ class Postponed {
   [[nodiscard]] std::size_t size_unreleased() const noexcept { return size_ - released_size_; }
   /// Those with a time of their own.
   [[nodiscard]] std::size_t size_alone() const noexcept { return alone_.size(); }
+  /// Of these, those that the store has refused; others wait for the disk.
+  [[nodiscard]] std::size_t size_refused_alone() const noexcept { return refused_alone_; }
   [[nodiscard]] std::size_t size_of(const Group& group) const;
 
  private:
@@ -72,6 +74,7 @@ class Postponed {
   bool widest_next_ = true;
   std::size_t size_ = 0;
   std::size_t released_size_ = 0;
+  std::size_t refused_alone_ = 0;
 };
 
 }  // namespace m2b

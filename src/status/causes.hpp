@@ -3,7 +3,7 @@
 #include <string>
 
 #include "m2b/mqtt/receiver.hpp"
-#include "m2b/pipeline/pipeline.hpp"
+#include "m2b/spool/spool.hpp"
 #include "m2b/status/status_server.hpp"
 
 namespace m2b {
@@ -17,7 +17,6 @@ struct Cause {
 };
 
 /// Pure.
-[[nodiscard]] Cause cause_of(const StoreTrouble& trouble, const StatusNames& names);
 [[nodiscard]] Cause cause_of(const BrokerTrouble& trouble, const StatusNames& names);
 /// Of a broker that is connected, and silent beyond its keep-alive.
 [[nodiscard]] Cause cause_of_silence(const StatusNames& names);

@@ -6,9 +6,11 @@
 #include <cctype>
 #include <functional>
 #include <map>
+#include <span>
 #include <utility>
 
 #include "status/causes.hpp"
+#include "status/store_failure_messages.hpp"
 #include "status/words.hpp"
 
 namespace m2b {
@@ -26,6 +28,10 @@ constexpr std::chrono::days kCertificateEndsSoon{14};
 constexpr seconds kLateAge{15};
 constexpr std::uint64_t kLateMessages = 10;
 constexpr double kTrendSeconds = 10;
+/// What waits and is not refused must be stored, or something else, within this time.
+constexpr std::chrono::minutes kStandsStill{3};
+/// Of those of most messages; the others are summed up.
+constexpr std::size_t kRefusalsTold = 5;
 constexpr double kNearlyFull = 0.9;
 constexpr std::uint64_t kManyConnectionsLost = 5;
 constexpr std::chrono::hours kFarAhead{24 * 365};
@@ -39,6 +45,7 @@ class Diagnostician {
     foretell();
     look_at_broker();
     look_at_store();
+    look_at_refusals();
     look_at_queue();
     look_at_keys();
     look_at_flow();
@@ -62,6 +69,8 @@ class Diagnostician {
     return " for " + words::duration(std::max(ago(since), seconds(1)));
   }
   [[nodiscard]] std::uint64_t waiting() const { return now_.queue.totals.waiting(); }
+  /// Those that wait and are not refused.
+  [[nodiscard]] std::uint64_t others() const { return waiting() - now_.refused_messages(); }
   /// `4,211 pictures (1.9 GB)`
   [[nodiscard]] std::string backlog() const {
     return fmt::format("{} ({})", words::count(waiting(), "picture", "pictures"),
@@ -91,8 +100,8 @@ class Diagnostician {
     if (now_.queue.room && now_.queue.intake == Intake::open) {
       result_.full_in = in(static_cast<double>(now_.queue.room->left), rates.used_bytes);
     }
-    if (waiting() > 0) {
-      result_.empty_in = in(static_cast<double>(waiting()), -rates.backlog);
+    if (others() > 0) {
+      result_.empty_in = in(static_cast<double>(others()), -rates.backlog);
     }
   }
 
@@ -147,6 +156,32 @@ class Diagnostician {
     warn(Health::trouble, result_.store, std::move(cause));
   }
 
+  void look_at_refusals() {
+    const std::vector<Refusal>& refusals = now_.store.refusals;
+    const std::size_t told = std::min(refusals.size(), kRefusalsTold);
+    for (const Refusal& refusal : std::span(refusals).first(told)) {
+      Cause cause = cause_of(refusal, now_.names);
+      cause.headline += for_long(refusal.since) + ": " + answer_of(refusal.cause);
+      if (!now_.store.trouble) {
+        cause.cause = "Others flow. " + cause.cause;
+      }
+      warn(Health::attention, result_.store, std::move(cause));
+    }
+    if (refusals.size() == told) {
+      return;
+    }
+    std::uint64_t messages = 0;
+    for (const Refusal& refusal : std::span(refusals).subspan(told)) {
+      messages += refusal.messages;
+    }
+    warn(Health::attention, result_.store,
+         {"objects_refused",
+          words::count(messages, "more picture is refused", "more pictures are refused"),
+          fmt::format("They are in {}, with answers of their own.",
+                      words::count(refusals.size() - told, "further group", "further groups")),
+          "See store.refusals in /status, and the log."});
+  }
+
   void look_at_queue() {
     const StatusSnapshot::Queue& queue = now_.queue;
     if (queue.intake != Intake::open) {
@@ -199,13 +234,35 @@ class Diagnostician {
               key + "” instead: they become dead letters."});
   }
 
+  /// Nothing else tells why.
+  [[nodiscard]] bool stands_still() const {
+    return trends_.stands_still_for >= kStandsStill && others() > 0 && !now_.store.trouble &&
+           !now_.queue.missing_key;
+  }
+
   [[nodiscard]] bool is_slow() const {
-    return now_.store.state == StoreState::reachable && waiting() >= kLateMessages &&
-           now_.queue.oldest_age >= kLateAge && trends_.longer.over.count() >= kTrendSeconds &&
-           trends_.longer.backlog > 0;
+    // Refused ones that join the backlog, or leave it, tell nothing about the line.
+    const Rates& rates = trends_.longer;
+    return now_.store.state == StoreState::reachable && others() >= kLateMessages &&
+           now_.queue.oldest_age >= kLateAge && rates.over.count() >= kTrendSeconds &&
+           rates.backlog > 0 && rates.backlog > rates.refused;
   }
 
   void look_at_flow() {
+    if (stands_still()) {
+      flow_clause_ = "Nothing was stored for " + words::duration(trends_.stands_still_for);
+      warn(Health::trouble, result_.upload,
+           {"nothing_stored", flow_clause_,
+            fmt::format("{} for longer than that, and no answer of the store tells why.{}",
+                        words::count(others(), "picture has waited", "pictures have waited"),
+                        now_.store.refusals.empty()
+                            ? ""
+                            : " Some may wait behind refused ones with the same key."),
+            fmt::format("See the log here, and whether the line to {} passes anything at all. "
+                        "Where that does not help, restart the bridge: what waits is on disk.",
+                        now_.names.store)});
+      return;
+    }
     if (!is_slow()) {
       return;
     }
@@ -215,7 +272,7 @@ class Diagnostician {
         words::per_second(rates.in), words::per_second(rates.out), words::bytes(rates.out_bytes),
         words::duration(now_.queue.oldest_age));
     const std::uint64_t limit = now_.names.bandwidth_limit;
-    slow_clause_ = "Pictures come faster than they leave";
+    flow_clause_ = "Pictures come faster than they leave";
     warn(Health::attention, result_.upload,
          {"slow_line",
           limit != 0 ? "The limit of bandwidth is too low for what comes"
@@ -343,8 +400,8 @@ class Diagnostician {
     if (!key_clause_.empty()) {
       clauses.push_back(clauses.empty() ? key_clause_ : with_small_letter(key_clause_));
     }
-    if (clauses.empty() && !slow_clause_.empty()) {
-      clauses.push_back(slow_clause_);
+    if (clauses.empty() && !flow_clause_.empty()) {
+      clauses.push_back(flow_clause_);
     }
     const bool is_disturbed = !clauses.empty();
     if (is_disturbed) {
@@ -365,22 +422,27 @@ class Diagnostician {
   }
 
   [[nodiscard]] std::string all_is_well() const {
-    if (waiting() >= kLateMessages && result_.empty_in) {
-      return fmt::format("Pictures get through; {} {} leaving the queue, which is empty in {}",
-                         backlog(), waiting() == 1 ? "is" : "are",
-                         words::duration(*result_.empty_in));
-    }
-    if (waiting() >= kLateMessages) {
-      return fmt::format("Pictures get through; {} are on their way", backlog());
+    const bool some_are_refused = now_.refused_messages() > 0;
+    if (others() >= kLateMessages) {
+      if (some_are_refused) {
+        return fmt::format("Pictures get through; {} others are on their way",
+                           words::count(others()));
+      }
+      return result_.empty_in
+                 ? fmt::format(
+                       "Pictures get through; {} are leaving the queue, which is empty in {}",
+                       backlog(), words::duration(*result_.empty_in))
+                 : fmt::format("Pictures get through; {} are on their way", backlog());
     }
     if (now_.store.state == StoreState::unknown) {
       return "Ready for pictures; the store has not been asked yet";
     }
     // By what is stored, and not by what comes: that may be no picture at all.
-    const std::string what =
-        now_.queue.totals.stored == 0 && waiting() == 0 ? "No picture has come yet"
-        : waiting() > 0 || trends_.now.out > 0          ? "Pictures come and go at once"
-                                               : "Every picture that came is in the bucket";
+    const std::string what = now_.queue.totals.stored == 0 && waiting() == 0
+                                 ? "No picture has come yet"
+                             : others() > 0 || trends_.now.out > 0 ? "Pictures come and go at once"
+                             : some_are_refused ? "Every other picture that came is in the bucket"
+                                                : "Every picture that came is in the bucket";
     return result_.warnings.empty() ? "All is well: " + with_small_letter(what) : what;
   }
 
@@ -399,7 +461,7 @@ class Diagnostician {
   std::string store_clause_;
   std::string queue_clause_;
   std::string key_clause_;
-  std::string slow_clause_;
+  std::string flow_clause_;
 };
 
 }  // namespace

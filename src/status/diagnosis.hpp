@@ -34,7 +34,8 @@ struct Warning {
 struct Trends {
   Rates now;     // over the last seconds, for showing
   Rates longer;  // over as long as the present state of things lasts, for foretelling
-  std::uint64_t connections_lost = 0;  // in the last ten minutes
+  std::uint64_t connections_lost = 0;        // in the last ten minutes
+  std::chrono::seconds stands_still_for{0};  // History::stands_still_for()
 };
 
 /// What a snapshot means.

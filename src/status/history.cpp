@@ -21,6 +21,7 @@ Rates rates_between(const Sample& before, const Sample& after) noexcept {
           .out = growth(before.stored, after.stored),
           .out_bytes = growth(before.stored_bytes, after.stored_bytes),
           .backlog = change(before.waiting, after.waiting),
+          .refused = change(before.refused, after.refused),
           .used_bytes = change(before.used_bytes, after.used_bytes)};
 }
 
@@ -41,6 +42,21 @@ std::uint64_t History::connections_lost(const Sample& now, std::chrono::seconds 
   const std::lock_guard lock(mutex_);
   return samples_.empty() ? now.connections_lost
                           : now.connections_lost - sample_before(now.at - within).connections_lost;
+}
+
+std::chrono::seconds History::stands_still_for(const Sample& now) const {
+  const auto stands_still = [&now](const Sample& sample) {
+    return sample.progress == now.progress && sample.waiting > sample.refused;
+  };
+  const std::lock_guard lock(mutex_);
+  std::chrono::steady_clock::time_point since = now.at;
+  if (stands_still(now)) {
+    for (auto sample = samples_.rbegin(); sample != samples_.rend() && stands_still(*sample);
+         ++sample) {
+      since = sample->at;
+    }
+  }
+  return std::chrono::floor<std::chrono::seconds>(now.at - since);
 }
 
 Sample History::sample_before(std::chrono::steady_clock::time_point time) const {

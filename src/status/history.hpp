@@ -9,14 +9,16 @@
 
 namespace m2b {
 
-/// What is counted at one moment. Counters only grow; backlog and used bytes go up and down.
+/// What is counted at one moment. Counters only grow; what waits, and used bytes, go up and down.
 struct Sample {
   std::chrono::steady_clock::time_point at = {};
   std::uint64_t received = 0;
   std::uint64_t stored = 0;
   std::uint64_t stored_bytes = 0;
+  std::uint64_t progress = 0;  // objects that were stored, and messages that left the queue
   std::uint64_t connections_lost = 0;
   std::uint64_t waiting = 0;
+  std::uint64_t refused = 0;  // of those that wait: while others are stored
   std::uint64_t used_bytes = 0;
 };
 
@@ -27,6 +29,7 @@ struct Rates {
   double out = 0;                         // objects
   double out_bytes = 0;
   double backlog = 0;     // messages; below 0 where it shrinks
+  double refused = 0;     // of these; likewise
   double used_bytes = 0;  // likewise
 };
 
@@ -48,6 +51,10 @@ class History {
   /// How often the connection to the broker was lost in that time.
   [[nodiscard]] std::uint64_t connections_lost(const Sample& now,
                                                std::chrono::seconds within) const;
+
+  /// For how long, up to an hour, nothing has been stored although something waits that is not
+  /// refused.
+  [[nodiscard]] std::chrono::seconds stands_still_for(const Sample& now) const;
 
   /// The curves of the page, the oldest first: between each two samples, and the backlog at the
   /// second one.

@@ -195,26 +195,55 @@ void add_spool(Families& families, const Spool& spool) {
                  static_cast<double>(spool.files_set_aside()));
 }
 
+/// Prefixes and sizes are no labels: their number has no bound.
+void add_refusals(Families& families, const std::vector<Refusal>& refusals) {
+  families.family("refused_messages",
+                  "Messages that wait because they are refused while others are stored, by what "
+                  "they have in common.",
+                  MetricType::Gauge);
+  for (const Refusal::Of of : {Refusal::Of::prefix, Refusal::Of::size, Refusal::Of::alone}) {
+    std::uint64_t messages = 0;
+    for (const Refusal& refusal : refusals) {
+      messages += refusal.of == of ? refusal.messages : 0;
+    }
+    families.add(messages, {{"of", std::string(to_string(of))}});
+  }
+  const auto now = std::chrono::steady_clock::now();
+  std::chrono::duration<double> oldest{0};
+  for (const Refusal& refusal : refusals) {
+    oldest = std::max<std::chrono::duration<double>>(oldest, now - refusal.since);
+  }
+  families.gauge("refusal_oldest_age_seconds",
+                 "For how long the oldest of these refusals has lasted; 0 while there is none.",
+                 oldest.count());
+}
+
 void add_pipeline(Families& families, const Pipeline& pipeline) {
   const PipelineStats& stats = pipeline.stats();
-  families.family("uploads_total", "Upload attempts by result.", MetricType::Counter);
-  for (const PutOutcome outcome : {PutOutcome::stored, PutOutcome::retry_later, PutOutcome::hold,
-                                   PutOutcome::doubtful, PutOutcome::rejected}) {
-    families.add(stats.uploads(outcome), {{"result", std::string(to_string(outcome))}});
+  families.family("uploads_total",
+                  "Upload attempts by result; refused ones by the scope of what the answer says.",
+                  MetricType::Counter);
+  families.add(stats.uploads_stored(), {{"result", std::string(to_string(PutOutcome::stored))}});
+  for (const Scope scope : kScopes) {
+    families.add(stats.uploads_refused(scope),
+                 {{"result", std::string(to_string(PutOutcome::refused))},
+                  {"scope", std::string(to_string(scope))}});
   }
   families.histogram("upload_seconds", "Time of an upload that was stored.", stats.upload_time);
   families.counter("uploaded_bytes_total", "Bytes of the objects that were stored.",
                    stats.uploaded_bytes);
   families.counter("uploads_in_batches_total", "Objects that were stored in a batch of several.",
                    stats.stored_in_batches);
-  families.counter("uploads_early_total",
+  families.counter("uploads_live_total",
                    "Objects that were stored ahead of the backlog in front of them.",
-                   stats.stored_early);
-  families.family("upload_retries_total",
-                  "Upload attempts that failed and are repeated, by reason.", MetricType::Counter);
-  for (const auto& [reason, count] : stats.retries()) {
+                   stats.stored_live);
+  families.family("upload_refusals_total",
+                  "Requests to upload that were refused or got no answer, by reason.",
+                  MetricType::Counter);
+  for (const auto& [reason, count] : stats.refusals()) {
     families.add(count, {{"reason", reason}});
   }
+  add_refusals(families, pipeline.refusals());
   families.family("dead_letters_total", "Messages moved to the dead letters, by reason.",
                   MetricType::Counter);
   for (const DeadLetterReason reason : kDeadLetterReasons) {
@@ -229,8 +258,10 @@ void add_pipeline(Families& families, const Pipeline& pipeline) {
                  "When the store took the last object; 0 when it took none since the start.",
                  timestamp(stats.stored_at));
   add_states(
-      families, "store_state", "1 for the state of the store that holds; held: it refuses us.",
-      std::array{StoreState::unknown, StoreState::reachable, StoreState::away, StoreState::held},
+      families, "store_state",
+      "1 for the state of the store that holds; blocked: it refuses everything until a person "
+      "acts.",
+      std::array{StoreState::unknown, StoreState::reachable, StoreState::away, StoreState::blocked},
       pipeline.store_state());
   families.gauge("store_reachable", "1 when the store took the last upload or check.",
                  pipeline.store_state() == StoreState::reachable ? 1 : 0);

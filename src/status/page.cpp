@@ -95,7 +95,9 @@ void add_queue(Rows& rows, const StatusSnapshot& now, const Diagnosis& diagnosis
     rows.row("Full in, at the present rate", words::duration(*diagnosis.full_in));
   }
   if (diagnosis.empty_in) {
-    rows.row("Empty in, at the present rate", words::duration(*diagnosis.empty_in));
+    rows.row(now.refused_messages() > 0 ? "All but the refused ones leave in, at the present rate"
+                                        : "Empty in, at the present rate",
+             words::duration(*diagnosis.empty_in));
   }
   rows.row("Received since the queue was made", queue.totals.received);
   rows.row("Stored", queue.totals.stored);
@@ -119,11 +121,15 @@ void add_store(Rows& rows, const StatusSnapshot& now, const Rates& rates) {
   rows.row("Bytes a second", words::bytes(rates.out_bytes));
   rows.row("Uploads at a time", store.slots);
   rows.row("Bytes uploaded", words::bytes(static_cast<double>(store.uploaded_bytes)));
-  for (const auto& [outcome, count] : store.uploads) {
-    rows.row(fmt::format("Uploads: {}", to_string(outcome)), count);
+  rows.row("Uploads stored", store.uploads_stored);
+  for (const auto& [scope, count] : store.uploads_refused) {
+    rows.row(fmt::format("Uploads refused, scope {}", to_string(scope)), count);
   }
-  for (const auto& [reason, count] : store.retries) {
-    rows.row(fmt::format("Repeated for {}", reason), count);
+  for (const auto& [code, count] : store.refusals_by_code) {
+    rows.row(fmt::format("Refused with {}", code), count);
+  }
+  if (const std::uint64_t refused = now.refused_messages(); refused > 0) {
+    rows.row("Waiting, refused while others are stored", refused);
   }
   if (store.clock_offset) {
     rows.row("Clock of the store ahead of ours", fmt::format("{} s", store.clock_offset->count()));

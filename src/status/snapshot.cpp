@@ -1,14 +1,12 @@
 #include "status/snapshot.hpp"
 
 #include <algorithm>
+#include <functional>
 
 #include "m2b/tls/tls_material.hpp"
 
 namespace m2b {
 namespace {
-
-constexpr std::array kOutcomes{PutOutcome::stored, PutOutcome::retry_later, PutOutcome::hold,
-                               PutOutcome::doubtful, PutOutcome::rejected};
 
 StatusSnapshot::Broker broker_of(const Receiver& receiver) {
   const ReceiverStats& stats = receiver.stats();
@@ -62,27 +60,43 @@ StatusSnapshot::Store store_of(const StatusSources& sources) {
   const PipelineStats& stats = sources.pipeline.stats();
   StatusSnapshot::Store store{.state = sources.pipeline.store_state(),
                               .trouble = sources.pipeline.store_trouble(),
-                              .retries = stats.retries(),
+                              .refusals = sources.pipeline.refusals(),
+                              .uploads_stored = stats.uploads_stored(),
+                              .refusals_by_code = stats.refusals(),
                               .uploaded_bytes = stats.uploaded_bytes,
                               .slots = sources.pipeline.upload_slots()};
   if (sources.clock_offset != nullptr) {
     store.clock_offset = sources.clock_offset->seen();
   }
-  for (const PutOutcome outcome : kOutcomes) {
-    store.uploads.emplace_back(outcome, stats.uploads(outcome));
+  std::ranges::stable_sort(store.refusals, std::greater<>(), &Refusal::messages);
+  for (const Scope scope : kScopes) {
+    if (const std::uint64_t count = stats.uploads_refused(scope); count > 0) {
+      store.uploads_refused.emplace(scope, count);
+    }
   }
   return store;
 }
 
 }  // namespace
 
+std::uint64_t StatusSnapshot::refused_messages() const noexcept {
+  std::uint64_t messages = 0;
+  for (const Refusal& refusal : store.refusals) {
+    messages += refusal.messages;
+  }
+  // What is counted later may have left meanwhile.
+  return std::min(messages, queue.totals.waiting());
+}
+
 Sample StatusSnapshot::sample() const noexcept {
   return {.at = at,
           .received = queue.totals.received,
           .stored = queue.totals.stored,
           .stored_bytes = store.uploaded_bytes,
+          .progress = store.uploads_stored + queue.totals.gone(),
           .connections_lost = broker.connections_lost,
           .waiting = queue.totals.waiting(),
+          .refused = refused_messages(),
           .used_bytes = queue.room ? queue.room->used : 0};
 }
 
@@ -121,6 +135,8 @@ Sample take_sample(const StatusSources& sources) {
   snapshot.broker.connections_lost = sources.receiver.stats().connections_lost;
   snapshot.queue.totals = sources.spool.totals();
   snapshot.queue.room = sources.spool.room();
+  snapshot.store.refusals = sources.pipeline.refusals();
+  snapshot.store.uploads_stored = sources.pipeline.stats().uploads_stored();
   snapshot.store.uploaded_bytes = sources.pipeline.stats().uploaded_bytes;
   return snapshot.sample();
 }

@@ -66,9 +66,11 @@ struct StatusSnapshot {
   struct Store {
     StoreState state = StoreState::unknown;
     std::optional<StoreTrouble> trouble = {};
+    std::vector<Refusal> refusals = {};                     // those of most messages first
     std::optional<std::chrono::seconds> clock_offset = {};  // ahead of ours; of the last answer
-    std::vector<std::pair<PutOutcome, std::uint64_t>> uploads = {};
-    std::map<std::string, std::uint64_t> retries = {};
+    std::uint64_t uploads_stored = 0;
+    std::map<Scope, std::uint64_t> uploads_refused = {};         // where there are any
+    std::map<std::string, std::uint64_t> refusals_by_code = {};  // likewise
     std::uint64_t uploaded_bytes = 0;
     std::size_t slots = 0;
   };
@@ -82,6 +84,9 @@ struct StatusSnapshot {
     std::chrono::sys_seconds at;
   };
   std::vector<CertificateEnd> certificate_ends = {};
+
+  /// Of those that wait: refused while others are stored.
+  [[nodiscard]] std::uint64_t refused_messages() const noexcept;
 
   [[nodiscard]] Sample sample() const noexcept;
 };

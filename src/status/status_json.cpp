@@ -32,6 +32,9 @@ Json rounded(const std::vector<double>& numbers) {
 
 Json or_null(const std::optional<seconds>& span) { return span ? Json(span->count()) : Json(); }
 
+/// Of those of most messages: there may be hundreds.
+constexpr std::size_t kMaxRefusals = 20;
+
 std::int64_t milliseconds(WallTime time) { return time.time_since_epoch().count(); }
 
 class Writer {
@@ -143,30 +146,65 @@ class Writer {
 
   [[nodiscard]] Json store() const {
     const StatusSnapshot::Store& store = now_.store;
-    Json uploads = Json::object();
-    for (const auto& [outcome, count] : store.uploads) {
-      uploads[std::string(to_string(outcome))] = count;
+    Json refused = Json::object();
+    for (const auto& [scope, count] : store.uploads_refused) {
+      refused[std::string(to_string(scope))] = count;
     }
     Json json{{"address", now_.names.store},
               {"bucket", now_.names.bucket},
               {"state", to_string(store.state)},
               {"trouble", nullptr},
-              {"uploads", uploads},
+              {"refused_messages", now_.refused_messages()},
+              {"refusals", refusals()},
+              {"uploads", {{"stored", store.uploads_stored}, {"refused", refused}}},
+              {"refusals_by_code", store.refusals_by_code},
               {"uploaded_bytes", store.uploaded_bytes},
-              {"retries", store.retries},
               {"slots", store.slots},
               {"clock_offset_seconds", nullptr}};
     if (store.clock_offset) {
       json["clock_offset_seconds"] = store.clock_offset->count();
     }
     if (store.trouble) {
-      const PutResult& failure = store.trouble->last_failure;
-      json["trouble"] = {{"code", failure.code},
-                         {"http_status", failure.http_status},
-                         {"detail", failure.detail},
-                         {"for_seconds", ago(store.trouble->since)}};
+      json["trouble"] = failure(store.trouble->last_failure, store.trouble->since);
     }
     return json;
+  }
+
+  [[nodiscard]] Json failure(const PutResult& result, StatusSnapshot::Time since) const {
+    return {{"code", result.code},
+            {"http_status", result.http_status},
+            {"scope", to_string(result.scope)},
+            {"needs_person", result.needs_person},
+            {"detail", result.detail},
+            {"for_seconds", ago(since)}};
+  }
+
+  [[nodiscard]] Json refusals() const {
+    Json list = Json::array();
+    for (const Refusal& refusal : now_.store.refusals) {
+      if (list.size() == kMaxRefusals) {
+        break;
+      }
+      Json json = failure(refusal.cause, refusal.since);
+      json["of"] = to_string(refusal.of);
+      json["prefix"] = nullptr;
+      json["from_bytes"] = nullptr;
+      json["below_bytes"] = nullptr;
+      json["messages"] = refusal.messages;
+      switch (refusal.of) {
+        case Refusal::Of::prefix:
+          json["prefix"] = refusal.prefix;
+          break;
+        case Refusal::Of::size:
+          json["from_bytes"] = refusal.from_bytes;
+          json["below_bytes"] = refusal.below_bytes;
+          break;
+        case Refusal::Of::alone:
+          break;
+      }
+      list.push_back(std::move(json));
+    }
+    return list;
   }
 
   [[nodiscard]] Json letters() const {

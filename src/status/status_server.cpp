@@ -259,7 +259,8 @@ class StatusServer::Impl {
     const Sample now = view.snapshot.sample();
     view.trends = {.now = history_.rates(now, kRatesOver),
                    .longer = history_.rates(now, span_of_trend(view.snapshot)),
-                   .connections_lost = history_.connections_lost(now, kUnsteadyWithin)};
+                   .connections_lost = history_.connections_lost(now, kUnsteadyWithin),
+                   .stands_still_for = history_.stands_still_for(now)};
     view.curves = history_.curves();
     view.diagnosis = diagnose(view.snapshot, view.trends);
     return view;

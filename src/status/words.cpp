@@ -36,6 +36,14 @@ std::string bytes(double number) {
                                          : fmt::format("{:.0f} {}", number, kUnits.at(unit));
 }
 
+std::string byte_range(std::uint64_t from, std::uint64_t to) {
+  const std::string first = bytes(static_cast<double>(from));
+  const std::string last = bytes(static_cast<double>(to));
+  const std::size_t unit = first.find(' ');
+  const bool have_one_unit = last.ends_with(std::string_view(first).substr(unit));
+  return fmt::format("{} to {}", have_one_unit ? first.substr(0, unit) : first, last);
+}
+
 std::string duration(std::chrono::seconds span) {
   using namespace std::chrono;
   const auto total = std::max(span, seconds(0));

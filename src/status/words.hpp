@@ -17,6 +17,9 @@ namespace m2b::words {
 /// Decimal: `999 B`, `12 kB`, `1.9 GB`
 [[nodiscard]] std::string bytes(double number);
 
+/// `4.2 to 8.4 MB`, `524 kB to 1.0 MB`
+[[nodiscard]] std::string byte_range(std::uint64_t from, std::uint64_t to);
+
 /// The two largest units: `45 s`, `12 min`, `3 h 10 min`, `2 d 4 h`
 [[nodiscard]] std::string duration(std::chrono::seconds span);
 

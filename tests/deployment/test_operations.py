@@ -1,6 +1,7 @@
 """docs/operations.md: each of its blocks is run, and does what the text around it says."""
 
 import base64
+import contextlib
 import json
 import os
 import pathlib
@@ -16,6 +17,7 @@ from harness.messages import Message, picture, pictures
 from harness.ports import free_port
 from harness.programs import REPOSITORY
 from harness.publisher import Publisher
+from harness.scripted_store import Answer, ScriptedStore
 from harness.waiting import wait_until
 from manifests import ChartTool, pod_of, values
 from site_of_systemd import Site, executable_of, number_of_blocks, recipes
@@ -238,6 +240,20 @@ def test_a_new_key_is_taken_and_the_log_tells_of_the_old_one(ground):
     (site.work / "new-secret-key").write_text(ground.store.secret_key)
     site.run("keys")
     ground.judge.assert_exactly_stored()
+
+
+def test_what_is_refused_while_others_flow_is_named(ground):
+    denied = Answer(403, "AccessDenied")
+    with contextlib.closing(ScriptedStore().start()) as store:
+        keys = {"MINIO_ACCESS_KEY": store.access_key, "MINIO_SECRET_KEY": store.secret_key}
+        site = ground.started(MINIO_URL=store.address, **keys)
+        with store.saying(lambda request: denied if request.key.startswith("cam2/") else None):
+            ground.send(*(picture(f"cam{number % 2 + 1}/{number}") for number in range(20)))
+            wait_until(lambda: waiting(site) == 10, 20, "the others are stored")
+            said = site.run("refused")
+            assert "pictures under cam2/ are refused" in said, said
+            assert f"s3:PutObject on arn:aws:s3:::{ground.bucket_name}/cam2/*" in said, said
+        wait_until(lambda: waiting(site) == 0, 20, "they leave by themselves")
 
 
 def test_a_spool_is_encrypted_gets_other_keys_and_none(ground):

@@ -1,6 +1,7 @@
 """deploy/prometheus: each alarm fires and clears, against a real Prometheus and a real daemon."""
 
 import base64
+import contextlib
 import glob
 import re
 
@@ -10,6 +11,7 @@ from harness.certificates import Authority
 from harness.messages import Message, picture, pictures
 from harness.programs import REPOSITORY
 from harness.prometheus import RULES, Prometheus, promtool
+from harness.scripted_store import Answer, ScriptedStore
 from harness.volumes import Injection
 from harness.waiting import wait_until
 
@@ -105,11 +107,11 @@ def test_the_alarms_of_store_and_spool(watched):
     stack.assert_exactly_stored()
     stack.store.stop()
     stack.publisher.send(picture())
-    prometheus.wait_until_firing("StoreUnreachable")
+    prometheus.wait_until_firing("StoreAway")
     stack.store.lock_out()
     stack.store.start()
     prometheus.wait_until_firing("StoreRefuses")
-    prometheus.wait_until_clear("StoreUnreachable")
+    prometheus.wait_until_clear("StoreAway")
     stack.store.stop()
     stack.store.let_in()
     stack.store.start()
@@ -140,6 +142,20 @@ def test_the_alarms_of_store_and_spool(watched):
     stack.assert_exactly_stored(within=30)
     stack.publisher.send(picture())  # or NoPictures would come
     prometheus.wait_until_clear()
+
+
+def test_the_alert_of_objects_that_are_refused_while_others_flow(new_stack, watch):
+    with contextlib.closing(ScriptedStore().start()) as store:
+        stack = new_stack(store=store, RETRY_MAX_DELAY="500ms", UPLOAD_BATCHES="False").start()
+        prometheus = watch(stack)
+        denied = Answer(403, "AccessDenied")
+        with store.saying(lambda request: denied if request.key.startswith("cam2/") else None):
+            for number in range(10):
+                stack.publisher.send(picture(f"cam2/{number}"), picture(f"cam1/{number}"))
+            prometheus.wait_until_firing("ObjectsRefused")
+        stack.assert_exactly_stored()
+        stack.publisher.send(picture())  # or NoPictures would come
+        prometheus.wait_until_clear("ObjectsRefused")
 
 
 def test_the_alarm_of_a_missing_key(watched):

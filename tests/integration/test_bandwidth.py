@@ -105,7 +105,7 @@ def test_many_uploaders_that_wait_for_their_turn_are_no_stall(new_stack):
     ).start()
     stack.publisher.send(*pictures(64, size=4_000))
     stack.assert_exactly_stored(20)
-    assert stack.bridge.total("upload_retries_total") == 0
+    assert stack.bridge.total("upload_refusals_total") == 0
     assert stack.bridge.metric("uploads_total", result="stored") == 64
 
 

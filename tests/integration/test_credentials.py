@@ -108,7 +108,7 @@ def test_temporary_keys_are_renewed_with_their_token(new_stack, tmp_path, form):
     stack.bridge.start_ready()
     stack.publisher.send(*pictures(20))
     wait_until(
-        lambda: stack.bridge.metric("store_state", state="held") == 1, 20,
+        lambda: stack.bridge.metric("store_state", state="blocked") == 1, 20,
         lambda: f"the token is refused:\n{stack.bridge.tail()}",
     )  # fmt: skip
     stack.bridge.wait_until_acknowledged(20)

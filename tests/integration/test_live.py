@@ -48,7 +48,7 @@ def test_live_pictures_are_stored_ahead_of_the_backlog(stack):
         wait_until(lambda: live.expectation.key in stack.bucket.etags(), 10, f"live {number} seen")
         assert waiting(stack) > BACKLOG / 3, "the backlog is gone: this proves nothing"
     assert_all_is_well(stack, within=60)
-    assert stack.bridge.metric("uploads_early_total") >= 3
+    assert stack.bridge.metric("uploads_live_total") >= 3
     assert stack.bridge.metric("spool_account_messages", account="stored") == long_backlog + 3
 
 
@@ -62,7 +62,7 @@ def test_with_no_share_they_wait_for_their_turn(stack):
     wait_until(lambda: live.expectation.key in stack.bucket.etags(), 60, "live is seen")
     assert waiting(stack) < BACKLOG / 3
     assert_all_is_well(stack, within=20)
-    assert stack.bridge.metric("uploads_early_total") == 0
+    assert stack.bridge.metric("uploads_live_total") == 0
 
 
 def test_the_later_of_a_key_stays_though_it_went_ahead(stack):
@@ -70,7 +70,7 @@ def test_the_later_of_a_key_stays_though_it_went_ahead(stack):
     leave_backlog(stack, [picture(key, size=SIZE) for key in keys])
     stack.publisher.send(*[picture(key, size=SIZE) for key in keys[::-10]])
     assert_all_is_well(stack, within=60)
-    assert stack.bridge.metric("uploads_early_total") > 0
+    assert stack.bridge.metric("uploads_live_total") > 0
 
 
 def test_nothing_is_lost_when_the_daemon_is_killed_meanwhile(stack):

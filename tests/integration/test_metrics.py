@@ -38,7 +38,7 @@ def scrape(tmp_path_factory, minio):
     stack.assert_exactly_stored()
     stack.store.stop()
     stack.publisher.send(picture())
-    wait_until(lambda: stack.bridge.total("upload_retries_total") > 0, 10, "a retry")
+    wait_until(lambda: stack.bridge.total("upload_refusals_total") > 0, 10, "a retry")
     text = stack.bridge.request("/metrics")[2]
     stack.close()
     service.end_since(point)

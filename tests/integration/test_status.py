@@ -25,13 +25,15 @@ FAMILIES = {
     "spool_commit_seconds": "histogram",
     "uploads_total": "counter",
     "upload_seconds": "histogram",
-    "upload_retries_total": "counter",
+    "upload_refusals_total": "counter",
+    "refused_messages": "gauge",
+    "refusal_oldest_age_seconds": "gauge",
     "dead_letters_total": "counter",
     "broker_connected": "gauge",
     "store_reachable": "gauge",
     "upload_slots": "gauge",
     "uploads_in_batches_total": "counter",
-    "uploads_early_total": "counter",
+    "uploads_live_total": "counter",
 }
 TOPIC = "ia/rawImage/a/b"
 
@@ -82,7 +84,7 @@ def test_the_metrics_add_up_over_a_mixed_run(new_stack):
     assert stack.bridge.metric("spool_bytes") > 30 * 12_000
     wait_until(lambda: stack.bridge.metric("spool_oldest_age_seconds") > 1, 10, "age grows")
     wait_until(lambda: stack.bridge.metric("store_reachable") == 0, 10, "the store is away")
-    assert stack.bridge.total("upload_retries_total") > 0
+    assert stack.bridge.total("upload_refusals_total") > 0
     assert stack.bridge.metric("broker_connected") == 1
     assert stack.bridge.metric("store_state", state="away") == 1
     assert stack.bridge.metric("spool_used_bytes") > 30 * 12_000

@@ -6,8 +6,9 @@ import json
 import re
 import time
 
+import pytest
 from harness.messages import Message, picture, pictures
-from harness.scripted_store import ScriptedStore
+from harness.scripted_store import Answer, ScriptedStore
 from harness.waiting import wait_until
 
 TOPIC = "ia/rawImage/a/b"
@@ -167,6 +168,69 @@ def test_a_clock_that_the_store_still_takes(new_stack):
         warning, document = told(stack.bridge, "clock_wrong")
         assert warning["title"] in ("Our clock is 2 min ahead of the store's", "Our clock is 1 min 59 s ahead of the store's")
         assert document["state"] == "attention"
+
+
+@pytest.fixture
+def choosy(new_stack):
+    """A stack whose store can be told what to refuse."""
+    with contextlib.closing(ScriptedStore().start()) as store:
+        yield new_stack(store=store, UPLOAD_BATCHES="False", **QUICK).start()
+
+
+def camera(number, count, size=12_000):
+    return [picture(f"cam{number}/{index}", size=size) for index in range(count)]
+
+
+def test_a_prefix_that_is_refused_while_others_flow(choosy):
+    stack, bridge = choosy, choosy.bridge
+    denied = Answer(403, "AccessDenied")
+    with stack.store.saying(lambda request: denied if request.key.startswith("cam2/") else None):
+        for one, other in zip(camera(1, 31), camera(2, 31)):
+            stack.publisher.send(one, other)
+        wait_until(lambda: bridge.status()["store"]["refused_messages"] == 31, 20, "all are refused")
+        stack.publisher.send(picture("cam1/last"))
+        wait_until(lambda: bridge.status()["store"]["uploads"]["stored"] == 32, 10, "others flow")
+        warning, document = told(bridge, "objects_refused")
+        assert document["state"] == "attention"
+        assert document["stages"] | {"store": "attention", "upload": "well"} == document["stages"]
+        title = r"\d+ pictures under cam2/ are refused for \d+ s: AccessDenied"
+        assert re.fullmatch(title, warning["title"]), warning["title"]
+        assert warning["cause"].startswith("Others flow. ")
+        assert f"s3:PutObject on arn:aws:s3:::{stack.bucket_name}/cam2/*" in warning["remedy"]
+        assert re.search(title, document["sentence"])
+        (refusal,) = [one for one in document["store"]["refusals"] if one["of"] == "prefix"]
+        assert (refusal["prefix"], refusal["code"], refusal["http_status"]) == ("cam2/", "AccessDenied", 403)
+        assert set(document["store"]["uploads"]["refused"]) == {"ambiguous"}
+        metrics = bridge.metrics()
+        assert metrics.sum("mqtt_to_blob_refused_messages") == 31
+        assert metrics.value("mqtt_to_blob_refusal_oldest_age_seconds") > 0
+        assert re.search(title, bridge.request("/")[2])
+    stack.assert_exactly_stored()
+    wait_until_well(bridge)
+    assert bridge.metrics().value("mqtt_to_blob_refusal_oldest_age_seconds") == 0
+
+
+def test_a_size_that_a_proxy_refuses_is_never_unreachable(choosy):
+    stack, bridge = choosy, choosy.bridge
+    page = Answer(413, body=b"<html><center>413 Request Entity Too Large</center><center>nginx</center></html>")
+    seen = []
+    with stack.store.saying(lambda request: page if request.key.startswith("large") else None):
+        large = [picture(f"large_{number}", size=700_000) for number in range(8)]
+        small = [picture(f"small_{number}") for number in range(40)]
+        stack.publisher.send(*large, *small)
+        wait_until(lambda: len(stack.bucket.etags()) == 40, 20, "the small ones are stored")
+
+        def is_told():
+            seen.append(bridge.status())
+            return any(one["id"] == "objects_refused" for one in seen[-1]["warnings"])
+
+        wait_until(is_told, 20, lambda: bridge.status()["sentence"])
+        warning, _ = told(bridge, "objects_refused")
+        assert re.search(r"are? refused for \d+ s: HTTP 413", warning["title"]), warning["title"]
+        assert "client_max_body_size" in warning["remedy"]
+        assert not any("nreachable" in json.dumps(document) for document in seen)
+    stack.assert_exactly_stored()
+    wait_until_well(bridge)
 
 
 def test_a_slow_line(new_stack):

@@ -65,7 +65,7 @@ def test_a_picture_from_the_broker_to_the_bucket(new_stack):
     assert way["acknowledged"]["packet_id"] > 0
     assert way["decoded"]["bytes"] == len(message.expectation.body)
     stored = way["stored"]
-    assert (stored["key"], stored["attempts"], stored["early"], stored["together"]) == (
+    assert (stored["key"], stored["attempts"], stored["live"], stored["together"]) == (
         key, 1, False, 1,
     )  # fmt: skip
     assert 0 < stored["milliseconds"] < 10_000
@@ -103,7 +103,7 @@ def test_attempts_that_fail_and_batches(new_stack):
     stack.store.stop()
     messages = pictures(200, size=2000)
     stack.publisher.send(messages[0])  # alone: after a batch that failed there is none for a minute
-    wait_until(lambda: stack.bridge.total("upload_retries_total") > 1, 10, "attempts fail")
+    wait_until(lambda: stack.bridge.total("upload_refusals_total") > 1, 10, "attempts fail")
     stack.publisher.send(*messages[1:])
     stack.bridge.wait_until_acknowledged(200)
     stack.store.start()
@@ -134,9 +134,9 @@ def test_a_picture_that_goes_ahead_of_a_backlog(new_stack):
     stack.publisher.send(live)
     identity = id_by(stack.bridge, "received, on disk", bytes=len(live.payload))
     wait_until(lambda: "stored" in way_of(stack.bridge, identity), 10, "it is stored")
-    early = way_of(stack.bridge, identity)
-    assert early["decoded"]["early"] and early["stored"]["early"]
-    assert "removed" not in early
+    way = way_of(stack.bridge, identity)
+    assert way["decoded"]["live"] and way["stored"]["live"]
+    assert "removed" not in way
     stack.assert_exactly_stored()
     assert wait_for_the_end(stack.bridge, identity)["removed"]["to"] == "store"
 

@@ -33,6 +33,12 @@ def mixed_pictures(dice):
         yield picture(size=dice.randrange(*dice.choices(ranges, (2, 17, 1))[0]))
 
 
+def restart(bridge, **settings):
+    bridge.stop()
+    bridge.settings |= settings
+    bridge.start_ready()
+
+
 class Flow:
     """A stream of pictures through a stack, and what the bridge says of its store meanwhile."""
 
@@ -59,7 +65,7 @@ class Flow:
         return self.bridge.metric("uploads_total", result="stored")
 
     def retries(self, *reasons):
-        return sum(self.bridge.metric("upload_retries_total", reason=reason) for reason in reasons)
+        return sum(self.bridge.metric("upload_refusals_total", reason=reason) for reason in reasons)
 
     def slow_uploads(self):
         """Those that took more than half a second and were stored."""
@@ -403,11 +409,13 @@ def test_the_store_says_something_else_each_time(scripted_flow):
 def test_what_the_store_refuses_about_one_object_goes_to_the_dead_letters(scripted_flow):
     """And holds up nobody else; what is ambiguous is tried again before."""
     flow, stack = scripted_flow, scripted_flow.stack
+    restart(stack.bridge, DEAD_LETTER_AFTER="2s")
+    flow.dead_letters = {}
     answers = {
         "tooLarge": Answer(400, "EntityTooLarge"),
         "tooLong": Answer(400, "KeyTooLongError"),
         "tooMuch": Answer(400, "MetadataTooLarge"),
-        "doubtful": Answer(400, "InvalidArgument"),
+        "ambiguous": Answer(400, "InvalidArgument"),
     }
 
     def refused(name):
@@ -420,10 +428,12 @@ def test_what_the_store_refuses_about_one_object_goes_to_the_dead_letters(script
         for number, _ in enumerate(flow.rounds(1, 40)):
             asked, before = said["InvalidArgument"], count()
             stack.publisher.send(*(refused(f"{name}_{number}") for name in answers))
-            wait_until(lambda: count() == before + len(answers), 60, "all are in the dead letters")
+            # Six refusals with others stored in between, after pauses of 1 to 16 s.
+            wait_until(lambda: count() == before + len(answers), 120, "all are in the dead letters")
             assert said["InvalidArgument"] >= asked + 6
     flow.dead_letters["rejected_by_store"] = count()
     flow.conclude("store: 400s about single objects")
+    restart(stack.bridge, DEAD_LETTER_AFTER=None)
 
 
 @pytest.mark.parametrize("days, name", [(1, "ahead"), (-1, "behind")])

@@ -34,8 +34,16 @@ inline void let_wait(StatusSnapshot& snapshot, std::uint64_t messages) {
 
 inline void let_store_fail(StatusSnapshot& snapshot, PutResult failure,
                            std::chrono::seconds ago = std::chrono::minutes(12)) {
-  snapshot.store.state = failure.outcome == PutOutcome::hold ? StoreState::held : StoreState::away;
+  snapshot.store.state = failure.needs_person ? StoreState::blocked : StoreState::away;
   snapshot.store.trouble = StoreTrouble{std::move(failure), snapshot.at - ago};
+}
+
+/// So many of those that wait are refused, all for that reason, while others are stored.
+inline void let_some_be_refused(StatusSnapshot& snapshot, Refusal refusal,
+                                std::chrono::seconds ago = std::chrono::minutes(12)) {
+  refusal.since = snapshot.at - ago;
+  snapshot.store.refusals.push_back(std::move(refusal));
+  let_wait(snapshot, snapshot.queue.totals.waiting() + snapshot.store.refusals.back().messages);
 }
 
 inline void let_broker_fail(StatusSnapshot& snapshot, BrokerTrouble trouble,

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "support/status_snapshots.hpp"
 
@@ -13,6 +15,7 @@ using namespace m2b;
 using namespace std::chrono_literals;
 using test::add_letter;
 using test::let_broker_fail;
+using test::let_some_be_refused;
 using test::let_store_fail;
 using test::let_wait;
 using test::well;
@@ -40,11 +43,16 @@ TEST_SUITE("diagnosis") {
   bool contains(const std::string& text, const std::string& part) {
     return text.find(part) != std::string::npos;
   }
-  PutResult failure(PutOutcome outcome, int status, std::string code, std::string detail = "") {
-    return {outcome, status, std::move(code), std::move(detail)};
+  /// As the store client tells it.
+  PutResult answered(int status, const std::string& code, const std::string& detail = "") {
+    PutResult result = classify_answer(status, code.starts_with("http_") ? "" : code);
+    result.http_status = status;
+    result.code = code;
+    result.detail = detail;
+    return result;
   }
-  const PutResult kNoConnection{PutOutcome::retry_later, 0, "could_not_connect",
-                                "Connection refused"};
+  const PutResult kNoConnection =
+      refusal(Scope::path, 0, "could_not_connect", "Connection refused");
 
   TEST_CASE("a key that is missing is named, with what it holds up") {
     StatusSnapshot snapshot = well();
@@ -115,35 +123,57 @@ TEST_SUITE("diagnosis") {
 
   TEST_CASE("a wrong key is told apart: which of the two, and where to set it") {
     StatusSnapshot snapshot = well();
-    let_store_fail(snapshot, failure(PutOutcome::hold, 403, "InvalidAccessKeyId"));
+    let_store_fail(snapshot, answered(403, "InvalidAccessKeyId"));
     CHECK(sentence(snapshot).starts_with("Store refuses our key for 12 min; nothing waits"));
     Warning told = warning(diagnosis(snapshot), "store_refuses_key");
     CHECK(contains(told.cause, "does not know the access key"));
     CHECK(contains(told.remedy, "MINIO_ACCESS_KEY"));
-    let_store_fail(snapshot, failure(PutOutcome::hold, 403, "SignatureDoesNotMatch"));
+    let_store_fail(snapshot, answered(403, "SignatureDoesNotMatch"));
     told = warning(diagnosis(snapshot), "store_refuses_key");
     CHECK(contains(told.cause, "the secret key is not the one"));
     CHECK(contains(told.remedy, "MINIO_SECRET_KEY"));
-    let_store_fail(snapshot, failure(PutOutcome::hold, 403, "AccessDenied"));
+    let_store_fail(snapshot, answered(403, "AccessDenied"));
     CHECK(contains(warning(diagnosis(snapshot), "store_refuses_key").remedy, "bucket pictures"));
+  }
+
+  /// A refusal on the way to the store that somebody has to change.
+  PutResult wrong_path(int status, const std::string& code, const std::string& detail = "") {
+    PutResult result = refusal(Scope::path, status, code, detail);
+    result.needs_person = true;
+    return result;
   }
 
   TEST_CASE("whatever the store says has a cause and a remedy") {
     const std::pair<PutResult, std::string> cases[]{
-        {failure(PutOutcome::retry_later, 507, "XMinioStorageFull"), "store_full"},
-        {failure(PutOutcome::hold, 400, "QuotaExceeded"), "store_full"},
-        {failure(PutOutcome::retry_later, 503, "SlowDownWrite"), "store_busy"},
-        {failure(PutOutcome::retry_later, 502, "http_502", "<h1>Bad Gateway</h1>"), "store_busy"},
-        {failure(PutOutcome::hold, 0, "tls_certificate", "certificate has expired"), "store_tls"},
-        {failure(PutOutcome::retry_later, 0, "tls_handshake"), "store_tls"},
-        {failure(PutOutcome::retry_later, 0, "dns"), "store_unreachable"},
-        {failure(PutOutcome::hold, 404, "NoSuchBucket"), "store_no_bucket"},
-        {failure(PutOutcome::hold, 302, "http_302"), "store_refuses"},
-        {failure(PutOutcome::hold, 0, "not_http"), "store_refuses"},
-        {failure(PutOutcome::hold, 200, "not_s3"), "store_refuses"},
-        {failure(PutOutcome::hold, 200, "unproven"), "store_refuses"},
-        {failure(PutOutcome::retry_later, 0, "something_new"), "store_unreachable"},
-        {failure(PutOutcome::doubtful, 400, "http_400"), "store_unreachable"},
+        {answered(507, "XMinioStorageFull"), "store_full"},
+        {answered(507, "http_507"), "store_full"},
+        {answered(400, "QuotaExceeded"), "store_full"},
+        {answered(503, "SlowDownWrite"), "store_busy"},
+        {answered(502, "http_502", "<h1>Bad Gateway</h1>"), "store_busy"},
+        {answered(500, "InternalError"), "store_busy"},
+        {answered(400, "IncompleteBody"), "store_busy"},
+        {answered(429, "http_429"), "store_busy"},
+        {answered(404, "XAdminUserNotFound"), "store_refuses_key"},
+        {answered(401, "http_401"), "store_refuses_key"},
+        {answered(404, "NoSuchBucket"), "store_no_bucket"},
+        {refusal(Scope::bucket, 403, "AccessDenied", "cannot be created"), "store_no_bucket"},
+        {answered(400, "InvalidBucketName"), "store_refuses"},
+        {answered(302, "http_302"), "store_refuses"},
+        {answered(403, "http_403"), "store_refuses"},
+        {answered(404, "http_404"), "store_refuses"},
+        {answered(413, "http_413"), "store_refuses"},
+        {answered(418, "http_418"), "store_refuses"},
+        {answered(501, "NotImplemented"), "store_refuses"},
+        {answered(501, "http_501"), "store_refuses"},
+        {answered(511, "http_511"), "store_refuses"},
+        {wrong_path(200, "not_s3"), "store_refuses"},
+        {refusal(Scope::ambiguous, 200, "unproven"), "store_refuses"},
+        {wrong_path(0, "not_http"), "store_refuses"},
+        {wrong_path(0, "tls_certificate", "certificate has expired"), "store_tls"},
+        {refusal(Scope::path, 0, "tls_handshake"), "store_tls"},
+        {refusal(Scope::path, 0, "dns"), "store_unreachable"},
+        {refusal(Scope::path, 0, "something_new"), "store_unreachable"},
+        {wrong_path(0, "bad_url"), "store_unreachable"},
     };
     for (const auto& each : cases) {
       const PutResult& result = each.first;
@@ -154,6 +184,229 @@ TEST_SUITE("diagnosis") {
       CHECK(contains(warning(diagnosis(snapshot), id).cause, result.code));
       CHECK(contains(sentence(snapshot), " for 12 min"));
     }
+  }
+
+  TEST_CASE("an answer is never called unreachable, whatever it is") {
+    std::vector<std::string> codes{"AccessDenied",
+                                   "InternalError",
+                                   "InvalidRequest",
+                                   "NewCode",
+                                   "http_413",
+                                   "not_s3",
+                                   "unproven",
+                                   "timeout",
+                                   "cut_answer",
+                                   "could_not_connect",
+                                   "no_answer",
+                                   "dns",
+                                   "tls_handshake",
+                                   "connection_reset",
+                                   "transport",
+                                   "proxy",
+                                   ""};
+    for (const int status : {200, 204, 302, 400, 401, 403, 404, 405, 407, 408, 409, 411,
+                             413, 429, 431, 499, 500, 501, 502, 503, 504, 507, 511, 599}) {
+      codes.back() = "http_" + std::to_string(status);
+      for (const std::string& code : codes) {
+        for (const Scope scope : kScopes) {
+          for (const bool needs_person : {false, true}) {
+            PutResult result = refusal(scope, status, code, "some text");
+            result.needs_person = needs_person;
+            StatusSnapshot snapshot = well();
+            let_store_fail(snapshot, result);
+            const Diagnosis found = diagnosis(snapshot);
+            REQUIRE(found.warnings.size() == 1);
+            const Warning& told = found.warnings.front();
+            if (told.id == "store_unreachable" || contains(told.title, "nreachable") ||
+                contains(told.cause, "Nothing answers")) {
+              FAIL("HTTP ", status, ", ", code, ": ", told.title);
+            }
+          }
+        }
+      }
+    }
+  }
+
+  TEST_CASE("headers that were altered on the way are named, with nginx's settings") {
+    for (const PutResult& result :
+         {answered(403, "AccessDenied",
+                   "AccessDenied: There were headers present in the request which were not signed"),
+          answered(400, "http_400", "<center>Request Header Or Cookie Too Large</center>"),
+          answered(403, "SignatureDoesNotMatch")}) {
+      CAPTURE(result.detail);
+      StatusSnapshot snapshot = well();
+      let_store_fail(snapshot, result);
+      const Diagnosis found = diagnosis(snapshot);
+      CHECK(contains(found.warnings.front().remedy, "underscores_in_headers"));
+      CHECK(contains(found.warnings.front().remedy, "ignore_invalid_headers"));
+    }
+  }
+
+  TEST_CASE("refused while others flow: how many, which, since when, why, and what to do") {
+    StatusSnapshot snapshot = well();
+    let_some_be_refused(snapshot, {.of = Refusal::Of::prefix,
+                                   .prefix = "cam2/",
+                                   .messages = 31,
+                                   .cause = answered(403, "AccessDenied", "Access Denied.")});
+    Trends flowing = kStill;
+    flowing.now.out = 4;
+    const Diagnosis found = diagnosis(snapshot, flowing);
+    CHECK(found.state == Health::attention);
+    CHECK(found.store == Health::attention);
+    CHECK(found.upload == Health::well);
+    CHECK(found.sentence ==
+          "Pictures come and go at once; but 31 pictures under cam2/ are refused for 12 min: "
+          "AccessDenied.");
+    const Warning told = warning(found, "objects_refused");
+    CHECK(told.severity == Health::attention);
+    CHECK(told.title == "31 pictures under cam2/ are refused for 12 min: AccessDenied");
+    CHECK(told.cause ==
+          "Others flow. minio.lan:9000 knows our key, but the key may not write these. "
+          "(AccessDenied, HTTP 403: Access Denied.)");
+    CHECK(contains(told.remedy, "s3:PutObject on arn:aws:s3:::pictures/cam2/*"));
+    CHECK(contains(sentence(snapshot), "Every other picture that came is in the bucket; but 31"));
+  }
+
+  TEST_CASE("refused from the first second on") {
+    StatusSnapshot snapshot = well();
+    let_some_be_refused(snapshot, {.messages = 1, .cause = answered(500, "InternalError")}, 0s);
+    CHECK(diagnosis(snapshot).state == Health::attention);
+    CHECK(warning(diagnosis(snapshot), "objects_refused").title ==
+          "1 picture is refused for 1 s: InternalError");
+  }
+
+  TEST_CASE("refused for their size") {
+    StatusSnapshot snapshot = well();
+    Refusal refusal{.of = Refusal::Of::size,
+                    .from_bytes = 4'194'304,
+                    .below_bytes = 8'388'608,
+                    .messages = 8,
+                    .cause = answered(413, "http_413", "<center>nginx/1.22.1</center>")};
+    let_some_be_refused(snapshot, refusal);
+    Warning told = warning(diagnosis(snapshot), "objects_refused");
+    CHECK(told.title == "8 pictures of 4.2 to 8.4 MB are refused for 12 min: HTTP 413");
+    CHECK(contains(told.cause, "nginx/1.22.1"));
+    CHECK(contains(told.remedy, "client_max_body_size"));
+    snapshot = well();
+    refusal.from_bytes = 0;
+    refusal.below_bytes = 65'536;
+    let_some_be_refused(snapshot, refusal);
+    told = warning(diagnosis(snapshot), "objects_refused");
+    CHECK(told.title == "8 pictures below 66 kB are refused for 12 min: HTTP 413");
+  }
+
+  TEST_CASE("whatever is refused while others flow has a cause and a remedy") {
+    const std::pair<PutResult, std::string> cases[]{
+        {answered(403, "http_403"), "s3:PutObject on arn:aws:s3:::pictures/*"},
+        {answered(403, "SignatureDoesNotMatch"), "underscores_in_headers"},
+        {answered(403, "AccessDenied",
+                  "AccessDenied: There were headers present in the request "
+                  "which were not signed"),
+         "ignore_invalid_headers"},
+        {answered(400, "MissingSecurityHeader"), "underscores_in_headers"},
+        {answered(400, "http_400"), "underscores_in_headers"},
+        {answered(431, "http_431"), "large_client_header_buffers"},
+        {answered(411, "MissingContentLength"), "Content-Length"},
+        {answered(400, "BadDigest"), "changes bodies"},
+        {answered(400, "InvalidRequest"), "DEAD_LETTER_AFTER"},
+        {answered(405, "MethodNotAllowed"), "PUT"},
+        {answered(404, "XAdminUserNotFound"), "several servers or gateways"},
+        {answered(400, "QuotaExceeded"), "Make room"},
+        {answered(503, "SlowDown"), "more power"},
+        {answered(500, "InternalError"), "log of the store"},
+        {answered(502, "http_502"), "proxy or firewall"},
+        {answered(418, "http_418"), "log of the store"},
+        {refusal(Scope::path, 0, "timeout"), "MTU"},
+        {refusal(Scope::path, 0, "connection_reset"), "MTU"},
+        {refusal(Scope::ambiguous, 200, "unproven"), "s3:GetObject on arn:aws:s3:::pictures/*"},
+        {wrong_path(200, "not_s3"), "firewall"},
+    };
+    for (const auto& [result, remedy] : cases) {
+      CAPTURE(result.code);
+      StatusSnapshot snapshot = well();
+      let_some_be_refused(snapshot, {.messages = 3, .cause = result});
+      const Warning told = warning(diagnosis(snapshot), "objects_refused");
+      CHECK(told.title.starts_with("3 pictures are refused for 12 min: "));
+      CHECK(told.cause.starts_with("Others flow. "));
+      CHECK(contains(told.cause, result.code));
+      CAPTURE(told.remedy);
+      CHECK(contains(told.remedy, remedy));
+      CHECK(contains(told.remedy, "DEAD_LETTER_AFTER") == result.may_be_object_fault);
+    }
+  }
+
+  TEST_CASE("nothing flows while the store is away, whatever was refused before") {
+    StatusSnapshot snapshot = well();
+    let_some_be_refused(snapshot, {.messages = 3, .cause = answered(403, "AccessDenied")});
+    let_store_fail(snapshot, kNoConnection);
+    const Diagnosis found = diagnosis(snapshot);
+    CHECK(found.state == Health::trouble);
+    CHECK(found.warnings.front().id == "store_unreachable");
+    CHECK_FALSE(contains(warning(found, "objects_refused").cause, "Others flow"));
+  }
+
+  TEST_CASE("of many groups that are refused the largest are told, and how many more there are") {
+    StatusSnapshot snapshot = well();
+    for (std::size_t i = 0; i < 8; ++i) {
+      let_some_be_refused(snapshot, {.of = Refusal::Of::prefix,
+                                     .prefix = "cam" + std::to_string(i) + "/",
+                                     .messages = 100 - i,
+                                     .cause = answered(403, "AccessDenied")});
+    }
+    const Diagnosis found = diagnosis(snapshot);
+    REQUIRE(found.warnings.size() == 6);
+    CHECK(found.warnings[0].title.starts_with("100 pictures under cam0/"));
+    CHECK(found.warnings[4].title.starts_with("96 pictures under cam4/"));
+    CHECK(found.warnings[5].title == "282 more pictures are refused");
+    CHECK(found.warnings[5].cause == "They are in 3 further groups, with answers of their own.");
+  }
+
+  TEST_CASE("what waits and is not refused must not stand still") {
+    StatusSnapshot snapshot = well();
+    let_wait(snapshot, 2);
+    Trends still = kStill;
+    still.stands_still_for = 2min + 59s;
+    CHECK(diagnosis(snapshot, still).state == Health::well);
+    still.stands_still_for = 3min;
+    Diagnosis found = diagnosis(snapshot, still);
+    CHECK(found.state == Health::trouble);
+    CHECK(found.upload == Health::trouble);
+    CHECK(found.sentence ==
+          "Nothing was stored for 3 min; 2 pictures (900 kB) are safe in the queue.");
+    CHECK(contains(warning(found, "nothing_stored").cause, "2 pictures have waited"));
+
+    SUBCASE("unless that is told already") {
+      let_store_fail(snapshot, kNoConnection);
+      CHECK(diagnosis(snapshot, still).warnings.size() == 1);
+    }
+    SUBCASE("and those that are refused are told as such") {
+      snapshot = well();
+      let_some_be_refused(snapshot, {.messages = 3, .cause = answered(403, "AccessDenied")});
+      found = diagnosis(snapshot, still);
+      CHECK(found.state == Health::attention);
+      CHECK(found.warnings.size() == 1);
+      let_wait(snapshot, 4);
+      CHECK(contains(warning(diagnosis(snapshot, still), "nothing_stored").cause,
+                     "1 picture has waited"));
+    }
+  }
+
+  TEST_CASE("refused pictures tell nothing about the line to the store") {
+    StatusSnapshot snapshot = well();
+    let_some_be_refused(snapshot, {.messages = 500, .cause = answered(403, "AccessDenied")});
+    snapshot.queue.oldest_age = 12min;
+    Trends growing{.now = {},
+                   .longer = {.over = 60s, .in = 5, .out = 2, .backlog = 3, .refused = 3}};
+    CHECK(diagnosis(snapshot, growing).warnings.size() == 1);
+    let_wait(snapshot, 515);
+    CHECK(diagnosis(snapshot, growing).warnings.size() == 1);  // others come and go
+    CHECK(
+        contains(sentence(snapshot, growing), "Pictures get through; 15 others are on their way"));
+    growing.longer.refused = 1;
+    CHECK(warning(diagnosis(snapshot, growing), "slow_line").severity == Health::attention);
+    Trends draining = kStill;
+    draining.longer.backlog = -3;
+    CHECK(diagnosis(snapshot, draining).empty_in == 5s);  // but for the refused ones
   }
 
   TEST_CASE("broker down") {
@@ -265,7 +518,7 @@ TEST_SUITE("diagnosis") {
 
   TEST_CASE("clock wrong: refused, or corrected from the store's") {
     StatusSnapshot snapshot = well();
-    let_store_fail(snapshot, failure(PutOutcome::retry_later, 403, "RequestTimeTooSkewed"));
+    let_store_fail(snapshot, answered(403, "RequestTimeTooSkewed"));
     CHECK(contains(warning(diagnosis(snapshot), "clock_wrong").remedy, "NTP"));
     snapshot = well();
     snapshot.store.clock_offset = 3h;

@@ -15,6 +15,7 @@ TEST_SUITE("history") {
             .received = received,
             .stored = stored,
             .stored_bytes = stored * 1000,
+            .progress = stored,
             .waiting = received - stored,
             .used_bytes = (received - stored) * 4096};
   }
@@ -58,6 +59,45 @@ TEST_SUITE("history") {
     now.connections_lost = 7;
     CHECK(history.connections_lost(now, 30s) == 4);
     CHECK(history.connections_lost(now, 600s) == 7);
+  }
+
+  TEST_CASE("refused messages have a rate of their own") {
+    Sample before = sample(0s, 100, 50);
+    Sample after = sample(10s, 140, 60);
+    before.refused = 10;
+    after.refused = 30;
+    CHECK(rates_between(before, after).backlog == 3);
+    CHECK(rates_between(before, after).refused == 2);
+  }
+
+  TEST_CASE("what waits stands still from the last progress on, or from when it came") {
+    History history;
+    CHECK(history.stands_still_for(sample(5s, 10, 0)) == 0s);
+    history.add(sample(0s, 10, 10));
+    history.add(sample(10s, 12, 11));
+    history.add(sample(20s, 12, 11));
+    history.add(sample(30s, 15, 11));
+    CHECK(history.stands_still_for(sample(39s, 15, 11)) == 29s);
+    CHECK(history.stands_still_for(sample(39s, 15, 12)) == 0s);  // one was stored
+    Sample now = sample(39s, 15, 11);
+    ++now.progress;  // or left in another way
+    CHECK(history.stands_still_for(now) == 0s);
+    history.add(sample(40s, 15, 15));
+    history.add(sample(50s, 16, 15));  // nothing waited for ten seconds
+    CHECK(history.stands_still_for(sample(55s, 16, 15)) == 5s);
+  }
+
+  TEST_CASE("what is refused does not stand still") {
+    History history;
+    Sample with_refused = sample(0s, 10, 5);
+    with_refused.refused = 5;
+    history.add(with_refused);
+    with_refused.at += 10s;
+    CHECK(history.stands_still_for(with_refused) == 0s);
+    with_refused.waiting = 6;
+    history.add(with_refused);
+    with_refused.at += 10s;
+    CHECK(history.stands_still_for(with_refused) == 10s);
   }
 
   TEST_CASE("an hour is kept, and no more") {

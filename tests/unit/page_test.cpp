@@ -40,7 +40,7 @@ TEST_SUITE("page") {
 
   TEST_CASE("warnings are in the page, with what to do") {
     StatusSnapshot snapshot = test::well();
-    test::let_store_fail(snapshot, {PutOutcome::retry_later, 0, "could_not_connect", ""});
+    test::let_store_fail(snapshot, refusal(Scope::path, 0, "could_not_connect"));
     const std::string page = page_of(snapshot);
     CHECK(contains(page, "data-state=\"trouble\""));
     CHECK(contains(page, "<h3>Store unreachable for 12 min</h3>"));
@@ -48,14 +48,34 @@ TEST_SUITE("page") {
     CHECK(contains(page, "id=\"todo\" aria-labelledby=\"todo-title\">"));
   }
 
+  TEST_CASE("refusals are in the page, as warnings and as values") {
+    StatusSnapshot snapshot = test::well();
+    snapshot.store.uploads_refused[Scope::ambiguous] = 62;
+    snapshot.store.refusals_by_code["AccessDenied"] = 62;
+    test::let_some_be_refused(snapshot, {.of = Refusal::Of::prefix,
+                                         .prefix = "cam2/",
+                                         .messages = 31,
+                                         .cause = refusal(Scope::ambiguous, 403, "AccessDenied")});
+    const std::string page = page_of(snapshot);
+    CHECK(contains(page, "data-state=\"attention\""));
+    CHECK(contains(page, "<h3>31 pictures under cam2/ are refused for 12 min: AccessDenied</h3>"));
+    CHECK(contains(page, "<th scope=\"row\">Uploads refused, scope ambiguous</th><td>62</td>"));
+    CHECK(contains(page, "<th scope=\"row\">Refused with AccessDenied</th><td>62</td>"));
+    CHECK(contains(page, ">Waiting, refused while others are stored</th><td>31</td>"));
+  }
+
   TEST_CASE("nothing that comes from outside becomes a tag or a placeholder") {
     const std::string evil = "\"><script>alert(1)</script>{{rows}}'";
     StatusSnapshot snapshot = test::well();
-    test::let_store_fail(snapshot, {PutOutcome::hold, 403, "http_403", evil});
+    test::let_store_fail(snapshot, refusal(Scope::credentials, 403, "http_403", evil));
     test::let_broker_fail(snapshot, {.meaning = evil});
     snapshot.names.bucket = snapshot.names.broker = snapshot.names.spool = evil;
     snapshot.names.topics = {evil};
-    snapshot.store.retries[evil] = 1;
+    snapshot.store.refusals_by_code[evil] = 1;
+    test::let_some_be_refused(snapshot, {.of = Refusal::Of::prefix,
+                                         .prefix = evil,
+                                         .messages = 1,
+                                         .cause = refusal(Scope::ambiguous, 403, evil, evil)});
     test::add_letter(snapshot, {{.id = SpoolId{7}, .readable = true, .topic = evil},
                                 {DeadLetterReason::bad_key, evil},
                                 WallTime{}});

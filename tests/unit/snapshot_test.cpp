@@ -3,7 +3,9 @@
 #include <doctest/doctest.h>
 
 #include <memory>
+#include <string>
 
+#include "status/metrics.hpp"
 #include "support/eventually.hpp"
 #include "support/fake_object_store.hpp"
 #include "support/messages.hpp"
@@ -91,6 +93,75 @@ TEST_SUITE("snapshot") {
     CHECK(snapshot().store.trouble->last_failure.code == "SlowDown");
     CHECK(snapshot().store.state == StoreState::away);
     pipeline.stop(0ms);
+  }
+
+  /// Twenty messages are refused, all of one prefix, and 21 others are stored.
+  struct PartlyRefused : Fixture {
+    PartlyRefused() {
+      bucket.set_answer([](const Object& object) {
+        return object.key.str().starts_with("cam2/")
+                   ? refusal(Scope::ambiguous, 403, "AccessDenied", "Access Denied.")
+                   : test::FakeBucket::stored();
+      });
+      for (int i = 0; i < 20; ++i) {
+        append("cam1/" + std::to_string(i));
+        append("cam2/" + std::to_string(i));
+      }
+      pipeline.start();
+      REQUIRE(eventually(
+          [this] { return spool.totals().stored == 20 && snapshot().refused_messages() == 20; }));
+      append("cam1/last");  // the store has taken one after the last refusal
+      REQUIRE(eventually(
+          [this] { return spool.totals().stored == 21 && snapshot().refused_messages() == 20; }));
+    }
+
+    void append(const std::string& id) {
+      test::append_durably(spool, "ia/x", test::image_json(id, "QUJD"));
+    }
+  };
+
+  TEST_CASE_FIXTURE(PartlyRefused, "it tells what is refused while others are stored") {
+    const StatusSnapshot now = snapshot();
+    REQUIRE_FALSE(now.store.refusals.empty());
+    const Refusal& most = now.store.refusals.front();
+    CHECK(most.of == Refusal::Of::prefix);
+    CHECK(most.prefix == "cam2/");
+    CHECK(most.messages >= now.store.refusals.back().messages);
+    CHECK(most.cause.code == "AccessDenied");
+    CHECK(now.store.state == StoreState::reachable);
+    CHECK(now.store.uploads_stored == 21);
+    CHECK(now.store.uploads_refused.at(Scope::ambiguous) >= 3);
+    CHECK(now.store.refusals_by_code.at("AccessDenied") >= 3);
+    CHECK(now.sample().refused == 20);
+    CHECK(now.sample().progress == 42);  // uploads, and messages that left
+    CHECK(take_sample(sources).refused == 20);
+    CHECK(take_sample(sources).progress == 42);
+    pipeline.stop(0ms);
+  }
+
+  TEST_CASE_FIXTURE(PartlyRefused, "so do the metrics, without a label for each prefix") {
+    const std::string text = metrics_text(sources);
+    const auto has = [&text](const char* part) { return text.find(part) != std::string::npos; };
+    CAPTURE(text);
+    CHECK(has("mqtt_to_blob_uploads_total{result=\"stored\"} 21\n"));
+    CHECK(has("mqtt_to_blob_uploads_total{result=\"refused\",scope=\"ambiguous\"} "));
+    CHECK(has("mqtt_to_blob_uploads_total{result=\"refused\",scope=\"credentials\"} 0\n"));
+    CHECK(has("mqtt_to_blob_upload_refusals_total{reason=\"AccessDenied\"} "));
+    CHECK(has("mqtt_to_blob_uploads_live_total "));
+    CHECK(has("mqtt_to_blob_refused_messages{of=\"prefix\"} "));
+    CHECK(has("mqtt_to_blob_refused_messages{of=\"size\"} "));
+    CHECK(has("mqtt_to_blob_refused_messages{of=\"alone\"} "));
+    CHECK_FALSE(has("mqtt_to_blob_refusal_oldest_age_seconds 0\n"));
+    CHECK(has("mqtt_to_blob_refusal_oldest_age_seconds "));
+    CHECK(has("mqtt_to_blob_store_state{state=\"blocked\"} 0\n"));
+    CHECK_FALSE(has("cam2"));
+    pipeline.stop(0ms);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "the metrics of refusals are 0 while there is none") {
+    const std::string text = metrics_text(sources);
+    CHECK(text.find("mqtt_to_blob_refusal_oldest_age_seconds 0\n") != std::string::npos);
+    CHECK(text.find("mqtt_to_blob_refused_messages{of=\"prefix\"} 0\n") != std::string::npos);
   }
 }
 

@@ -44,9 +44,10 @@ TEST_SUITE("status_json") {
           std::set<std::string>{"folder", "accounts", "intake", "closed_for_seconds",
                                 "oldest_age_seconds", "used_bytes", "left_bytes", "bound",
                                 "files_set_aside"});
-    CHECK(names_of(json["store"]) == std::set<std::string>{"address", "bucket", "state", "trouble",
-                                                           "uploads", "uploaded_bytes", "retries",
-                                                           "slots", "clock_offset_seconds"});
+    CHECK(names_of(json["store"]) ==
+          std::set<std::string>{"address", "bucket", "state", "trouble", "refused_messages",
+                                "refusals", "refusals_by_code", "uploads", "uploaded_bytes",
+                                "slots", "clock_offset_seconds"});
     CHECK(json["state"] == "well");
     CHECK(json["broker"]["trouble"].is_null());
     CHECK(json["broker"]["silent_for_seconds"].is_null());
@@ -59,16 +60,19 @@ TEST_SUITE("status_json") {
 
   TEST_CASE("trouble is there with its cause and how long it lasts") {
     StatusSnapshot snapshot = test::well();
-    test::let_store_fail(snapshot, {PutOutcome::hold, 403, "AccessDenied", "Access Denied."});
+    test::let_store_fail(snapshot,
+                         refusal(Scope::credentials, 403, "AccessDenied", "Access Denied."));
     test::let_broker_fail(snapshot, {.meaning = "no answer from the broker"});
     snapshot.queue.intake = Intake::at_cap;
     snapshot.queue.closed_since = snapshot.at - 5s;
     const Json json = status_json(view_of(snapshot), Access(kOpen));
     CHECK(json["state"] == "trouble");
     CHECK(json["stages"]["store"] == "trouble");
-    CHECK(json["store"]["state"] == "held");
+    CHECK(json["store"]["state"] == "blocked");
     CHECK(json["store"]["trouble"] == Json{{"code", "AccessDenied"},
                                            {"http_status", 403},
+                                           {"scope", "credentials"},
+                                           {"needs_person", true},
                                            {"detail", "Access Denied."},
                                            {"for_seconds", 720}});
     CHECK(json["broker"]["trouble"]["for_seconds"] == 180);
@@ -78,6 +82,49 @@ TEST_SUITE("status_json") {
     CHECK(json["warnings"].size() == 3);
     CHECK(names_of(json["warnings"][0]) ==
           std::set<std::string>{"id", "severity", "title", "cause", "remedy"});
+  }
+
+  TEST_CASE("refusals are there with what they have in common, since when, and why") {
+    StatusSnapshot snapshot = test::well();
+    snapshot.store.uploads_stored = 5;
+    snapshot.store.uploads_refused[Scope::ambiguous] = 40;
+    snapshot.store.refusals_by_code["AccessDenied"] = 40;
+    const PutResult denied = refusal(Scope::ambiguous, 403, "AccessDenied", "Access Denied.");
+    test::let_some_be_refused(
+        snapshot, {.of = Refusal::Of::prefix, .prefix = "cam2/", .messages = 31, .cause = denied});
+    test::let_some_be_refused(snapshot, {.of = Refusal::Of::size,
+                                         .from_bytes = 4'194'304,
+                                         .below_bytes = 8'388'608,
+                                         .messages = 8,
+                                         .cause = refusal(Scope::ambiguous, 413, "http_413")});
+    test::let_some_be_refused(snapshot, {.messages = 1, .cause = denied});
+    Json store = status_json(view_of(snapshot), Access(kOpen))["store"];
+    CHECK(store["uploads"] == Json{{"stored", 5}, {"refused", {{"ambiguous", 40}}}});
+    CHECK(store["refusals_by_code"] == Json{{"AccessDenied", 40}});
+    CHECK(store["refused_messages"] == 40);
+    REQUIRE(store["refusals"].size() == 3);
+    CHECK(store["refusals"][0] == Json{{"of", "prefix"},
+                                       {"prefix", "cam2/"},
+                                       {"from_bytes", nullptr},
+                                       {"below_bytes", nullptr},
+                                       {"messages", 31},
+                                       {"code", "AccessDenied"},
+                                       {"http_status", 403},
+                                       {"scope", "ambiguous"},
+                                       {"needs_person", false},
+                                       {"detail", "Access Denied."},
+                                       {"for_seconds", 720}});
+    CHECK(store["refusals"][1]["of"] == "size");
+    CHECK(store["refusals"][1]["prefix"].is_null());
+    CHECK(store["refusals"][1]["from_bytes"] == 4'194'304);
+    CHECK(store["refusals"][1]["below_bytes"] == 8'388'608);
+    CHECK(store["refusals"][2]["of"] == "alone");
+    for (int i = 0; i < 100; ++i) {
+      test::let_some_be_refused(snapshot, {.messages = 1, .cause = denied});
+    }
+    store = status_json(view_of(snapshot), Access(kOpen))["store"];
+    CHECK(store["refused_messages"] == 140);
+    CHECK(store["refusals"].size() == 20);
   }
 
   TEST_CASE("who may see content is told") {

@@ -27,6 +27,12 @@ TEST_SUITE("words") {
     CHECK(words::bytes(5e12) == "5.0 TB");
   }
 
+  TEST_CASE("ranges of bytes name their unit once where it is one") {
+    CHECK(words::byte_range(4'194'304, 8'388'608) == "4.2 to 8.4 MB");
+    CHECK(words::byte_range(524'288, 1'048'576) == "524 kB to 1.0 MB");
+    CHECK(words::byte_range(0, 999) == "0 to 999 B");
+  }
+
   TEST_CASE("durations have their two largest units") {
     CHECK(words::duration(-5s) == "0 s");
     CHECK(words::duration(59s) == "59 s");

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "m2b/pipeline/options.hpp"
@@ -45,11 +46,15 @@ struct Refusal {
   };
   Of of = Of::alone;
   std::string prefix = {};        // of `prefix`
-  std::uint64_t below_bytes = 0;  // of `size`: below it, and not below half of it
-  std::size_t messages = 0;       // that wait
+  std::uint64_t from_bytes = 0;   // of `size`
+  std::uint64_t below_bytes = 0;  // of `size`
+  std::size_t messages = 0;       // that wait, or are being tried again
   PutResult cause = {};           // the last refusal
   std::chrono::steady_clock::time_point since = {};
 };
+
+/// `prefix`, `size`, `alone`
+[[nodiscard]] std::string_view to_string(Refusal::Of of) noexcept;
 
 /// What the pipeline counts; monotonic since the start of the process. Any thread.
 class PipelineStats {
@@ -82,11 +87,10 @@ class PipelineStats {
   std::atomic<std::optional<KeyId>> missing_key{};
 
  private:
-  static constexpr std::size_t kScopes = 6;
   static constexpr std::size_t kReasons = kDeadLetterReasons.size() + 1;  // numbered from 1
 
   std::atomic<std::uint64_t> stored_{0};
-  std::array<std::atomic<std::uint64_t>, kScopes> refused_{};
+  std::array<std::atomic<std::uint64_t>, kScopes.size()> refused_{};
   std::array<std::atomic<std::uint64_t>, kReasons> dead_letters_{};
   mutable std::mutex mutex_;  // guards refusals_
   std::map<std::string, std::uint64_t> refusals_;

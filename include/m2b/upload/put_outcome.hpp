@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <string>
 #include <string_view>
@@ -22,6 +23,9 @@ enum class Scope {
   store,        ///< the whole store: busy, full, starting
   path          ///< what is between us and the store: network, TLS, proxy, or no S3 store at all
 };
+
+inline constexpr std::array kScopes{Scope::object, Scope::ambiguous, Scope::credentials,
+                                    Scope::bucket, Scope::store,     Scope::path};
 
 /// The answer to one request.
 struct PutResult {

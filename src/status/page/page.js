@@ -133,7 +133,7 @@ function showStages(status) {
   const waiting = queue.accounts.waiting;
   const joined = broker.connected && broker.subscribed;
   const open = queue.intake === "open";
-  const away = store.state === "away" || store.state === "held";
+  const away = store.state === "away" || store.state === "blocked";
   const comes = rates.in_per_second > 0;
   const goes = rates.out_per_second > 0 && !away;
   const intakeWords = {
@@ -141,7 +141,10 @@ function showStages(status) {
     disk_error: "disk fails",
   };
   const storeWords = {
-    unknown: "not asked yet", reachable: "takes pictures", away: "unreachable", held: "refuses us",
+    unknown: "not asked yet",
+    reachable: store.refused_messages ? "refuses some" : "takes pictures",
+    away: store.trouble && store.trouble.http_status ? "takes none now" : "unreachable",
+    blocked: "refuses us",
   };
   showStage("broker", {
     how: joined ? "connected" : broker.connected ? "not subscribed" : "not connected",
@@ -154,7 +157,7 @@ function showStages(status) {
   }, stages.queue);
   const dead = status.dead_letters.kept;
   showStage("decode", {
-    how: dead ? plural(dead, "dead letter", "dead letters") : "nothing refused",
+    how: dead ? plural(dead, "dead letter", "dead letters") : "no dead letters",
     fact: "", flows: goes,
   }, stages.decode);
   showStage("upload", {
@@ -170,7 +173,7 @@ function showStages(status) {
 }
 
 function showQueue(status) {
-  const { queue, forecast, stages } = status;
+  const { queue, forecast, stages, store } = status;
   const waiting = queue.accounts.waiting;
   put(byId("queue-waiting"), count(waiting));
   put(byId("queue-unit"), waiting === 1 ? "picture waits" : "pictures wait");
@@ -190,8 +193,10 @@ function showQueue(status) {
   let words = "";
   if (queue.intake !== "open") words = "Full: new pictures wait at the broker.";
   else if (forecast.full_in_seconds !== null) words = `At the present rate full in ${span(forecast.full_in_seconds)}.`;
-  else if (forecast.empty_in_seconds !== null) words = `At the present rate empty in ${span(forecast.empty_in_seconds)}.`;
-  else if (!waiting) words = "Nothing waits.";
+  else if (forecast.empty_in_seconds !== null) {
+    const what = store.refused_messages ? "all but the refused ones leave" : "empty";
+    words = `At the present rate ${what} in ${span(forecast.empty_in_seconds)}.`;
+  } else if (!waiting) words = "Nothing waits.";
   if (queue.oldest_age_seconds >= 5) words += ` The oldest picture has waited for ${span(queue.oldest_age_seconds)}.`;
   put(byId("forecast"), words);
 }
