@@ -12,6 +12,7 @@ import http.server
 import itertools
 import re
 import socket
+import struct
 import threading
 import time
 import urllib.parse
@@ -42,7 +43,8 @@ class Answer:
     # "whole"; "none": the connection is closed instead; "half" of it, then closed; "drip": whole,
     # but with a body that comes byte by byte and for ever; "raw": the body without a status line,
     # then closed; "closing": whole, then closed without having said so; "continuing": behind some
-    # "100 Continue" that nobody asked for.
+    # "100 Continue" that nobody asked for; "reset": the request's body is not read, the connection
+    # reset.
     manner: str = "whole"
 
     @property
@@ -61,6 +63,12 @@ class Request:
     method: str
     bucket: str
     key: str  # empty: the bucket itself
+    size: int = 0  # of the body
+    arrived: float = 0.0  # time.monotonic()
+
+    @property
+    def is_upload(self):
+        return self.method == "PUT" and self.key != ""
 
 
 class ScriptedStore(Endpoint):
@@ -69,9 +77,10 @@ class ScriptedStore(Endpoint):
         self.clock_offset = 0  # seconds that its clock is wrong by
         self.said = Counter()  # answers out of the script, by name
         self.connections = 0
+        self.requests = []  # since it was last told what to say, in order of arrival
         self._buckets = {}
         self._numbers = itertools.count(1)
-        self._choose = lambda request: None
+        self._choose = None
         self._lock = threading.Lock()
         self._server = None
 
@@ -98,13 +107,17 @@ class ScriptedStore(Endpoint):
         return ScriptedBucket(self, name)
 
     @contextlib.contextmanager
-    def saying(self, choose):
-        """Meanwhile an Answer, or what choose(request) returns, to each PUT of an object."""
-        self._choose = choose if callable(choose) else lambda request: choose
+    def saying(self, choose, everything=False):
+        """Meanwhile an Answer, or what choose(request) returns, to each PUT of an object, or to
+        everything."""
+        to_all = choose if callable(choose) else lambda request: choose
+        to_uploads = lambda request: to_all(request) if request.is_upload else None
+        self.requests = []
+        self._choose = to_all if everything else to_uploads
         try:
             yield self.said
         finally:
-            self._choose = lambda request: None
+            self._choose = None
 
     def now(self):
         return time.time() + self.clock_offset
@@ -112,9 +125,14 @@ class ScriptedStore(Endpoint):
     # For the handlers' threads.
 
     def answer_to(self, request):
-        answer = self._choose(request) if request.method == "PUT" and request.key else None
-        if answer is not None:
-            with self._lock:
+        """Out of the script; None: what is right."""
+        choose = self._choose
+        if choose is None:
+            return None
+        answer = choose(request)
+        with self._lock:
+            self.requests.append(request)
+            if answer is not None:
                 self.said[answer.name] += 1
         return answer
 
@@ -209,7 +227,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_PUT(self):
         request = self._request()
         answer = self.store.answer_to(request) or Answer()
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if answer.manner == "reset":
+            self._reset()
+            return
+        body = self.rfile.read(request.size)
         try:
             self._verify(body)
             etag = None
@@ -230,19 +251,23 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         request = self._request()
+        answer = self.store.answer_to(request) or Answer()
         try:
             self._verify(b"")
             if not self.store.has_bucket(request.bucket):
                 raise Refusal(404, "NoSuchBucket")
-            self._send(Answer(), 200, b"<LocationConstraint></LocationConstraint>")
         except Refusal as refusal:
             answer = Answer(refusal.status, refusal.code)
-            self._send(answer, answer.status, self._error(answer))
+        if answer.status:
+            self._send(answer, answer.status, self._error(answer), answer.headers)
+        else:
+            self._send(answer, 200, b"<LocationConstraint></LocationConstraint>")
 
     def _request(self):
         path = urllib.parse.unquote(self.path.partition("?")[0])
         bucket, _, key = path.lstrip("/").partition("/")
-        return Request(self.command, bucket, key)
+        size = int(self.headers.get("Content-Length", 0))
+        return Request(self.command, bucket, key, size, time.monotonic())
 
     # Answers.
 
@@ -272,6 +297,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _close(self, last_words=b""):
         self.wfile.write(last_words)
+        self.close_connection = True
+
+    def _reset(self):
+        """To a client that still sends its body."""
+        linger_for_no_time = struct.pack("ii", 1, 0)
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_for_no_time)
         self.close_connection = True
 
     def _drip(self, beginning):
