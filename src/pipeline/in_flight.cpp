@@ -109,7 +109,9 @@ std::optional<InFlight::Time> InFlight::next_solo_at() const {
 
 void InFlight::decoded(Delivery delivery, Steps& steps) {
   if (delivery.lane == Lane::live) {
-    const bool is_blocked = breakers_.narrowest_open(groups_of(delivery)).has_value();
+    const std::vector<Group> groups = groups_of(delivery);
+    const bool tells_more = breakers_.all_open() && breakers_.count_open(groups) < best_probe_rank_;
+    const bool is_blocked = !tells_more && breakers_.narrowest_open(groups).has_value();
     if (!is_blocked && order_.claim_live(delivery.id, delivery.key_hash)) {
       enqueue(std::move(delivery), steps);
     } else {
