@@ -65,8 +65,8 @@ SpoolOptions options_of(const std::filesystem::path& folder) {
   return options;
 }
 
-/// A spool, and what should be in it. One thread, like the daemon's dispatcher, reads and removes while
-/// it appends; the spool's writer commits meanwhile.
+/// A spool, and what should be in it. One thread, like the daemon's dispatcher, reads and removes
+/// while it appends; the spool's writer commits meanwhile.
 class Fifo {
  public:
   Fifo(const FifoRun& run, const std::filesystem::path& folder, const std::stop_token& stop)

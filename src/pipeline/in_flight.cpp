@@ -52,6 +52,7 @@ std::optional<Delivery> InFlight::take_solo(Time now) {
   }
   std::optional<Delivery> solo;
   std::optional<Group> probed;
+  const std::size_t refused_alone = postponed_.size_refused_alone();
   if (breakers_.all_open() || breakers_.is_in_doubt()) {
     // Those in memory go first; and one request at a time tells enough.
     const bool others_probe = breakers_.all_open() && lanes_.size() > 0;
@@ -83,7 +84,7 @@ std::optional<Delivery> InFlight::take_solo(Time now) {
     breakers_.begin_probe(*probed, solo->id);
   }
   solo_is_running_ = true;
-  solo_is_alone_ = !probed && solo->history.refusals > 0;
+  solo_is_alone_ = postponed_.size_refused_alone() < refused_alone;
   solo_began_ = now;
   return solo;
 }
@@ -321,7 +322,8 @@ std::optional<InFlight::Alone> InFlight::refused_alone() const {
 }
 
 std::optional<CircuitBreakers::Open> InFlight::refused_everything() const {
-  const bool nothing_waits = postponed_.size() + lanes_.size() + probes_.size() == 0;
+  const bool nothing_waits =
+      postponed_.size() + lanes_.size() + probes_.size() == 0 && !solo_is_running_;
   if (nothing_waits && !breakers_.all_open()) {
     return std::nullopt;
   }

@@ -156,7 +156,7 @@ class InFlight {
   /// The fewest open groups of a delivery that was refused since everything is open.
   std::size_t best_probe_rank_ = 0;
   bool solo_is_running_ = false;
-  bool solo_is_alone_ = false;  // it was refused, and probes nothing
+  bool solo_is_alone_ = false;  // it was among those that are refused alone
   Time solo_began_{};
   Time solo_not_before_{};
   PutResult alone_cause_;

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
+#include <latch>
 #include <memory>
 #include <string>
 
@@ -156,6 +158,60 @@ TEST_SUITE("snapshot") {
     CHECK(has("mqtt_to_blob_store_state{state=\"blocked\"} 0\n"));
     CHECK_FALSE(has("cam2"));
     pipeline.stop(0ms);
+  }
+
+  /// One message is refused, and its second attempt takes as long as the test wants.
+  struct TriedAgain : Fixture {
+    TriedAgain() {
+      bucket.set_answer([this](const Object& object) {
+        if (!object.key.str().starts_with("cam2/")) {
+          return test::FakeBucket::stored();
+        }
+        if (++attempts == 2) {
+          may_end.wait();
+        }
+        return refusal(Scope::ambiguous, 403, "AccessDenied");
+      });
+      append("cam2/0");
+      pipeline.start();
+    }
+    ~TriedAgain() {
+      if (!may_end.try_wait()) {
+        may_end.count_down();
+      }
+      pipeline.stop(0ms);
+    }
+
+    void append(const std::string& id) {
+      test::append_durably(spool, "ia/x", test::image_json(id, "QUJD"));
+    }
+
+    std::atomic<int> attempts{0};
+    std::latch may_end{1};
+  };
+
+  TEST_CASE_FIXTURE(TriedAgain,
+                    "what is tried again is refused meanwhile, and since the first time") {
+    REQUIRE(eventually([this] { return attempts > 0; }));
+    append("cam1/1");  // the store takes others
+    REQUIRE(eventually([this] { return spool.totals().stored == 1 && attempts == 2; }));
+    const StatusSnapshot before = snapshot();
+    CHECK(before.store.state == StoreState::reachable);
+    REQUIRE(before.store.refusals.size() == 1);
+    CHECK(before.store.refusals[0].messages == 1);
+    CHECK(before.store.refusals[0].cause.code == "AccessDenied");
+    may_end.count_down();
+    REQUIRE(eventually([this] { return attempts > 2; }));
+    REQUIRE(snapshot().store.refusals.size() == 1);
+    CHECK(snapshot().store.refusals[0].since == before.store.refusals[0].since);
+  }
+
+  TEST_CASE_FIXTURE(TriedAgain,
+                    "with nothing else to store the store refuses us meanwhile as well") {
+    REQUIRE(eventually([this] { return attempts == 2; }));
+    CHECK(snapshot().store.state != StoreState::reachable);
+    REQUIRE(snapshot().store.trouble);
+    CHECK(snapshot().store.trouble->last_failure.code == "AccessDenied");
   }
 
   TEST_CASE_FIXTURE(Fixture, "the metrics of refusals are 0 while there is none") {
