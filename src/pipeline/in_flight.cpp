@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <fmt/format.h>
+
 namespace m2b {
 namespace {
 
@@ -312,6 +314,20 @@ std::optional<CircuitBreakers::Open> InFlight::refused_everything() const {
     return std::nullopt;
   }
   return breakers_.everything();
+}
+
+std::string InFlight::state() const {
+  const std::uint64_t stored_count = breakers_.stored_count();
+  std::string probes;
+  for (const Delivery& delivery : probes_) {
+    probes += " " + delivery.state(stored_count);
+  }
+  return fmt::format(
+      "order: {}\nlanes: {}\nprobes:{}\nlive: {}\nsolo: {}\npostponed: {}\n"
+      "breakers: {}{}",
+      order_.state(stored_count), lanes_.state(stored_count), probes, live_, solo_is_running_,
+      postponed_.state(stored_count), breakers_.state(),
+      searched_ < kSearchDepth ? "" : " searched");
 }
 
 void InFlight::apply(KeyOrder::Release release, Steps& steps) {

@@ -124,6 +124,10 @@ class InFlight {
   /// Why nothing is stored at the moment, as far as that is known; nothing while nothing waits.
   [[nodiscard]] std::optional<CircuitBreakers::Open> refused_everything() const;
 
+  /// The state as text, for the exhaustive test and for logs: two that have the same go on in the
+  /// same way. Without times, and without what only they depend on, as the length of pauses.
+  [[nodiscard]] std::string state() const;
+
  private:
   void apply(KeyOrder::Release release, Steps& steps);
   /// It may be uploaded, as far as its key is concerned.

@@ -49,6 +49,9 @@ class Postponed {
   [[nodiscard]] std::size_t size_alone() const noexcept { return alone_.size(); }
   [[nodiscard]] std::size_t size_of(const Group& group) const;
 
+  /// As InFlight::state().
+  [[nodiscard]] std::string state(std::uint64_t stored_count) const;
+
  private:
   struct Due {
     Time at;
