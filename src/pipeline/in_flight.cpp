@@ -118,7 +118,7 @@ void InFlight::decoded(Delivery delivery, Steps& steps) {
     return;
   }
   if (delivery.is_late && delivery.is_solo) {
-    breakers_.end_probe(delivery.id);  // it may have to wait behind its key
+    end_probe(delivery, steps);  // it may have to wait behind its key
     solo_is_running_ = false;
     steps.has_postponed = true;
     delivery.is_solo = delivery.is_probe = false;
@@ -194,10 +194,8 @@ RetryAction InFlight::ended(Delivery& delivery, const PutResult& result, Time no
       decision = note_refused(delivery, result, now, steps);
       break;
   }
-  if (delivery.is_probe) {
-    breakers_.end_probe(delivery.id);
-    delivery.is_probe = false;
-  }
+  end_probe(delivery, steps);
+  delivery.is_probe = false;
   if (delivery.lane == Lane::dead_letter) {
     if (decision.action == RetryAction::retry_now) {
       enqueue(delivery, steps);
@@ -266,7 +264,7 @@ void InFlight::asked(const PutResult& result, Time now, Steps& steps) {
 void InFlight::removed(const Delivery& delivery, Time now, Steps& steps) {
   leave_memory(delivery, steps);
   end_solo(delivery, now, /*was_stored=*/true, steps);
-  breakers_.end_probe(delivery.id);
+  end_probe(delivery, steps);
   if (!delivery.has_turn) {
     if (!delivery.is_late) {
       apply(order_.dropped(delivery.id), steps);
@@ -293,7 +291,7 @@ void InFlight::removed_live(const Delivery& delivery, Steps& steps) {
 void InFlight::postpone(Delivery delivery, Time now, Steps& steps) {
   wait_until(now + Backoff::ceiling(retry_.postponement, kRoundOfDisk), delivery, steps);
   end_solo(delivery, now, /*was_stored=*/false, steps);
-  breakers_.end_probe(delivery.id);
+  end_probe(delivery, steps);
 }
 
 void InFlight::add_dead_letter(Delivery delivery, Steps& steps) {
@@ -401,6 +399,15 @@ void InFlight::end_solo(const Delivery& delivery, Time now, bool was_stored, Ste
   }
   const auto rest = std::min<Time::duration>((now - solo_began_) * kSoloRest, kMaxSoloRest);
   solo_not_before_ = now + rest;
+}
+
+void InFlight::end_probe(const Delivery& delivery, Steps& steps) {
+  if (!delivery.is_probe) {
+    return;
+  }
+  breakers_.end_probe(delivery.id);
+  // While it was under way, none of these might go, and their uploaders wait for no time.
+  steps.ready += breakers_.all_open() && lanes_.size() > 0 ? 1 : 0;
 }
 
 void InFlight::end_live(const Delivery& delivery, bool stored, Steps& steps) {

@@ -138,6 +138,7 @@ class InFlight {
   /// Nothing of it is in memory any more.
   void leave_memory(const Delivery& delivery, Steps& steps);
   void end_solo(const Delivery& delivery, Time now, bool was_stored, Steps& steps);
+  void end_probe(const Delivery& delivery, Steps& steps);
   void end_live(const Delivery& delivery, bool stored, Steps& steps);
   void note_stored(const Delivery& delivery, Time now, Steps& steps);
   [[nodiscard]] RetryDecision note_refused(Delivery& delivery, const PutResult& result, Time now,
