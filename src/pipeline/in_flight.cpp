@@ -219,6 +219,8 @@ RetryAction InFlight::ended(Delivery& delivery, const PutResult& result, Time no
       const auto group = breakers_.narrowest_open(groups_of(delivery));
       if (group) {
         wait_for(*group, delivery, steps);
+      } else if (decision.action == RetryAction::wait && breakers_.all_open()) {
+        wait_for(CircuitBreakers::kEverything, delivery, steps);
       } else {
         wait_until(now + decision.pause, delivery, steps);
       }
@@ -253,6 +255,8 @@ bool InFlight::may_ask(Time now) const {
 void InFlight::asked(const PutResult& result, Time now, Steps& steps) {
   if (result.outcome == PutOutcome::stored) {
     if (breakers_.answered()) {
+      postponed_.release(CircuitBreakers::kEverything);
+      steps.has_postponed = true;
       steps.closed.push_back(CircuitBreakers::kEverything);
     }
   } else if (result.outcome == PutOutcome::refused && result.scope != Scope::ambiguous &&
@@ -406,8 +410,9 @@ void InFlight::end_probe(const Delivery& delivery, Steps& steps) {
     return;
   }
   breakers_.end_probe(delivery.id);
-  // While it was under way, none of these might go, and their uploaders wait for no time.
+  // While it was under way, no other might go: neither uploaders nor the dispatcher wait for a time.
   steps.ready += breakers_.all_open() && lanes_.size() > 0 ? 1 : 0;
+  steps.has_postponed = true;
 }
 
 void InFlight::end_live(const Delivery& delivery, bool stored, Steps& steps) {
