@@ -40,6 +40,7 @@ TEST_SUITE("in_flight_exploration") {
   constexpr bool kIsSlow = false;
 #endif
   constexpr std::size_t kMostRecords = 4;
+  constexpr std::size_t kFairRunEvery = 101;  // states
 
   struct Violation : std::runtime_error {
     using std::runtime_error::runtime_error;
@@ -55,6 +56,7 @@ TEST_SUITE("in_flight_exploration") {
     std::string name;  // its key is NAME.jpg
     std::optional<PutResult> refusal = {};
     std::size_t bytes = 0;
+    bool is_refused_once = false;
   };
 
   /// What may happen in a world; a crash and the end of the refusal may at any time.
@@ -211,7 +213,8 @@ TEST_SUITE("in_flight_exploration") {
       for (std::size_t i = 0; i < size(); ++i) {
         const auto& refusal = scenario.records[i].refusal;
         const bool is_before = keys[i] == keys[index] && i <= index;
-        if (scenario.is_steady && refusal && refusal->scope != Scope::object &&
+        const bool is_steady = scenario.is_steady && !scenario.records[i].is_refused_once;
+        if (is_steady && refusal && refusal->scope != Scope::object &&
             (is_before || refusal->is_unsent)) {
           return false;
         }
@@ -274,6 +277,7 @@ TEST_SUITE("in_flight_exploration") {
     void settle();
     void carry_out(InFlight::Steps steps);
     [[nodiscard]] bool can_begin(bool only_live) const;
+    [[nodiscard]] bool can_begin_batch() const;
     [[nodiscard]] std::size_t busy(bool live_workers) const;
     Workers& workers_of(bool live) { return live ? live_workers_ : workers_; }
     [[nodiscard]] std::optional<std::size_t> next_to_admit() const;
@@ -308,6 +312,7 @@ TEST_SUITE("in_flight_exploration") {
     std::uint8_t dead_ = 0;
     std::array<std::uint8_t, kMostRecords> store_{};  // by key: the id whose object is there
     std::uint8_t disordered_ = 0;                     // by key, see is_disordered()
+    std::uint8_t refused_ = 0;                        // that are refused once
     bool is_damaged_ = false;
     bool refusal_is_over_ = false;
     unsigned hiccups_left_;
@@ -347,6 +352,7 @@ TEST_SUITE("in_flight_exploration") {
     world->dead_ = dead_;
     world->store_ = store_;
     world->disordered_ = disordered_;
+    world->refused_ = refused_;
     world->is_damaged_ = is_damaged_;
     world->refusal_is_over_ = refusal_is_over_;
     world->hiccups_left_ = hiccups_left_;
@@ -467,6 +473,8 @@ TEST_SUITE("in_flight_exploration") {
         return scenario().is_steady && event.part == 0;
       case Kind::remove:
         return event.part == 0;
+      case Kind::begin:
+        return !scenario().has_batches || !can_begin_batch();
       default:
         return true;
     }
@@ -474,8 +482,10 @@ TEST_SUITE("in_flight_exploration") {
 
   const PutResult* World::refusal_of(const Delivery& delivery) const {
     const std::size_t index = delivery.lane == Lane::dead_letter ? 0 : index_of(delivery);
-    const auto& refusal = scenario().records[index].refusal;
-    return refusal && !refusal_is_over_ ? &*refusal : nullptr;
+    const RecordPlan& record = scenario().records[index];
+    const bool is_over =
+        refusal_is_over_ || (record.is_refused_once && (refused_ & bit(index)) != 0);
+    return record.refusal && !is_over ? &*record.refusal : nullptr;
   }
 
   const PutResult* World::refusal_of(const Request& request) const {
@@ -501,6 +511,18 @@ TEST_SUITE("in_flight_exploration") {
     }
     InFlight trial(in_flight_);  // there may be a probe
     return trial.next_upload_at() || trial.next_upload(only_live, now_);
+  }
+
+  /// UploadWorker::fits_batch(), for the next two.
+  bool World::can_begin_batch() const {
+    const auto fits = [](const Delivery& delivery) {
+      return !delivery.goes_alone && !delivery.is_probe && delivery.history.refusals == 0 &&
+             delivery.lane != Lane::dead_letter;
+    };
+    InFlight trial(in_flight_);
+    const auto first = trial.next_upload(/*only_live=*/false, now_);
+    const auto second = first ? trial.next_of_batch(first->lane) : std::nullopt;
+    return second && fits(*first) && fits(*second);
   }
 
   std::optional<std::size_t> World::next_to_admit() const {
@@ -572,9 +594,16 @@ TEST_SUITE("in_flight_exploration") {
       case Kind::store:
         end(event.which, stored_result());
         break;
-      case Kind::refuse:
-        end(event.which, *refusal_of(requests_[event.which]));
+      case Kind::refuse: {
+        const PutResult& refusal = *refusal_of(requests_[event.which]);
+        for (const Delivery& delivery : requests_[event.which].deliveries) {
+          const bool is_once = delivery.lane != Lane::dead_letter &&
+                               scenario().records[index_of(delivery)].is_refused_once;
+          refused_ |= is_once ? bit(index_of(delivery)) : std::uint8_t{0};
+        }
+        end(event.which, refusal);
         break;
+      }
       case Kind::lose_answer: {
         PutResult lost;
         lost.code = "connection_reset";
@@ -743,17 +772,8 @@ TEST_SUITE("in_flight_exploration") {
   }
 
   bool World::begin(bool only_live, bool as_batch) {
-    const auto fits = [](const Delivery& delivery) {
-      return !delivery.goes_alone && !delivery.is_probe && delivery.history.refusals == 0 &&
-             delivery.lane != Lane::dead_letter;
-    };
-    if (as_batch) {
-      InFlight trial(in_flight_);
-      const auto first = trial.next_upload(only_live, now_);
-      const auto second = first ? trial.next_of_batch(first->lane) : std::nullopt;
-      if (!second || !fits(*first) || !fits(*second)) {
-        return false;
-      }
+    if (as_batch && !can_begin_batch()) {
+      return false;
     }
     pass(in_flight_.next_upload_at());
     const bool is_probe = in_flight_.breakers().all_open();
@@ -836,6 +856,8 @@ TEST_SUITE("in_flight_exploration") {
     Delivery& delivery = request.deliveries.front();
     const RetryAction action = in_flight_.ended(delivery, result, now_, steps);
     request.reached = 0;
+    require(!is_stored || !in_flight_.breakers().all_open(),
+            "everything is blocked after a success");
     if (delivery.lane == Lane::in_turn && action == RetryAction::remove) {
       request.phase = Request::Phase::removing;
     } else if (delivery.lane == Lane::in_turn && action == RetryAction::dead_letter) {
@@ -933,37 +955,40 @@ TEST_SUITE("in_flight_exploration") {
   std::string World::text() const {
     const std::uint64_t stored_count = in_flight_.breakers().stored_count();
     std::string text = in_flight_.state();
+    text.reserve(1024);
     const auto add = [&text](std::string_view name, std::uint64_t number) {
-      text.append(" ").append(name).append(std::to_string(number));
+      text += name;
+      text += std::to_string(number);
     };
     const auto add_if = [&text](bool holds, std::string_view name) { text += holds ? name : ""; };
     text += "\nworld:";
-    add("spool ", in_spool_);
-    add("dead ", dead_);
+    add(" spool ", in_spool_);
+    add(" dead ", dead_);
     for (const std::uint8_t id : store_) {
-      add("has ", id);
+      add(" has ", id);
     }
     for (const std::uint8_t index : removals_) {
-      add("removes ", index + 1U);
+      add(" removes ", index + 1U);
     }
-    add("disordered ", disordered_);
-    add("hiccups ", hiccups_left_);
+    add(" disordered ", disordered_);
+    add(" refused ", refused_);
+    add(" hiccups ", hiccups_left_);
     add_if(is_damaged_, " damaged");
     add_if(refusal_is_over_, " no refusal");
     add_if(may_ask_, " may ask");
     add_if(may_offer_, " may offer");
-    add("dispatcher ", static_cast<std::uint64_t>(dispatcher_));
-    add("at ", cursor_);
-    add("live at ", live_cursor_);
+    add(" dispatcher ", static_cast<std::uint64_t>(dispatcher_));
+    add(" at ", cursor_);
+    add(" live at ", live_cursor_);
     add_if(news_, " news");
     add_if(timer_, " timer");
-    add("budget ", budget_.used);
-    add("live budget ", live_budget_.used);
+    add(" budget ", budget_.used);
+    add(" live budget ", live_budget_.used);
     add_if(budget_.somebody_waits, " waits");
     add_if(live_budget_.somebody_waits, " live waits");
-    add("workers ", workers_.count);
-    add("asleep ", workers_.asleep);
-    add("live asleep ", live_workers_.asleep);
+    add(" workers ", workers_.count);
+    add(" asleep ", workers_.asleep);
+    add(" live asleep ", live_workers_.asleep);
     // In any order they are the same.
     std::vector<std::string> parts;
     for (const Delivery& delivery : to_decode_) {
@@ -1055,14 +1080,9 @@ TEST_SUITE("in_flight_exploration") {
           fail(violation.what(), from, std::nullopt);
         }
       }
-      if (index_of_run(from)) {
+      if (from % kFairRunEvery == 0) {
         run_fairly(world, from);
       }
-    }
-
-    [[nodiscard]] static bool index_of_run(Index index) {
-      constexpr Index kEvery = kIsSlow ? 997 : 97;
-      return index % kEvery == 0;
     }
 
     /// From every state there is a way, without another crash or the end of the refusal, on which
@@ -1174,8 +1194,11 @@ TEST_SUITE("in_flight_exploration") {
 
     void explore(Scenario scenario) {
       if (kIsSlow) {
-        const std::size_t most = scenario.goes_live || scenario.loses_answers ? 2 : 3;
+        const bool is_rich = scenario.goes_live || scenario.loses_answers || scenario.asks ||
+                             scenario.has_dead_letter || scenario.damaged != 0;
+        const std::size_t most = is_rich ? 2 : 3;
         scenario.records.resize(std::min(scenario.records.size(), most));
+        scenario.workers = 1;
       }
       const auto started = std::chrono::steady_clock::now();
       Exploration exploration(scenario);
@@ -1298,7 +1321,7 @@ TEST_SUITE("in_flight_exploration") {
                     .records = {{"b/x", kDenied}, {"b/y", kDenied}, {"b/z", kDenied}, {"a/x"}},
                     .workers = 1});
     report.explore({.name = "prefix, wide",
-                    .records = {{"b/x", kBusy}, {"b/y", kBusy}, {"b/z", kBusy}, {"a/x"}},
+                    .records = {{"b/x", kBusy}, {"a/x"}, {"b/y", kBusy}, {"b/z", kBusy}},
                     .workers = 1});
     report.explore({.name = "all but one of the prefix",
                     .records = {{"b/x", kDenied}, {"b/y", kDenied}, {"b/z", kDenied}, {"b/w"}},
@@ -1307,10 +1330,23 @@ TEST_SUITE("in_flight_exploration") {
         {.name = "sizes",
          .records = {
              {"b/x", kDenied, kLarge}, {"a/x"}, {"a/y", kDenied, kLarge}, {"b/x", {}, kLarge}}});
+    report.explore({.name = "another one, once",
+                    .records = {{"b/x", kDenied, kLarge},
+                                {"b/y", kDenied, kLarge},
+                                {"a/x", kDenied, 0, /*is_refused_once=*/true},
+                                {"b/z", kDenied, kLarge}},
+                    .workers = 1});
+    report.explore({.name = "batches",
+                    .records = {{"b/x", kDenied}, {"a/x"}, {"b/x"}, {"a/y"}},
+                    .has_batches = true,
+                    .workers = 1});
     report.explore({.name = "several scopes",
                     .records = {{"b/x", kDenied}, {"b/y", kBusy}, {"a/x", kInvalid}, {"a/x"}},
                     .workers = 1});
     for (const PutResult& refusal : {kDenied, kBusy}) {
+      report.explore({.name = refusal.code + " of the first of its key, room for two",
+                      .records = {{"b/x", refusal}, {"b/x"}, {"b/x"}, {"a/x"}},
+                      .budget = 2});
       report.explore({.name = refusal.code + " of two, room for two",
                       .records = {{"b/x", refusal}, {"b/y", refusal}, {"a/x"}, {"b/x"}},
                       .budget = 2,
