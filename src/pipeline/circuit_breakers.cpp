@@ -4,6 +4,8 @@
 #include <bit>
 #include <utility>
 
+#include <fmt/format.h>
+
 namespace m2b {
 namespace {
 
@@ -213,6 +215,25 @@ std::optional<CircuitBreakers::Open> CircuitBreakers::everything() const {
     return std::nullopt;
   }
   return Open{kEverything, everything_.cause, everything_.open_since};
+}
+
+std::string CircuitBreakers::state() const {
+  std::string text;
+  const auto add = [this, &text](const Group& group, const Breaker& breaker) {
+    text += fmt::format(" {}{}{}", group, breaker.is_open ? " open" : "", breaker.refused_in_row);
+    if (breaker.stored_mark > 0) {
+      text += fmt::format("@{}", stored_ - breaker.stored_mark);
+    }
+    if (breaker.probing) {
+      text += fmt::format(" probed by {}", to_number(*breaker.probing));
+    }
+  };
+  add(kEverything, everything_);
+  text += seeks_evidence() ? "?" : "";
+  for (const auto& [group, breaker] : groups_) {
+    add(group, breaker);
+  }
+  return text;
 }
 
 const CircuitBreakers::Breaker* CircuitBreakers::find(const Group& group) const {

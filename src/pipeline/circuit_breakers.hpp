@@ -112,6 +112,9 @@ class CircuitBreakers {
     return everything_.is_open && everything_.cause.scope == Scope::ambiguous;
   }
 
+  /// As InFlight::state().
+  [[nodiscard]] std::string state() const;
+
  private:
   struct Breaker {
     bool is_open = false;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "m2b/object/object.hpp"
@@ -54,6 +55,9 @@ struct Delivery {
     object = std::move(decoded);
     key_hash = std::hash<ObjectKey>{}(object->key);
   }
+
+  /// As InFlight::state(), while it is with InFlight. `stored_count`: that of CircuitBreakers.
+  [[nodiscard]] std::string state(std::uint64_t stored_count) const;
 };
 
 }  // namespace m2b

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <fmt/format.h>
+
 namespace m2b {
 namespace {
 
@@ -121,7 +123,7 @@ void InFlight::decoded(Delivery delivery, Steps& steps) {
     return;
   }
   if (delivery.is_late && delivery.is_solo) {
-    breakers_.end_probe(delivery.id);  // it may have to wait behind its key
+    end_probe(delivery, steps);  // it may have to wait behind its key
     solo_is_running_ = false;
     steps.has_postponed = true;
     delivery.is_solo = delivery.is_probe = false;
@@ -197,11 +199,8 @@ RetryAction InFlight::ended(Delivery& delivery, const PutResult& result, Time no
       decision = note_refused(delivery, result, now, steps);
       break;
   }
-  if (delivery.is_probe) {
-    breakers_.end_probe(delivery.id);
-    delivery.is_probe = false;
-    steps.has_probed = true;
-  }
+  end_probe(delivery, steps);
+  delivery.is_probe = false;
   if (delivery.lane == Lane::dead_letter) {
     if (decision.action == RetryAction::retry_now) {
       enqueue(delivery, steps);
@@ -225,6 +224,8 @@ RetryAction InFlight::ended(Delivery& delivery, const PutResult& result, Time no
       const auto group = breakers_.narrowest_open(groups_of(delivery));
       if (group) {
         wait_for(*group, delivery, steps);
+      } else if (decision.action == RetryAction::wait && breakers_.all_open()) {
+        wait_for(CircuitBreakers::kEverything, delivery, steps);
       } else {
         wait_until(now + decision.pause, delivery, steps);
       }
@@ -268,6 +269,8 @@ void InFlight::asked(const PutResult& result, Time now, Steps& steps) {
   steps.has_probed = true;
   if (result.outcome == PutOutcome::stored) {
     if (breakers_.answered()) {
+      postponed_.release(CircuitBreakers::kEverything);
+      steps.has_postponed = true;
       steps.closed.push_back(CircuitBreakers::kEverything);
     }
   } else if (result.outcome == PutOutcome::refused && result.scope != Scope::ambiguous &&
@@ -279,7 +282,7 @@ void InFlight::asked(const PutResult& result, Time now, Steps& steps) {
 void InFlight::removed(const Delivery& delivery, Time now, Steps& steps) {
   leave_memory(delivery, steps);
   end_solo(delivery, now, /*was_stored=*/true, steps);
-  breakers_.end_probe(delivery.id);
+  end_probe(delivery, steps);
   if (!delivery.has_turn) {
     if (!delivery.is_late) {
       apply(order_.dropped(delivery.id), steps);
@@ -306,7 +309,7 @@ void InFlight::removed_live(const Delivery& delivery, Steps& steps) {
 void InFlight::postpone(Delivery delivery, Time now, Steps& steps) {
   wait_until(now + Backoff::ceiling(retry_.postponement, kRoundOfDisk), delivery, steps);
   end_solo(delivery, now, /*was_stored=*/false, steps);
-  breakers_.end_probe(delivery.id);
+  end_probe(delivery, steps);
 }
 
 void InFlight::add_dead_letter(Delivery delivery, Steps& steps) {
@@ -328,6 +331,20 @@ std::optional<CircuitBreakers::Open> InFlight::refused_everything() const {
     return std::nullopt;
   }
   return breakers_.everything();
+}
+
+std::string InFlight::state() const {
+  const std::uint64_t stored_count = breakers_.stored_count();
+  std::string probes;
+  for (const Delivery& delivery : probes_) {
+    probes += " " + delivery.state(stored_count);
+  }
+  return fmt::format(
+      "order: {}\nlanes: {}\nprobes:{}\nlive: {}\nsolo: {}\npostponed: {}\n"
+      "breakers: {}{}",
+      order_.state(stored_count), lanes_.state(stored_count), probes, live_, solo_is_running_,
+      postponed_.state(stored_count), breakers_.state(),
+      searched_ < kSearchDepth ? "" : " searched");
 }
 
 void InFlight::apply(KeyOrder::Release release, Steps& steps) {
@@ -416,6 +433,17 @@ void InFlight::end_solo(const Delivery& delivery, Time now, bool was_stored, Ste
   }
   const auto rest = std::min<Time::duration>((now - solo_began_) * kSoloRest, kMaxSoloRest);
   solo_not_before_ = now + rest;
+}
+
+void InFlight::end_probe(const Delivery& delivery, Steps& steps) {
+  if (!delivery.is_probe) {
+    return;
+  }
+  breakers_.end_probe(delivery.id);
+  // While it was under way, no other might go: neither uploaders nor the dispatcher wait for a
+  // time.
+  steps.has_probed = true;
+  steps.has_postponed = true;
 }
 
 void InFlight::end_live(const Delivery& delivery, bool stored, Steps& steps) {

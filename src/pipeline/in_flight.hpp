@@ -125,6 +125,10 @@ class InFlight {
   /// Why nothing is stored at the moment, as far as that is known; nothing while nothing waits.
   [[nodiscard]] std::optional<CircuitBreakers::Open> refused_everything() const;
 
+  /// The state as text, for the exhaustive test and for logs: two that have the same go on in the
+  /// same way. Without times, and without what only they depend on, as the length of pauses.
+  [[nodiscard]] std::string state() const;
+
  private:
   void apply(KeyOrder::Release release, Steps& steps);
   /// It may be uploaded, as far as its key is concerned.
@@ -138,6 +142,7 @@ class InFlight {
   /// Nothing of it is in memory any more.
   void leave_memory(const Delivery& delivery, Steps& steps);
   void end_solo(const Delivery& delivery, Time now, bool was_stored, Steps& steps);
+  void end_probe(const Delivery& delivery, Steps& steps);
   void end_live(const Delivery& delivery, bool stored, Steps& steps);
   void note_stored(const Delivery& delivery, Time now, Steps& steps);
   [[nodiscard]] RetryDecision note_refused(Delivery& delivery, const PutResult& result, Time now,

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cassert>
+#include <map>
 #include <utility>
+
+#include <fmt/format.h>
 
 namespace m2b {
 
@@ -87,6 +90,32 @@ std::optional<Delivery> KeyOrder::finished(std::uint64_t key_hash) {
   unloaded_ -= next.object ? 0 : 1;
   next.has_turn = true;
   return next;
+}
+
+std::string KeyOrder::state(std::uint64_t stored_count) const {
+  std::string text = "window";
+  for (const Slot& slot : window_) {
+    text += fmt::format(" {}{}", to_number(slot.id), slot.decoded ? "d" : "");
+    if (slot.delivery) {
+      text += ":" + slot.delivery->state(stored_count);
+    }
+    if (slot.live) {
+      text += ":live:" + slot.live->state(stored_count);
+    }
+  }
+  // Neither the order nor the size of the table is part of the state.
+  std::map<std::uint64_t, const Queue*> queues;
+  for (const auto& [key, queue] : queues_) {
+    queues.emplace(key, &queue);
+  }
+  text += "; queues";
+  for (const auto& [key, queue] : queues) {
+    text += fmt::format(" {:x}{}", key, queue->stuck ? "stuck" : "");
+    for (const Delivery& delivery : queue->waiting ? *queue->waiting : std::deque<Delivery>{}) {
+      text += "," + delivery.state(stored_count);
+    }
+  }
+  return text + fmt::format("; unloaded {}; live", unloaded_) + live_.state();
 }
 
 KeyOrder::Slot& KeyOrder::slot_of(SpoolId id) {

@@ -5,6 +5,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -65,6 +66,9 @@ class KeyOrder {
 
   /// Deliveries that wait behind their key without their memory.
   [[nodiscard]] std::size_t waiting_unloaded() const noexcept { return unloaded_; }
+
+  /// As InFlight::state().
+  [[nodiscard]] std::string state(std::uint64_t stored_count) const;
 
  private:
   static constexpr std::size_t kMaxLive = 100'000;

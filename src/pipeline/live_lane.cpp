@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cassert>
 
+#include <fmt/format.h>
+
 namespace m2b {
 void LiveLane::begin(SpoolId id) {
   assert(entries_.empty() || entries_.back().id < id);
@@ -58,6 +60,17 @@ void LiveLane::forget(SpoolId id) {
     }
   }
   drop_finished();
+}
+
+std::string LiveLane::state() const {
+  std::string text;
+  for (const Entry& each : entries_) {
+    text += fmt::format(" {}{}", to_number(each.id), static_cast<int>(each.state));
+    if (each.has_key) {
+      text += fmt::format("{}:{:x}", each.overwritten ? "overwritten" : "", each.key_hash);
+    }
+  }
+  return text;
 }
 
 std::size_t LiveLane::index_of(SpoolId id) const {

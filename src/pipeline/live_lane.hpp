@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <string>
 #include <unordered_map>
 
 #include "m2b/spool/message.hpp"
@@ -36,6 +37,9 @@ class LiveLane {
   [[nodiscard]] State state(SpoolId id) const;
   /// One that was stored has had its turn, and so have all before it.
   void forget(SpoolId id);
+
+  /// As InFlight::state().
+  [[nodiscard]] std::string state() const;
 
  private:
   struct Entry {

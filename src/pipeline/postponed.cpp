@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include <fmt/format.h>
+
 namespace m2b {
 namespace {
 
@@ -132,6 +134,27 @@ std::optional<Delivery> Postponed::take_any() {
 
 std::optional<Postponed::Time> Postponed::next_due() const {
   return alone_.empty() ? std::nullopt : std::optional(alone_.top().at);
+}
+
+std::string Postponed::state(std::uint64_t stored_count) const {
+  std::string text = "last " + taken_last_;
+  for (const auto& [group, waiting] : groups_) {
+    text += fmt::format("; {}{}", group, waiting.newest_next ? " newest next" : "");
+    for (const Delivery& delivery : waiting.deliveries) {
+      text += " " + delivery.state(stored_count);
+    }
+  }
+  text += "; alone";
+  for (auto alone = alone_; !alone.empty(); alone.pop()) {
+    text += " " + alone.top().delivery.state(stored_count);
+  }
+  for (const auto& released : released_) {
+    text += "; released";
+    for (const Delivery& delivery : released) {
+      text += " " + delivery.state(stored_count);
+    }
+  }
+  return text;
 }
 
 std::size_t Postponed::size_of(const Group& group) const {

@@ -54,6 +54,9 @@ class Postponed {
   [[nodiscard]] std::size_t size_refused_alone() const noexcept { return refused_alone_; }
   [[nodiscard]] std::size_t size_of(const Group& group) const;
 
+  /// As InFlight::state().
+  [[nodiscard]] std::string state(std::uint64_t stored_count) const;
+
  private:
   struct Due {
     Time at;

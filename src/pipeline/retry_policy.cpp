@@ -80,7 +80,9 @@ RetryDecision decide_retry(const RefusalHistory& history, const PutResult& resul
   const bool asks_to_wait = result.retry_after.count() > 0;
   if (is_wide(result.scope) && !is_explained(evidence) && (!others_pass || asks_to_wait)) {
     decision.opens.insert(decision.opens.begin(), kEverything);
-    decision.action = has_narrow_group(decision) ? RetryAction::wait : RetryAction::retry_now;
+    // A second refusal may be about this one after all: others must not lack its memory for ever.
+    const bool makes_room = has_narrow_group(decision) || history.refusals > 1;
+    decision.action = makes_room ? RetryAction::wait : RetryAction::retry_now;
     return decision;
   }
   if (opens(evidence.groups[kEverything])) {

@@ -43,7 +43,8 @@ enum class RetryAction {
   remove,       ///< it is stored
   abandon,      ///< we are stopping
   retry_now,    ///< it keeps its memory and goes as soon as the breaker for everything is closed
-  wait,         ///< it leaves the memory until the breaker of its narrowest open group closes
+  wait,         ///< it leaves the memory until the breaker of its narrowest open group closes, or,
+                ///< if none is open, the one for everything
   retry_later,  ///< it leaves the memory and comes round again after `pause`
   dead_letter
 };
@@ -65,7 +66,8 @@ struct RetryDecision {
 ///  5. Scope credentials, bucket, store or path, no narrow group of it is open, and nothing else
 ///  was
 ///     stored while the request was under way, nor since this delivery was refused before (or the
-///     server asks us to wait): open the breaker for everything; retry now.
+///     server asks us to wait): open the breaker for everything; retry now, or, if this delivery
+///     was refused before, wait: it must not hold the memory for ever that others need.
 ///  6. Otherwise the refusal is about this delivery or a group that it belongs to. Each group of
 ///     which kOpensAfter different deliveries were refused in a row (kOpensAfterSuccess where one
 ///     of the group was stored in the last seconds) opens.

@@ -4,6 +4,8 @@
 #include <iterator>
 #include <utility>
 
+#include <fmt/format.h>
+
 namespace m2b {
 namespace {
 
@@ -70,6 +72,16 @@ bool UploadLanes::live_may_go() const noexcept {
 
 std::size_t UploadLanes::size_of(Lane lane) const noexcept {
   return lane == Lane::live ? live_.size() : in_turn_.size();
+}
+
+std::string UploadLanes::state(std::uint64_t stored_count) const {
+  std::string text = fmt::format("debt {}", live_debt_);
+  for (const Deliveries* const lane : {&in_turn_, &live_}) {
+    for (const Delivery& delivery : *lane) {
+      text += " " + delivery.state(stored_count);
+    }
+  }
+  return text;
 }
 
 std::optional<Delivery> UploadLanes::take(Deliveries& lane, std::size_t index) {

@@ -5,6 +5,7 @@
 #include <deque>
 #include <functional>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "pipeline/delivery.hpp"
@@ -40,6 +41,9 @@ class UploadLanes {
   [[nodiscard]] std::size_t size_of(Lane lane) const noexcept;
   /// Of the bodies that wait for their turn.
   [[nodiscard]] std::size_t bytes_in_turn() const noexcept { return bytes_in_turn_; }
+
+  /// As InFlight::state().
+  [[nodiscard]] std::string state(std::uint64_t stored_count) const;
 
  private:
   using Deliveries = std::deque<Delivery>;
