@@ -19,21 +19,21 @@ constexpr std::size_t kMaxKept = 100'000;
 /// After so many that the store refuses at the moment the others wait as well.
 constexpr int kMaxRefusedInRow = 3;
 /// Letters also come by without our hearing of it, as after a replay that could not be.
-constexpr std::chrono::minutes kLookAgain{1};
+constexpr std::chrono::milliseconds kLookAgain = std::chrono::minutes(1);
 
 std::string milliseconds(WallTime time) { return std::to_string(time.time_since_epoch().count()); }
 
 }  // namespace
 
-DeadLetterUploader::DeadLetterUploader(std::string prefix, Spool& spool, Flow& flow)
-    : prefix_(std::move(prefix)), spool_(spool), flow_(flow) {
+DeadLetterUploader::DeadLetterUploader(const PipelineOptions& options, Spool& spool, Flow& flow)
+    : prefix_(options.dead_letter_prefix), pause_(options.backoff.cap), spool_(spool), flow_(flow) {
   flow_.set_dead_letter_listener([this] { wake(); });
 }
 
 void DeadLetterUploader::run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
-    upload_all(stop);
-    wait(stop);
+    const bool all_is_done = upload_all(stop);
+    wait(stop, all_is_done ? kLookAgain : pause_);
   }
 }
 
@@ -43,14 +43,15 @@ void DeadLetterUploader::wake() {
   woken_.notify_all();
 }
 
-void DeadLetterUploader::wait(const std::stop_token& stop) {
+void DeadLetterUploader::wait(const std::stop_token& stop, std::chrono::milliseconds most) {
   std::unique_lock lock(mutex_);
-  woken_.wait_for(lock, stop, kLookAgain, [this] { return news_; });
+  woken_.wait_for(lock, stop, most, [this] { return news_; });
   news_ = false;
 }
 
-void DeadLetterUploader::upload_all(const std::stop_token& stop) {
+bool DeadLetterUploader::upload_all(const std::stop_token& stop) {
   SpoolId after{0};
+  int refused = 0;
   int refused_in_row = 0;
   for (auto letters = spool_.describe_letters(after, kLettersListed); letters && !letters->empty();
        letters = spool_.describe_letters(after, kLettersListed)) {
@@ -71,6 +72,7 @@ void DeadLetterUploader::upload_all(const std::stop_token& stop) {
         case RetryAction::retry_now:
         case RetryAction::wait:
         case RetryAction::retry_later:
+          ++refused;
           ++refused_in_row;
           break;
         case RetryAction::abandon:
@@ -83,9 +85,10 @@ void DeadLetterUploader::upload_all(const std::stop_token& stop) {
       static_cast<void>(spool_.move_letters(LetterMove::stored, std::move(stored)).get());
     }
     if (stop.stop_requested() || refused_in_row >= kMaxRefusedInRow) {
-      return;
+      break;
     }
   }
+  return refused == 0;
 }
 
 RetryAction DeadLetterUploader::upload(const LetterInfo& letter) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "m2b/object/object.hpp"
+#include "m2b/pipeline/options.hpp"
 #include "m2b/spool/spool.hpp"
 #include "m2b/util/repetition.hpp"
 #include "pipeline/flow.hpp"
@@ -22,21 +24,23 @@ namespace m2b {
 class DeadLetterUploader {
  public:
   /// The references outlive it.
-  DeadLetterUploader(std::string prefix, Spool& spool, Flow& flow);
+  DeadLetterUploader(const PipelineOptions& options, Spool& spool, Flow& flow);
 
   /// Until stop is requested; on a thread of its own.
   void run(const std::stop_token& stop);
 
  private:
   void wake();
-  void wait(const std::stop_token& stop);
-  void upload_all(const std::stop_token& stop);
+  void wait(const std::stop_token& stop, std::chrono::milliseconds most);
+  /// Whether none was refused for a reason that may pass.
+  [[nodiscard]] bool upload_all(const std::stop_token& stop);
   /// What became of it, as of Flow::upload_dead_letter().
   [[nodiscard]] RetryAction upload(const LetterInfo& letter);
   [[nodiscard]] std::shared_ptr<const Object> object_of(const LetterInfo& letter);
   void keep(const LetterInfo& letter);
 
   const std::string prefix_;
+  const std::chrono::milliseconds pause_;
   Spool& spool_;
   Flow& flow_;
   std::set<SpoolId> kept_;  // refused by the store

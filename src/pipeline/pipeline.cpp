@@ -76,7 +76,7 @@ class Pipeline::Impl {
         make_store_(std::move(make_store)),
         flow_(options, spool),
         dispatcher_(options, spool, flow_),
-        dead_letter_uploader_(options.dead_letter_prefix, spool, flow_),
+        dead_letter_uploader_(options, spool, flow_),
         uploaders_(options, flow_, make_store_, upload_stop()),
         decoder_pulses_(options.decoders) {}
 

@@ -447,7 +447,7 @@ TEST_SUITE("in_flight_exploration") {
     if (may_offer_) {
       add(Kind::offer_dead_letter);
     }
-    if (may_ask_ && in_flight_.may_ask(now_)) {
+    if (may_ask_ && InFlight(in_flight_).begin_ask(now_)) {
       add(Kind::ask);
     }
     if (scenario().damaged != 0 && scenario().hiccups == 0 && !is_damaged_) {
@@ -644,6 +644,7 @@ TEST_SUITE("in_flight_exploration") {
       }
       case Kind::ask: {
         may_ask_ = false;
+        CHECK(in_flight_.begin_ask(now_));
         const auto& refusal = scenario().records.front().refusal;
         in_flight_.asked(refusal && !refusal_is_over_ ? *refusal : stored_result(), now_, steps);
         break;
@@ -676,7 +677,7 @@ TEST_SUITE("in_flight_exploration") {
       require(!stored_live_, "two at the front of the order");
       stored_live_ = std::move(steps.stored_live);
     }
-    bool has_changed = !steps.opened.empty() || !steps.closed.empty();
+    bool has_changed = steps.has_probed || !steps.opened.empty() || !steps.closed.empty();
     if (has_changed) {
       workers_.asleep = live_workers_.asleep = 0;
     } else if (steps.ready > 0) {
