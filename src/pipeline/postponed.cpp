@@ -1,5 +1,6 @@
 #include "pipeline/postponed.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -18,7 +19,9 @@ Delivery without_memory(Delivery delivery) {
 }  // namespace
 
 void Postponed::wait_for(const Group& group, Delivery delivery) {
-  groups_[group].deliveries.push_back(without_memory(std::move(delivery)));
+  Waiting& waiting = groups_[group];
+  (delivery.history.refusals == 0 ? waiting.untried : waiting.refused)
+      .push_back(without_memory(std::move(delivery)));
   ++size_;
 }
 
@@ -42,8 +45,12 @@ void Postponed::release(const Group& group) {
   if (found == groups_.end()) {
     return;
   }
-  released_size_ += found->second.deliveries.size();
-  released_.push_back(std::move(found->second.deliveries));
+  for (std::deque<Delivery>* const each : {&found->second.untried, &found->second.refused}) {
+    if (!each->empty()) {
+      released_size_ += each->size();
+      released_.push_back(std::move(*each));
+    }
+  }
   groups_.erase(found);
 }
 
@@ -78,20 +85,23 @@ std::optional<Delivery> Postponed::take_released() {
 
 std::optional<Delivery> Postponed::take_of(const Group& group) {
   const auto found = groups_.find(group);
-  if (found == groups_.end()) {
-    return std::nullopt;
-  }
-  Waiting& waiting = found->second;
+  return found == groups_.end() ? std::nullopt : std::optional(take_from(found));
+}
+
+Delivery Postponed::take_from(Groups::iterator group) {
+  Waiting& waiting = group->second;
+  const bool is_untried = !waiting.untried.empty();
+  std::deque<Delivery>& deliveries = is_untried ? waiting.untried : waiting.refused;
   Delivery delivery;
-  if (std::exchange(waiting.newest_next, !waiting.newest_next)) {
-    delivery = std::move(waiting.deliveries.back());
-    waiting.deliveries.pop_back();
+  if (is_untried && std::exchange(waiting.newest_next, !waiting.newest_next)) {
+    delivery = std::move(deliveries.back());
+    deliveries.pop_back();
   } else {
-    delivery = std::move(waiting.deliveries.front());
-    waiting.deliveries.pop_front();
+    delivery = std::move(deliveries.front());
+    deliveries.pop_front();
   }
-  if (waiting.deliveries.empty()) {
-    groups_.erase(found);
+  if (waiting.untried.empty() && waiting.refused.empty()) {
+    groups_.erase(group);
   }
   --size_;
   return delivery;
@@ -109,27 +119,33 @@ std::optional<Delivery> Postponed::take_due(Time now) {
 }
 
 std::optional<Delivery> Postponed::take_any() {
-  // Those of a class of sizes have no prefix that is blocked: they tell more.
-  const auto widest = groups_.begin();
-  const bool is_wide = widest != groups_.end() && CircuitBreakers::size_bits_of(widest->first) != 0;
-  if (std::exchange(widest_next_, !widest_next_) && is_wide) {
-    return take_of(Group(widest->first));
+  const auto is_untried = [](const auto& each) { return !each.second.untried.empty(); };
+  const auto widest = std::ranges::find_if(groups_, [&is_untried](const auto& each) {
+    return is_untried(each) && CircuitBreakers::size_bits_of(each.first) != 0;
+  });
+  if (std::exchange(widest_next_, !widest_next_) && widest != groups_.end()) {
+    return take_from(widest);
   }
-  // The groups in the order of their names, then those that wait alone, and round again.
-  const auto next = groups_.upper_bound(taken_last_);
-  if (next != groups_.end()) {
-    taken_last_ = next->first;
-    return take_of(taken_last_);
+  const auto behind_last = groups_.upper_bound(taken_last_);
+  auto next = std::find_if(behind_last, groups_.end(), is_untried);
+  if (next == groups_.end()) {
+    next = std::find_if(groups_.begin(), behind_last, is_untried);
   }
-  taken_last_.clear();
-  if (auto alone = take_due(Time::max())) {
-    return alone;
+  if (next == groups_.end() || !is_untried(*next)) {
+    next = behind_last;  // all were refused
+    if (next == groups_.end()) {
+      taken_last_.clear();
+      if (auto alone = take_due(Time::max())) {
+        return alone;
+      }
+      next = groups_.begin();
+    }
   }
-  if (groups_.empty()) {
+  if (next == groups_.end()) {
     return std::nullopt;
   }
-  taken_last_ = groups_.begin()->first;
-  return take_of(taken_last_);
+  taken_last_ = next->first;
+  return take_from(next);
 }
 
 std::optional<Postponed::Time> Postponed::next_due() const {
@@ -140,8 +156,10 @@ std::string Postponed::state(std::uint64_t stored_count) const {
   std::string text = "last " + taken_last_;
   for (const auto& [group, waiting] : groups_) {
     text += fmt::format("; {}{}", group, waiting.newest_next ? " newest next" : "");
-    for (const Delivery& delivery : waiting.deliveries) {
-      text += " " + delivery.state(stored_count);
+    for (const auto* const deliveries : {&waiting.untried, &waiting.refused}) {
+      for (const Delivery& delivery : *deliveries) {
+        text += " " + delivery.state(stored_count);
+      }
     }
   }
   text += "; alone";
@@ -159,7 +177,7 @@ std::string Postponed::state(std::uint64_t stored_count) const {
 
 std::size_t Postponed::size_of(const Group& group) const {
   const auto found = groups_.find(group);
-  return found == groups_.end() ? 0 : found->second.deliveries.size();
+  return found == groups_.end() ? 0 : found->second.untried.size() + found->second.refused.size();
 }
 
 }  // namespace m2b

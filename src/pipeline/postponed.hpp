@@ -35,11 +35,13 @@ class Postponed {
   /// The first of those that may go.
   [[nodiscard]] const Delivery* first_released() const;
   [[nodiscard]] std::optional<Delivery> take_released();
-  /// One of the group: the newest and the oldest by turns.
+  /// One of the group: of those that were never refused, the newest and the oldest by turns; of the
+  /// others, the one that was refused longest ago.
   [[nodiscard]] std::optional<Delivery> take_of(const Group& group);
   [[nodiscard]] std::optional<Delivery> take_due(Time now);
-  /// Any, whatever it waits for. By turns one of a class of sizes, and each time one of another
-  /// group or with a time of its own.
+  /// Any, whatever it waits for. Those that were never refused first: by turns one of a class of
+  /// sizes, whose prefix is not blocked, and one of the next group. Then the others, of each group
+  /// in turn, and those with a time of their own.
   [[nodiscard]] std::optional<Delivery> take_any();
   /// The next time one of a class of sizes, if there is one.
   void prefer_widest() noexcept { widest_next_ = true; }
@@ -66,11 +68,15 @@ class Postponed {
     }
   };
   struct Waiting {
-    std::deque<Delivery> deliveries;
+    std::deque<Delivery> untried;
+    std::deque<Delivery> refused;
     bool newest_next = true;
   };
+  using Groups = std::map<Group, Waiting, std::less<>>;
 
-  std::map<Group, Waiting, std::less<>> groups_;
+  [[nodiscard]] Delivery take_from(Groups::iterator group);
+
+  Groups groups_;
   std::priority_queue<Due, std::vector<Due>, std::greater<>> alone_;
   std::deque<std::deque<Delivery>> released_;  // none of them empty
   Group taken_last_;                           // by take_any()

@@ -55,6 +55,35 @@ TEST_SUITE("postponed") {
     }
   }
 
+  Delivery refused(std::uint64_t id) {
+    Delivery made = delivery(id);
+    made.history.refusals = 1;
+    return made;
+  }
+
+  TEST_CASE("those that were refused come behind those that were not, and one after the other") {
+    Postponed postponed;
+    postponed.wait_for("/a/", refused(1));
+    postponed.wait_for("/a/", delivery(2));
+    postponed.wait_for("/a/", refused(3));
+    postponed.wait_until(start, refused(4));
+    postponed.wait_for("/b/", refused(5));
+    CHECK(postponed.size_of("/a/") == 3);
+    for (const std::uint64_t id : {2, 5, 4, 1}) {
+      CHECK(id_of(postponed.take_any()) == id);
+    }
+    postponed.wait_for("/a/", refused(1));
+    postponed.wait_for("/a/", delivery(6));
+    for (const std::uint64_t id : {6, 3, 1, 0}) {
+      CHECK(id_of(postponed.take_of("/a/")) == id);
+    }
+    postponed.wait_for("/a/", refused(1));
+    postponed.wait_for("/a/", delivery(6));
+    postponed.release("/a/");
+    CHECK(id_of(postponed.take_released()) == 6);
+    CHECK(id_of(postponed.take_released()) == 1);
+  }
+
   TEST_CASE("a group whose reason is over may go, in its order, behind those released before") {
     Postponed postponed;
     CHECK(postponed.first_released() == nullptr);
@@ -95,7 +124,7 @@ TEST_SUITE("postponed") {
       postponed.wait_for("/b/", delivery(20 + id));
       postponed.wait_until(start + id * 1s, delivery(30 + id));
     }
-    for (const std::uint64_t id : {12, 22, 31, 11, 21, 32, 0}) {
+    for (const std::uint64_t id : {12, 22, 11, 21, 31, 32, 0}) {
       CHECK(id_of(postponed.take_any()) == id);
     }
     for (std::uint64_t id = 1; id <= 3; ++id) {
