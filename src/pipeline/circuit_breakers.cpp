@@ -4,8 +4,6 @@
 #include <bit>
 #include <utility>
 
-#include <fmt/format.h>
-
 namespace m2b {
 namespace {
 
@@ -220,12 +218,13 @@ std::optional<CircuitBreakers::Open> CircuitBreakers::everything() const {
 std::string CircuitBreakers::state() const {
   std::string text;
   const auto add = [this, &text](const Group& group, const Breaker& breaker) {
-    text += fmt::format(" {}{}{}", group, breaker.is_open ? " open" : "", breaker.refused_in_row);
+    text +=
+        " " + group + (breaker.is_open ? " open" : " ") + std::to_string(breaker.refused_in_row);
     if (breaker.stored_mark > 0) {
-      text += fmt::format("@{}", stored_ - breaker.stored_mark);
+      text += "@" + std::to_string(stored_ - breaker.stored_mark);
     }
     if (breaker.probing) {
-      text += fmt::format(" probed by {}", to_number(*breaker.probing));
+      text += " probed by " + std::to_string(to_number(*breaker.probing));
     }
   };
   add(kEverything, everything_);

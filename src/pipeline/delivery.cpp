@@ -1,7 +1,5 @@
 #include "pipeline/delivery.hpp"
 
-#include <fmt/format.h>
-
 namespace m2b {
 
 std::string Delivery::state(std::uint64_t stored_count) const {
@@ -20,10 +18,11 @@ std::string Delivery::state(std::uint64_t stored_count) const {
   add_if(goes_alone, 'a');
   add_if(object != nullptr, 'o');
   if (budget_bytes > 0) {
-    text += fmt::format("={}", budget_bytes);
+    text += "=" + std::to_string(budget_bytes);
   }
   if (history.refusals > 0) {
-    text += fmt::format("!{}@{}", history.proven_refusals, stored_count - history.stored_mark);
+    text += "!" + std::to_string(history.proven_refusals) + "@" +
+            std::to_string(stored_count - history.stored_mark);
   }
   return text;
 }

@@ -339,12 +339,15 @@ std::string InFlight::state() const {
   for (const Delivery& delivery : probes_) {
     probes += " " + delivery.state(stored_count);
   }
+  std::string search = searched_ < kSearchDepth ? "" : " searched";
+  if (breakers_.all_open()) {
+    search += fmt::format(" best {}", best_probe_rank_);
+  }
   return fmt::format(
       "order: {}\nlanes: {}\nprobes:{}\nlive: {}\nsolo: {}\npostponed: {}\n"
       "breakers: {}{}",
       order_.state(stored_count), lanes_.state(stored_count), probes, live_, solo_is_running_,
-      postponed_.state(stored_count), breakers_.state(),
-      searched_ < kSearchDepth ? "" : " searched");
+      postponed_.state(stored_count), breakers_.state(), search);
 }
 
 void InFlight::apply(KeyOrder::Release release, Steps& steps) {

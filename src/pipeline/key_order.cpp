@@ -5,8 +5,6 @@
 #include <map>
 #include <utility>
 
-#include <fmt/format.h>
-
 namespace m2b {
 
 KeyOrder::KeyOrder(const KeyOrder& other)
@@ -95,7 +93,7 @@ std::optional<Delivery> KeyOrder::finished(std::uint64_t key_hash) {
 std::string KeyOrder::state(std::uint64_t stored_count) const {
   std::string text = "window";
   for (const Slot& slot : window_) {
-    text += fmt::format(" {}{}", to_number(slot.id), slot.decoded ? "d" : "");
+    text += " " + std::to_string(to_number(slot.id)) + (slot.decoded ? "d" : "");
     if (slot.delivery) {
       text += ":" + slot.delivery->state(stored_count);
     }
@@ -110,12 +108,12 @@ std::string KeyOrder::state(std::uint64_t stored_count) const {
   }
   text += "; queues";
   for (const auto& [key, queue] : queues) {
-    text += fmt::format(" {:x}{}", key, queue->stuck ? "stuck" : "");
+    text += " " + std::to_string(key) + (queue->stuck ? "stuck" : "");
     for (const Delivery& delivery : queue->waiting ? *queue->waiting : std::deque<Delivery>{}) {
       text += "," + delivery.state(stored_count);
     }
   }
-  return text + fmt::format("; unloaded {}; live", unloaded_) + live_.state();
+  return text + "; unloaded " + std::to_string(unloaded_) + "; live" + live_.state();
 }
 
 KeyOrder::Slot& KeyOrder::slot_of(SpoolId id) {

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cassert>
 
-#include <fmt/format.h>
-
 namespace m2b {
 void LiveLane::begin(SpoolId id) {
   assert(entries_.empty() || entries_.back().id < id);
@@ -65,9 +63,10 @@ void LiveLane::forget(SpoolId id) {
 std::string LiveLane::state() const {
   std::string text;
   for (const Entry& each : entries_) {
-    text += fmt::format(" {}{}", to_number(each.id), static_cast<int>(each.state));
+    text += " " + std::to_string(to_number(each.id)) + " " +
+            std::to_string(static_cast<int>(each.state));
     if (each.has_key) {
-      text += fmt::format("{}:{:x}", each.overwritten ? "overwritten" : "", each.key_hash);
+      text += (each.overwritten ? "overwritten:" : ":") + std::to_string(each.key_hash);
     }
   }
   return text;

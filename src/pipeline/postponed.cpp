@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include <fmt/format.h>
-
 namespace m2b {
 namespace {
 
@@ -153,9 +151,9 @@ std::optional<Postponed::Time> Postponed::next_due() const {
 }
 
 std::string Postponed::state(std::uint64_t stored_count) const {
-  std::string text = "last " + taken_last_;
+  std::string text = (widest_next_ ? "widest next, last " : "last ") + taken_last_;
   for (const auto& [group, waiting] : groups_) {
-    text += fmt::format("; {}{}", group, waiting.newest_next ? " newest next" : "");
+    text += "; " + group + (waiting.newest_next ? " newest next" : "");
     for (const auto* const deliveries : {&waiting.untried, &waiting.refused}) {
       for (const Delivery& delivery : *deliveries) {
         text += " " + delivery.state(stored_count);

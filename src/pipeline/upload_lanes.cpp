@@ -4,8 +4,6 @@
 #include <iterator>
 #include <utility>
 
-#include <fmt/format.h>
-
 namespace m2b {
 namespace {
 
@@ -75,7 +73,7 @@ std::size_t UploadLanes::size_of(Lane lane) const noexcept {
 }
 
 std::string UploadLanes::state(std::uint64_t stored_count) const {
-  std::string text = fmt::format("debt {}", live_debt_);
+  std::string text = "debt " + std::to_string(live_debt_);
   for (const Deliveries* const lane : {&in_turn_, &live_}) {
     for (const Delivery& delivery : *lane) {
       text += " " + delivery.state(stored_count);
