@@ -77,10 +77,10 @@ ConcurrencyLimit::Ended UploadWorker::upload(Delivery delivery) {
     fail_point("upload.after_put");
     count_stored(delivery, std::chrono::steady_clock::now() - started, 1);
   }
-  const ConcurrencyLimit::Ended ended{.bytes = delivery.object->body.size(),
-                                      .failed = tells_of_load(delivery, result),
-                                      .others_wait = flow_.waiting() > 0};
+  ConcurrencyLimit::Ended ended{.bytes = delivery.object->body.size(),
+                                .failed = tells_of_load(delivery, result)};
   flow_.ended(std::move(delivery), result);
+  ended.others_wait = flow_.waiting() > 0;
   return ended;
 }
 
