@@ -18,8 +18,9 @@ CircuitBreakers::CircuitBreakers(BackoffPolicy probes, std::random_device::resul
 
 std::vector<CircuitBreakers::Group> CircuitBreakers::groups_of(std::string_view key,
                                                                std::size_t bytes) {
-  std::vector<Group> groups = {kEverything, "#" + std::to_string(std::max<std::size_t>(
-                                                      std::bit_width(bytes), kLeastSizeBits))};
+  std::vector<Group> groups = {
+      Group(kEverything),
+      "#" + std::to_string(std::max<std::size_t>(std::bit_width(bytes), kLeastSizeBits))};
   const std::size_t innermost = key.rfind('/');
   std::size_t prefixes = 0;
   for (std::size_t at = key.find('/'); at != std::string_view::npos; at = key.find('/', at + 1)) {
@@ -30,8 +31,9 @@ std::vector<CircuitBreakers::Group> CircuitBreakers::groups_of(std::string_view 
   return groups;
 }
 
-unsigned CircuitBreakers::size_bits_of(const Group& group) {
-  return group.starts_with('#') ? static_cast<unsigned>(std::stoul(group.substr(1))) : 0;
+unsigned CircuitBreakers::size_bits_of(std::string_view group) {
+  return group.starts_with('#') ? static_cast<unsigned>(std::stoul(std::string(group.substr(1))))
+                                : 0;
 }
 
 std::vector<CircuitBreakers::Group> CircuitBreakers::stored(std::string_view key, std::size_t bytes,
@@ -39,7 +41,7 @@ std::vector<CircuitBreakers::Group> CircuitBreakers::stored(std::string_view key
   std::vector<Group> closed;
   ++stored_;
   if (close(everything_, now)) {
-    closed.push_back(kEverything);
+    closed.emplace_back(kEverything);
     // What they were refused for may be over as well.
     for (auto& [group, breaker] : groups_) {
       breaker.probe_at = std::min(breaker.probe_at, now);
@@ -118,8 +120,8 @@ Evidence CircuitBreakers::evidence(const std::vector<Group>& groups, const Deliv
   return evidence;
 }
 
-bool CircuitBreakers::open(const Group& group, const PutResult& cause, std::chrono::seconds wait,
-                           Time now) {
+bool CircuitBreakers::open(std::string_view group, const PutResult& cause,
+                           std::chrono::seconds wait, Time now) {
   Breaker& breaker = breaker_of(group);
   const bool was_open = breaker.is_open;
   if (!was_open) {
@@ -139,7 +141,7 @@ bool CircuitBreakers::open(const Group& group, const PutResult& cause, std::chro
   return !was_open;
 }
 
-bool CircuitBreakers::is_open(const Group& group) const {
+bool CircuitBreakers::is_open(std::string_view group) const {
   const Breaker* const breaker = find(group);
   return breaker != nullptr && breaker->is_open;
 }
@@ -157,12 +159,12 @@ std::size_t CircuitBreakers::count_open(const std::vector<Group>& groups) const 
       std::ranges::count_if(groups, [this](const Group& group) { return is_open(group); }));
 }
 
-bool CircuitBreakers::may_probe(const Group& group, Time now) const {
+bool CircuitBreakers::may_probe(std::string_view group, Time now) const {
   const auto at = probe_at(group);
   return at && *at <= now;
 }
 
-std::optional<CircuitBreakers::Time> CircuitBreakers::probe_at(const Group& group) const {
+std::optional<CircuitBreakers::Time> CircuitBreakers::probe_at(std::string_view group) const {
   const Breaker* const breaker = find(group);
   const bool wants_one =
       breaker != nullptr && (breaker->is_open || (breaker == &everything_ && is_in_doubt()));
@@ -176,7 +178,7 @@ void CircuitBreakers::hurry_probe() {
   everything_.probe_at = std::min(everything_.probe_at, everything_.paused_at + pause(0));
 }
 
-void CircuitBreakers::begin_probe(const Group& group, SpoolId id) {
+void CircuitBreakers::begin_probe(std::string_view group, SpoolId id) {
   breaker_of(group).probing = id;
 }
 
@@ -202,17 +204,17 @@ std::vector<CircuitBreakers::Open> CircuitBreakers::all_that_are_open() const {
   return open;
 }
 
-CircuitBreakers::Open CircuitBreakers::describe(const Group& group) const {
+CircuitBreakers::Open CircuitBreakers::describe(std::string_view group) const {
   const Breaker* const breaker = find(group);
-  return breaker == nullptr ? Open{group, {}, {}}
-                            : Open{group, breaker->cause, breaker->open_since};
+  return breaker == nullptr ? Open{Group(group), {}, {}}
+                            : Open{Group(group), breaker->cause, breaker->open_since};
 }
 
 std::optional<CircuitBreakers::Open> CircuitBreakers::everything() const {
   if (!everything_.is_open && !is_in_doubt()) {
     return std::nullopt;
   }
-  return Open{kEverything, everything_.cause, everything_.open_since};
+  return Open{Group(kEverything), everything_.cause, everything_.open_since};
 }
 
 std::string CircuitBreakers::state() const {
@@ -227,7 +229,7 @@ std::string CircuitBreakers::state() const {
       text += " probed by " + std::to_string(to_number(*breaker.probing));
     }
   };
-  add(kEverything, everything_);
+  add(Group(kEverything), everything_);
   text += seeks_evidence() ? "?" : "";
   for (const auto& [group, breaker] : groups_) {
     add(group, breaker);
@@ -235,7 +237,7 @@ std::string CircuitBreakers::state() const {
   return text;
 }
 
-const CircuitBreakers::Breaker* CircuitBreakers::find(const Group& group) const {
+const CircuitBreakers::Breaker* CircuitBreakers::find(std::string_view group) const {
   if (group == kEverything) {
     return &everything_;
   }
@@ -243,14 +245,14 @@ const CircuitBreakers::Breaker* CircuitBreakers::find(const Group& group) const 
   return found == groups_.end() ? nullptr : &found->second;
 }
 
-CircuitBreakers::Breaker& CircuitBreakers::breaker_of(const Group& group) {
+CircuitBreakers::Breaker& CircuitBreakers::breaker_of(std::string_view group) {
   if (group == kEverything) {
     return everything_;
   }
   if (groups_.size() >= kMaxGroups && !groups_.contains(group)) {
     forget_oldest();
   }
-  return groups_[group];
+  return groups_[Group(group)];
 }
 
 void CircuitBreakers::forget_oldest() {

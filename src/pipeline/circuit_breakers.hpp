@@ -31,7 +31,7 @@ class CircuitBreakers {
 
   /// Names a group: kEverything, `/PREFIX` for keys, `#BITS` for sizes below 2^BITS.
   using Group = std::string;
-  inline static const Group kEverything = "*";
+  static constexpr std::string_view kEverything = "*";
 
   /// Groups that are remembered; those refused longest ago are forgotten, unless they are open.
   static constexpr std::size_t kMaxGroups = 1024;
@@ -47,7 +47,7 @@ class CircuitBreakers {
 
   /// Of a class of sizes, those below 2^bits and not below 2^(bits - 1), except the smallest class;
   /// 0 for any other group.
-  [[nodiscard]] static unsigned size_bits_of(const Group& group);
+  [[nodiscard]] static unsigned size_bits_of(std::string_view group);
 
   /// Objects that were stored so far.
   [[nodiscard]] std::uint64_t stored_count() const noexcept { return stored_; }
@@ -71,9 +71,9 @@ class CircuitBreakers {
   /// Opens the breaker of a group, or keeps it open after a probe that failed. `wait`: the shortest
   /// time until the next probe, as the server asked for. Returns whether it opened: not if it was
   /// open, or if too many others are.
-  bool open(const Group& group, const PutResult& cause, std::chrono::seconds wait, Time now);
+  bool open(std::string_view group, const PutResult& cause, std::chrono::seconds wait, Time now);
 
-  [[nodiscard]] bool is_open(const Group& group) const;
+  [[nodiscard]] bool is_open(std::string_view group) const;
   /// Nothing may be sent but probes.
   [[nodiscard]] bool all_open() const noexcept { return everything_.is_open; }
   /// The breaker of at least one group other than everything is.
@@ -87,12 +87,12 @@ class CircuitBreakers {
   [[nodiscard]] bool is_in_doubt() const noexcept { return everything_.refused_in_row > 0; }
 
   /// Whether the group's breaker may be probed now. Of kEverything also while it is in doubt.
-  [[nodiscard]] bool may_probe(const Group& group, Time now) const;
+  [[nodiscard]] bool may_probe(std::string_view group, Time now) const;
   /// When that is so at the earliest; nothing while a probe is under way or the breaker is closed.
-  [[nodiscard]] std::optional<Time> probe_at(const Group& group) const;
+  [[nodiscard]] std::optional<Time> probe_at(std::string_view group) const;
   /// There is a better probe for everything than those that failed: it need not wait for long.
   void hurry_probe();
-  void begin_probe(const Group& group, SpoolId id);
+  void begin_probe(std::string_view group, SpoolId id);
   /// The probe of that id ended; what it told was told before. It may have come to nothing.
   void end_probe(SpoolId id) noexcept;
 
@@ -105,7 +105,7 @@ class CircuitBreakers {
   };
   [[nodiscard]] std::vector<Open> all_that_are_open() const;  // but the one for everything
   /// Of a breaker that is open, or was lately.
-  [[nodiscard]] Open describe(const Group& group) const;
+  [[nodiscard]] Open describe(std::string_view group) const;
   [[nodiscard]] std::optional<Open> everything() const;
   /// Opened by an ambiguous refusal: only other deliveries can tell what it is about.
   [[nodiscard]] bool seeks_evidence() const noexcept {
@@ -130,8 +130,8 @@ class CircuitBreakers {
     PutResult cause;
   };
 
-  [[nodiscard]] const Breaker* find(const Group& group) const;
-  [[nodiscard]] Breaker& breaker_of(const Group& group);
+  [[nodiscard]] const Breaker* find(std::string_view group) const;
+  [[nodiscard]] Breaker& breaker_of(std::string_view group);
   [[nodiscard]] std::chrono::milliseconds pause(std::uint32_t failures);
   void forget_oldest();
   bool close(Breaker& breaker, Time now) noexcept;

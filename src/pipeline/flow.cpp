@@ -152,11 +152,7 @@ std::optional<Delivery> Flow::next_upload(bool only_live) {
       }
       return next;
     }
-    if (const auto at = in_flight_.next_upload_at()) {
-      ready.wait_until(lock, *at);
-    } else {
-      ready.wait(lock);
-    }
+    ready.wait_until(lock, in_flight_.next_upload_at().value_or(Clock::time_point::max()));
   }
   return std::nullopt;
 }
@@ -225,11 +221,9 @@ bool Flow::wait_to_ask() {
     if (in_flight_.begin_ask(Clock::now())) {
       return true;
     }
-    if (const auto at = in_flight_.breakers().probe_at(CircuitBreakers::kEverything)) {
-      breakers_changed_.wait_until(lock, *at);
-    } else {
-      breakers_changed_.wait(lock);
-    }
+    breakers_changed_.wait_until(lock, in_flight_.breakers()
+                                           .probe_at(CircuitBreakers::kEverything)
+                                           .value_or(Clock::time_point::max()));
   }
   return false;
 }

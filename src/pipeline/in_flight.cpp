@@ -136,7 +136,7 @@ void InFlight::undecoded(Delivery delivery, Time now, Steps& steps) {
     delivery.is_late = true;
     apply(order_.dropped(delivery.id), steps);
   }
-  postpone(std::move(delivery), now, steps);
+  postpone(delivery, now, steps);
 }
 
 void InFlight::gone(const Delivery& delivery, Time now, Steps& steps) {
@@ -271,7 +271,7 @@ void InFlight::asked(const PutResult& result, Time now, Steps& steps) {
     if (breakers_.answered()) {
       postponed_.release(CircuitBreakers::kEverything);
       steps.has_postponed = true;
-      steps.closed.push_back(CircuitBreakers::kEverything);
+      steps.closed.emplace_back(CircuitBreakers::kEverything);
     }
   } else if (result.outcome == PutOutcome::refused && result.scope != Scope::ambiguous &&
              result.scope != Scope::object) {
@@ -306,7 +306,7 @@ void InFlight::removed_live(const Delivery& delivery, Steps& steps) {
   apply(order_.removed_live(), steps);
 }
 
-void InFlight::postpone(Delivery delivery, Time now, Steps& steps) {
+void InFlight::postpone(const Delivery& delivery, Time now, Steps& steps) {
   wait_until(now + Backoff::ceiling(retry_.postponement, kRoundOfDisk), delivery, steps);
   end_solo(delivery, now, /*was_stored=*/false, steps);
   end_probe(delivery, steps);
@@ -401,7 +401,7 @@ bool InFlight::may_search() const noexcept {
          (!breakers_.all_open() || breakers_.seeks_evidence() || searched_ < kSearchDepth);
 }
 
-void InFlight::wait_for(const Group& group, Delivery delivery, Steps& steps) {
+void InFlight::wait_for(std::string_view group, Delivery delivery, Steps& steps) {
   searched_ += breakers_.all_open() ? 1 : 0;
   leave_memory(delivery, steps);
   if (delivery.has_turn) {
@@ -504,11 +504,11 @@ RetryDecision InFlight::note_refused(Delivery& delivery, const PutResult& result
   return decision;
 }
 
-void InFlight::open(const Group& group, const PutResult& cause, Time now, Steps& steps) {
+void InFlight::open(std::string_view group, const PutResult& cause, Time now, Steps& steps) {
   if (!breakers_.open(group, cause, cause.retry_after, now)) {
     return;
   }
-  steps.opened.push_back(group);
+  steps.opened.emplace_back(group);
   if (group == CircuitBreakers::kEverything) {
     best_probe_rank_ = 0;
   }

@@ -107,7 +107,7 @@ class InFlight {
   void removed(const Delivery& delivery, Time now, Steps& steps);
   void removed_live(const Delivery& delivery, Steps& steps);
   /// It comes round again after a pause.
-  void postpone(Delivery delivery, Time now, Steps& steps);
+  void postpone(const Delivery& delivery, Time now, Steps& steps);
 
   /// A dead letter that waits to be uploaded.
   void add_dead_letter(Delivery delivery, Steps& steps);
@@ -137,7 +137,7 @@ class InFlight {
   /// With everything blocked: one that has less in common with the refused than all probes so far
   /// tells more than they did.
   void hurry_better_probe(const std::vector<Group>& groups, Steps& steps);
-  void wait_for(const Group& group, Delivery delivery, Steps& steps);
+  void wait_for(std::string_view group, Delivery delivery, Steps& steps);
   void wait_until(Time due, Delivery delivery, Steps& steps);
   /// Nothing of it is in memory any more.
   void leave_memory(const Delivery& delivery, Steps& steps);
@@ -147,7 +147,7 @@ class InFlight {
   void note_stored(const Delivery& delivery, Time now, Steps& steps);
   [[nodiscard]] RetryDecision note_refused(Delivery& delivery, const PutResult& result, Time now,
                                            Steps& steps);
-  void open(const Group& group, const PutResult& cause, Time now, Steps& steps);
+  void open(std::string_view group, const PutResult& cause, Time now, Steps& steps);
   void unload_blocked(Steps& steps);
 
   RetryOptions retry_;

@@ -16,8 +16,8 @@ Delivery without_memory(Delivery delivery) {
 
 }  // namespace
 
-void Postponed::wait_for(const Group& group, Delivery delivery) {
-  Waiting& waiting = groups_[group];
+void Postponed::wait_for(std::string_view group, Delivery delivery) {
+  Waiting& waiting = groups_[Group(group)];
   (delivery.history.refusals == 0 ? waiting.untried : waiting.refused)
       .push_back(without_memory(std::move(delivery)));
   ++size_;
@@ -38,7 +38,7 @@ void Postponed::release(Delivery delivery) {
   ++released_size_;
 }
 
-void Postponed::release(const Group& group) {
+void Postponed::release(std::string_view group) {
   const auto found = groups_.find(group);
   if (found == groups_.end()) {
     return;
@@ -81,7 +81,7 @@ std::optional<Delivery> Postponed::take_released() {
   return delivery;
 }
 
-std::optional<Delivery> Postponed::take_of(const Group& group) {
+std::optional<Delivery> Postponed::take_of(std::string_view group) {
   const auto found = groups_.find(group);
   return found == groups_.end() ? std::nullopt : std::optional(take_from(found));
 }
@@ -173,7 +173,7 @@ std::string Postponed::state(std::uint64_t stored_count) const {
   return text;
 }
 
-std::size_t Postponed::size_of(const Group& group) const {
+std::size_t Postponed::size_of(std::string_view group) const {
   const auto found = groups_.find(group);
   return found == groups_.end() ? 0 : found->second.untried.size() + found->second.refused.size();
 }

@@ -8,6 +8,7 @@
 #include <optional>
 #include <queue>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "pipeline/circuit_breakers.hpp"
@@ -23,12 +24,12 @@ class Postponed {
   using Time = std::chrono::steady_clock::time_point;
   using Group = CircuitBreakers::Group;
 
-  void wait_for(const Group& group, Delivery delivery);
+  void wait_for(std::string_view group, Delivery delivery);
   void wait_until(Time due, Delivery delivery);
   /// It may go as soon as there is room.
   void release(Delivery delivery);
   /// So may all of the group.
-  void release(const Group& group);
+  void release(std::string_view group);
   /// The next one with a time of its own is due now.
   void hurry_next(Time now);
 
@@ -37,7 +38,7 @@ class Postponed {
   [[nodiscard]] std::optional<Delivery> take_released();
   /// One of the group: of those that were never refused, the newest and the oldest by turns; of the
   /// others, the one that was refused longest ago.
-  [[nodiscard]] std::optional<Delivery> take_of(const Group& group);
+  [[nodiscard]] std::optional<Delivery> take_of(std::string_view group);
   [[nodiscard]] std::optional<Delivery> take_due(Time now);
   /// Any, whatever it waits for. Those that were never refused first: by turns one of a class of
   /// sizes, whose prefix is not blocked, and one of the next group. Then the others, of each group
@@ -54,7 +55,7 @@ class Postponed {
   [[nodiscard]] std::size_t size_alone() const noexcept { return alone_.size(); }
   /// Of these, those that the store has refused; others wait for the disk.
   [[nodiscard]] std::size_t size_refused_alone() const noexcept { return refused_alone_; }
-  [[nodiscard]] std::size_t size_of(const Group& group) const;
+  [[nodiscard]] std::size_t size_of(std::string_view group) const;
 
   /// As InFlight::state().
   [[nodiscard]] std::string state(std::uint64_t stored_count) const;

@@ -392,5 +392,11 @@ def test_the_scripted_store_says_what_it_is_told_to():
         with store.saying(Answer(manner="none")), pytest.raises(http.client.RemoteDisconnected):
             _signed_put(store, "/pictures/lost.jpg")
         assert list(store.bucket("pictures").etags()) == ["lost.jpg"]
+        with store.saying(Answer(manner="reset")), pytest.raises(ConnectionError):
+            _signed_put(store, "/pictures/reset.jpg", bytes(32 << 20))
+        with store.saying(Answer(403, "AccessDenied"), everything=True):
+            assert _signed_put(store, "/more", b"") == (403, "AccessDenied")
+        assert [(request.bucket, request.key) for request in store.requests] == [("more", "")]
+        assert list(store.bucket("pictures").etags()) == ["lost.jpg"]
     finally:
         store.close()
