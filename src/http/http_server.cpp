@@ -242,7 +242,8 @@ class HttpServer::Impl {
       if (!is_of_one_client(error)) {
         tell("cannot accept connections at the moment, going on",
              std::generic_category().message(error));
-        if (!cut_oldest_that_waits()) {
+        // With few connections it is not the clients who hold too many descriptors.
+        if (connections_.size() <= kMinConnections || !cut_oldest_that_waits()) {
           return pause_accepting();
         }
       }
