@@ -81,7 +81,11 @@ void CircuitBreakers::refused(const std::vector<Group>& groups, const Delivery& 
   // An open group explains the refusal: it tells nothing of what is wider.
   const auto explained = std::find_if(groups.rbegin(), groups.rend(),
                                       [this](const Group& group) { return is_open(group); });
-  for (auto group = explained.base(); group != groups.end(); ++group) {
+  // A size class is no part of a prefix: what is refused for its size tells nothing of its
+  // prefixes.
+  const bool is_of_size = explained != groups.rend() && size_bits_of(*explained) != 0;
+  const auto told = is_of_size ? groups.end() : explained.base();
+  for (auto group = told; group != groups.end(); ++group) {
     Breaker& breaker = breaker_of(*group);
     breaker.refused_at = now;
     breaker.refused_in_row += delivery.history.refusals == 0 ? 1 : 0;

@@ -6,6 +6,9 @@ namespace m2b {
 namespace {
 
 constexpr std::size_t kEverything = 0;
+/// Different deliveries in a row whose Retry-After counts for everything although others are
+/// stored.
+constexpr unsigned kAsksEverything = 2;
 
 bool is_wide(Scope scope) {
   switch (scope) {
@@ -77,7 +80,10 @@ RetryDecision decide_retry(const RefusalHistory& history, const PutResult& resul
   RetryDecision decision;
   open_narrow_groups(evidence, decision);
   const bool others_pass = evidence.others_stored_meanwhile || evidence.others_stored_since;
-  const bool asks_to_wait = result.retry_after.count() > 0;
+  // One alone may say so of itself, however often it comes round. Two in a row speak for
+  // everything.
+  const bool asks_to_wait = result.retry_after.count() > 0 &&
+                            evidence.groups[kEverything].refused_in_row >= kAsksEverything;
   if (is_wide(result.scope) && !is_explained(evidence) && (!others_pass || asks_to_wait)) {
     decision.opens.insert(decision.opens.begin(), kEverything);
     // A second refusal may be about this one after all: others must not lack its memory for ever.

@@ -64,10 +64,10 @@ struct RetryDecision {
 ///  4. May be this object's fault, and was refused kProvenRefusals times and for
 ///     `dead_letter_after`, each time while others of its prefix and size were stored: dead letter.
 ///  5. Scope credentials, bucket, store or path, no narrow group of it is open, and nothing else
-///  was
-///     stored while the request was under way, nor since this delivery was refused before (or the
-///     server asks us to wait): open the breaker for everything; retry now, or, if this delivery
-///     was refused before, wait: it must not hold the memory for ever that others need.
+///     was stored while the request was under way, nor since this delivery was refused before (or
+///     two different deliveries in a row were refused, and the server asks us to wait): open the
+///     breaker for everything; retry now, or, if this delivery was refused before, wait: it must
+///     not hold the memory for ever that others need.
 ///  6. Otherwise the refusal is about this delivery or a group that it belongs to. Each group of
 ///     which kOpensAfter different deliveries were refused in a row (kOpensAfterSuccess where one
 ///     of the group was stored in the last seconds) opens.

@@ -293,6 +293,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             "raw": lambda: self._close(body),
             "closing": lambda: self._close(whole),
             "continuing": lambda: self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + whole),
+            "reset": self._reset,
         }[answer.manner]()
 
     def _close(self, last_words=b""):

@@ -53,6 +53,7 @@ TEST_SUITE("retry_policy") {
     unsigned in_row = 1;  // different deliveries of each group, refused one after the other
     bool others_pass = false;
     bool prefix_is_open = false;
+    unsigned in_row_of_all = 0;  // while others pass
   };
 
   RetryDecision decide(const PutResult& result, const Known& known) {
@@ -64,7 +65,7 @@ TEST_SUITE("retry_policy") {
     evidence.others_stored_since = known.others_pass;
     evidence.groups.assign(kGroups, {.refused_in_row = known.in_row});
     // What passed was of another prefix and size.
-    evidence.groups[kAll].refused_in_row = known.others_pass ? 0 : known.in_row;
+    evidence.groups[kAll].refused_in_row = known.others_pass ? known.in_row_of_all : known.in_row;
     evidence.groups[kPrefix].is_open = known.prefix_is_open;
     return decide_retry(history, result, evidence, options, start + known.tried);
   }
@@ -112,7 +113,11 @@ TEST_SUITE("retry_policy") {
         {"busy, and its prefix is known for it", busy, {.prefix_is_open = true}, wait, {kPrefix}},
         {"busy, while others pass, with Retry-After",
          asks_to_wait(Scope::store),
-         {.others_pass = true},
+         {.others_pass = true, .in_row_of_all = 1},
+         retry_later},
+        {"likewise, the second in a row",
+         asks_to_wait(Scope::store),
+         {.others_pass = true, .in_row_of_all = 2},
          retry_now,
          {kAll}},
 
