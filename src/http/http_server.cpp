@@ -9,7 +9,6 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/write.hpp>
 #include <boost/beast/http/status.hpp>
 
 #include <algorithm>
@@ -151,6 +150,7 @@ class HttpServer::Impl {
     bool is_head = false;
     std::string head;  // of the answer
     std::string body;
+    std::size_t sent_bytes = 0;  // of both
     std::size_t lingered_bytes = 0;
   };
   using State = Connection::State;
@@ -328,6 +328,13 @@ class HttpServer::Impl {
                                  });
   }
 
+  void when_writable(Connection& connection, Step step) {
+    connection.socket.async_wait(Socket::wait_write,
+                                 [this, number = connection.number, step](const error_code& error) {
+                                   go_on(number, error, step);
+                                 });
+  }
+
   bool begin(Connection& connection) {
     set_timer(connection, limits_.request_time, &Impl::give_up);
     return receive(connection);  // mostly the request is there already
@@ -436,12 +443,28 @@ class HttpServer::Impl {
   bool send_now(Connection& connection) {
     connection.state = State::sending;
     set_timer(connection, limits_.answer_time, &Impl::give_up);
-    const std::array parts{asio::buffer(connection.head), asio::buffer(connection.body)};
-    asio::async_write(connection.socket, parts,
-                      [this, number = connection.number](const error_code& error, std::size_t) {
-                        go_on(number, error, &Impl::linger);
-                      });
-    return true;
+    return send(connection);
+  }
+
+  /// Step by step, as receive(): an operation of several steps would go on with a connection that
+  /// was cut between two of them.
+  bool send(Connection& connection) {
+    while (connection.sent_bytes < connection.head.size() + connection.body.size()) {
+      const std::size_t sent = connection.sent_bytes;
+      const std::array parts{
+          asio::buffer(connection.head) + sent,
+          asio::buffer(connection.body) + (sent - std::min(sent, connection.head.size()))};
+      error_code error;
+      connection.sent_bytes += connection.socket.write_some(parts, error);
+      if (error == asio::error::would_block) {
+        when_writable(connection, &Impl::send);
+        return true;
+      }
+      if (error) {
+        return false;
+      }
+    }
+    return linger(connection);
   }
 
   /// The answer is sent: waits a little for the client to close.

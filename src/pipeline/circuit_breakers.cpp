@@ -10,14 +10,15 @@ namespace {
 /// Directories of a key, from the top, that are groups of their own; and the innermost one.
 constexpr std::size_t kMaxPrefixes = 4;
 constexpr std::chrono::seconds kLately{5};
+constexpr std::ptrdiff_t kSizeClass = 1;  // index in all_groups_of()
 
 }  // namespace
 
 CircuitBreakers::CircuitBreakers(BackoffPolicy probes, std::random_device::result_type seed)
     : probes_(probes), random_(seed) {}
 
-std::vector<CircuitBreakers::Group> CircuitBreakers::groups_of(std::string_view key,
-                                                               std::size_t bytes) {
+std::vector<CircuitBreakers::Group> CircuitBreakers::all_groups_of(std::string_view key,
+                                                                   std::size_t bytes) {
   std::vector<Group> groups = {
       Group(kEverything),
       "#" + std::to_string(std::max<std::size_t>(std::bit_width(bytes), kLeastSizeBits))};
@@ -27,6 +28,16 @@ std::vector<CircuitBreakers::Group> CircuitBreakers::groups_of(std::string_view 
     if (++prefixes <= kMaxPrefixes || at == innermost) {
       groups.push_back("/" + std::string(key.substr(0, at + 1)));
     }
+  }
+  return groups;
+}
+
+std::vector<CircuitBreakers::Group> CircuitBreakers::groups_of(std::string_view key,
+                                                               std::size_t bytes) const {
+  std::vector<Group> groups = all_groups_of(key, bytes);
+  const Breaker* const of_size = find(groups[kSizeClass]);
+  if (of_size != nullptr && bytes < of_size->least_refused_bytes) {
+    groups.erase(groups.begin() + kSizeClass);
   }
   return groups;
 }
@@ -68,27 +79,35 @@ bool CircuitBreakers::close(Breaker& breaker, Time now) noexcept {
   breaker.stored_mark = stored_;
   breaker.stored_at = now;
   breaker.probe_at = {};
+  breaker.least_refused_bytes = 0;
   return std::exchange(breaker.is_open, false);
 }
 
-void CircuitBreakers::refused(const std::vector<Group>& groups, const Delivery& delivery,
-                              const PutResult& result, Time now) {
+void CircuitBreakers::refused(const std::vector<Group>& all_groups, std::size_t bytes,
+                              const Delivery& delivery, const PutResult& result, Time now) {
   if (result.is_unsent || result.scope == Scope::object) {
     return;
   }
   everything_.cause = result;
   const bool was_in_doubt = is_in_doubt();
   // An open group explains the refusal: it tells nothing of what is wider.
-  const auto explained = std::find_if(groups.rbegin(), groups.rend(),
-                                      [this](const Group& group) { return is_open(group); });
+  const auto explained =
+      std::find_if(all_groups.rbegin(), all_groups.rend(), [this, bytes](const Group& group) {
+        const Breaker* const breaker = find(group);
+        return breaker != nullptr && breaker->is_open && bytes >= breaker->least_refused_bytes;
+      });
   // A size class is no part of a prefix: what is refused for its size tells nothing of its
   // prefixes.
-  const bool is_of_size = explained != groups.rend() && size_bits_of(*explained) != 0;
-  const auto told = is_of_size ? groups.end() : explained.base();
-  for (auto group = told; group != groups.end(); ++group) {
+  const bool is_of_size = explained != all_groups.rend() && size_bits_of(*explained) != 0;
+  const auto told = is_of_size ? all_groups.end() : explained.base();
+  for (auto group = told; group != all_groups.end(); ++group) {
     Breaker& breaker = breaker_of(*group);
     breaker.refused_at = now;
     breaker.refused_in_row += delivery.history.refusals == 0 ? 1 : 0;
+    if (size_bits_of(*group) != 0) {
+      const std::size_t least = breaker.least_refused_bytes;
+      breaker.least_refused_bytes = least == 0 ? bytes : std::min(least, bytes);
+    }
   }
   if (everything_.is_open || !is_in_doubt()) {
     return;
@@ -133,6 +152,7 @@ bool CircuitBreakers::open(std::string_view group, const PutResult& cause,
       return false;
     }
     breaker.is_open = true;
+    breaker.least_rank = 0;
     breaker.open_since = now;
     open_groups_ += &breaker != &everything_ ? 1 : 0;
   }
@@ -178,8 +198,25 @@ std::optional<CircuitBreakers::Time> CircuitBreakers::probe_at(std::string_view 
   return breaker->probe_at;
 }
 
-void CircuitBreakers::hurry_probe() {
-  everything_.probe_at = std::min(everything_.probe_at, everything_.paused_at + pause(0));
+void CircuitBreakers::note_rank(std::string_view group, std::size_t open_groups) {
+  Breaker& breaker = breaker_of(group);
+  const std::size_t least = breaker.least_rank;
+  breaker.least_rank = least == 0 ? open_groups : std::min(least, open_groups);
+}
+
+bool CircuitBreakers::tells_more(std::string_view group, std::size_t open_groups) const {
+  const Breaker* const breaker = find(group);
+  return breaker != nullptr && breaker->is_open && open_groups < breaker->least_rank;
+}
+
+bool CircuitBreakers::hurry_probe(std::string_view group, std::size_t open_groups) {
+  if (!tells_more(group, open_groups)) {
+    return false;
+  }
+  Breaker& breaker = breaker_of(group);
+  breaker.least_rank = open_groups;
+  breaker.probe_at = std::min(breaker.probe_at, breaker.paused_at + pause(0));
+  return true;
 }
 
 void CircuitBreakers::begin_probe(std::string_view group, SpoolId id) {
@@ -228,6 +265,12 @@ std::string CircuitBreakers::state() const {
         " " + group + (breaker.is_open ? " open" : " ") + std::to_string(breaker.refused_in_row);
     if (breaker.stored_mark > 0) {
       text += "@" + std::to_string(stored_ - breaker.stored_mark);
+    }
+    if (breaker.is_open) {
+      text += "^" + std::to_string(breaker.least_rank);
+    }
+    if (breaker.least_refused_bytes > 0) {
+      text += ">" + std::to_string(breaker.least_refused_bytes);
     }
     if (breaker.probing) {
       text += " probed by " + std::to_string(to_number(*breaker.probing));

@@ -41,9 +41,12 @@ class CircuitBreakers {
   explicit CircuitBreakers(BackoffPolicy probes,
                            std::random_device::result_type seed = std::random_device{}());
 
-  /// The groups that an object belongs to, from the widest to the narrowest: everything, its size
-  /// class, and the prefixes of its key.
-  [[nodiscard]] static std::vector<Group> groups_of(std::string_view key, std::size_t bytes);
+  /// All groups that an object may belong to, from the widest to the narrowest: everything, its
+  /// size class, and the prefixes of its key.
+  [[nodiscard]] static std::vector<Group> all_groups_of(std::string_view key, std::size_t bytes);
+  /// Those that it does belong to: of a size class of which some were refused, those that are not
+  /// smaller.
+  [[nodiscard]] std::vector<Group> groups_of(std::string_view key, std::size_t bytes) const;
 
   /// Of a class of sizes, those below 2^bits and not below 2^(bits - 1), except the smallest class;
   /// 0 for any other group.
@@ -59,10 +62,11 @@ class CircuitBreakers {
   /// everything. Returns whether it was open.
   bool answered() noexcept;
 
-  /// A delivery was refused: counts it for its groups that are narrower than any open one, unless
-  /// the same one was counted before or it was never sent. To be followed by evidence() and open().
-  void refused(const std::vector<Group>& groups, const Delivery& delivery, const PutResult& result,
-               Time now);
+  /// A delivery was refused: counts it for all its groups that are narrower than any open one,
+  /// unless the same one was counted before or it was never sent. To be followed by evidence() and
+  /// open(), with its groups_of() as they are then.
+  void refused(const std::vector<Group>& all_groups, std::size_t bytes, const Delivery& delivery,
+               const PutResult& result, Time now);
 
   /// What speaks for or against each of the groups.
   [[nodiscard]] Evidence evidence(const std::vector<Group>& groups, const Delivery& delivery,
@@ -90,8 +94,13 @@ class CircuitBreakers {
   [[nodiscard]] bool may_probe(std::string_view group, Time now) const;
   /// When that is so at the earliest; nothing while a probe is under way or the breaker is closed.
   [[nodiscard]] std::optional<Time> probe_at(std::string_view group) const;
-  /// There is a better probe for everything than those that failed: it need not wait for long.
-  void hurry_probe();
+  /// A delivery of that many open groups was refused, the given one among them.
+  void note_rank(std::string_view group, std::size_t open_groups);
+  /// Another one of that many waits for the group. If all that were refused since it opened are of
+  /// more, it tells more than they did: its probe need not wait for long. Returns whether that is
+  /// so.
+  bool hurry_probe(std::string_view group, std::size_t open_groups);
+  [[nodiscard]] bool tells_more(std::string_view group, std::size_t open_groups) const;
   void begin_probe(std::string_view group, SpoolId id);
   /// The probe of that id ended; what it told was told before. It may have come to nothing.
   void end_probe(SpoolId id) noexcept;
@@ -126,6 +135,9 @@ class CircuitBreakers {
     Time paused_at{};
     Time probe_at{};
     std::uint32_t probes = 0;  // that failed in a row
+    /// The fewest open groups of a delivery that was refused since this one opened; 0: none was.
+    std::size_t least_rank = 0;
+    std::size_t least_refused_bytes = 0;  // of a size class; 0: none was refused
     std::optional<SpoolId> probing;
     PutResult cause;
   };

@@ -21,10 +21,6 @@ constexpr SpoolId kQuestion{0};
 /// Adds to the rank of a probe that was refused before.
 constexpr std::size_t kRefusedBefore = 1000;
 
-std::vector<CircuitBreakers::Group> groups_of(const Delivery& delivery) {
-  return CircuitBreakers::groups_of(delivery.object->key.str(), delivery.object->body.size());
-}
-
 }  // namespace
 
 InFlight::InFlight(const Options& options, std::random_device::result_type seed)
@@ -113,7 +109,8 @@ std::optional<InFlight::Time> InFlight::next_solo_at() const {
 void InFlight::decoded(Delivery delivery, Steps& steps) {
   if (delivery.lane == Lane::live) {
     const std::vector<Group> groups = groups_of(delivery);
-    const bool tells_more = breakers_.all_open() && breakers_.count_open(groups) < best_probe_rank_;
+    const bool tells_more =
+        breakers_.tells_more(CircuitBreakers::kEverything, breakers_.count_open(groups));
     const bool is_blocked = !tells_more && breakers_.narrowest_open(groups).has_value();
     if (!is_blocked && order_.claim_live(delivery.id, delivery.key_hash)) {
       enqueue(std::move(delivery), steps);
@@ -339,15 +336,16 @@ std::string InFlight::state() const {
   for (const Delivery& delivery : probes_) {
     probes += " " + delivery.state(stored_count);
   }
-  std::string search = searched_ < kSearchDepth ? "" : " searched";
-  if (breakers_.all_open()) {
-    search += fmt::format(" best {}", best_probe_rank_);
-  }
+  const std::string search = searched_ < kSearchDepth ? "" : " searched";
   return fmt::format(
       "order: {}\nlanes: {}\nprobes:{}\nlive: {}\nsolo: {}\npostponed: {}\n"
       "breakers: {}{}",
       order_.state(stored_count), lanes_.state(stored_count), probes, live_, solo_is_running_,
       postponed_.state(stored_count), breakers_.state(), search);
+}
+
+std::vector<InFlight::Group> InFlight::groups_of(const Delivery& delivery) const {
+  return breakers_.groups_of(delivery.object->key.str(), delivery.object->body.size());
 }
 
 void InFlight::apply(KeyOrder::Release release, Steps& steps) {
@@ -369,29 +367,32 @@ void InFlight::enqueue(Delivery delivery, Steps& steps) {
     ++steps.ready;
     return;
   }
+  const std::vector<Group> groups = groups_of(delivery);
   if (breakers_.all_open()) {
-    hurry_better_probe(groups_of(delivery), steps);
+    hurry_better_probe(CircuitBreakers::kEverything, groups, steps);
   }
   const auto group = delivery.lane == Lane::in_turn && may_search()
-                         ? breakers_.narrowest_open(groups_of(delivery))
+                         ? breakers_.narrowest_open(groups)
                          : std::nullopt;
   if (group) {
     end_solo(delivery, solo_began_, /*was_stored=*/false, steps);
+    const bool is_untried = delivery.history.refusals == 0;
     wait_for(*group, std::move(delivery), steps);
+    if (is_untried) {
+      hurry_better_probe(*group, groups, steps);
+    }
     return;
   }
   lanes_.push(std::move(delivery));
   ++steps.ready;
 }
 
-void InFlight::hurry_better_probe(const std::vector<Group>& groups, Steps& steps) {
-  const std::size_t rank = breakers_.count_open(groups);
-  if (rank >= best_probe_rank_) {
+void InFlight::hurry_better_probe(std::string_view group, const std::vector<Group>& groups,
+                                  Steps& steps) {
+  if (!breakers_.hurry_probe(group, breakers_.count_open(groups))) {
     return;
   }
-  best_probe_rank_ = rank;
-  breakers_.hurry_probe();
-  postponed_.prefer_widest();
+  postponed_.prefer(group);
   steps.has_probed = true;
   steps.has_postponed = true;
 }
@@ -476,8 +477,10 @@ void InFlight::note_stored(const Delivery& delivery, Time now, Steps& steps) {
 
 RetryDecision InFlight::note_refused(Delivery& delivery, const PutResult& result, Time now,
                                      Steps& steps) {
+  const std::size_t bytes = delivery.object->body.size();
+  breakers_.refused(CircuitBreakers::all_groups_of(delivery.object->key.str(), bytes), bytes,
+                    delivery, result, now);
   const std::vector<Group> groups = groups_of(delivery);
-  breakers_.refused(groups, delivery, result, now);
   const Evidence evidence = breakers_.evidence(groups, delivery, now);
   RefusalHistory& history = delivery.history;
   if (history.refusals++ == 0) {
@@ -487,13 +490,14 @@ RetryDecision InFlight::note_refused(Delivery& delivery, const PutResult& result
   history.proven_refusals += evidence.peers_stored_since ? 1 : 0;
   history.stored_mark = breakers_.stored_count();
   RetryDecision decision = decide_retry(history, result, evidence, retry_, now);
-  const bool was_open = breakers_.all_open();
   for (const std::size_t index : decision.opens) {
     open(groups[index], result, now, steps);
   }
-  if (breakers_.all_open()) {
-    const std::size_t rank = breakers_.count_open(groups);
-    best_probe_rank_ = was_open ? std::min(best_probe_rank_, rank) : rank;
+  const std::size_t rank = breakers_.count_open(groups);
+  for (const Group& group : groups) {
+    if (breakers_.is_open(group)) {
+      breakers_.note_rank(group, rank);
+    }
   }
   if (decision.action == RetryAction::retry_later) {
     if (postponed_.size_refused_alone() == 0) {
@@ -509,9 +513,6 @@ void InFlight::open(std::string_view group, const PutResult& cause, Time now, St
     return;
   }
   steps.opened.emplace_back(group);
-  if (group == CircuitBreakers::kEverything) {
-    best_probe_rank_ = 0;
-  }
   unload_blocked(steps);
 }
 

@@ -130,13 +130,13 @@ class InFlight {
   [[nodiscard]] std::string state() const;
 
  private:
+  [[nodiscard]] std::vector<Group> groups_of(const Delivery& delivery) const;
   void apply(KeyOrder::Release release, Steps& steps);
   /// It may be uploaded, as far as its key is concerned.
   void enqueue(Delivery delivery, Steps& steps);
   [[nodiscard]] bool may_search() const noexcept;
-  /// With everything blocked: one that has less in common with the refused than all probes so far
-  /// tells more than they did.
-  void hurry_better_probe(const std::vector<Group>& groups, Steps& steps);
+  /// One that has less in common with the refused than all probes of that group tells more.
+  void hurry_better_probe(std::string_view group, const std::vector<Group>& groups, Steps& steps);
   void wait_for(std::string_view group, Delivery delivery, Steps& steps);
   void wait_until(Time due, Delivery delivery, Steps& steps);
   /// Nothing of it is in memory any more.
@@ -158,8 +158,6 @@ class InFlight {
   std::deque<Delivery> probes_;  // decoded, to be uploaded whatever is open
   std::size_t live_ = 0;         // admitted, not ended
   std::size_t searched_ = 0;     // left the memory in search of others, since everything is open
-  /// The fewest open groups of a delivery that was refused since everything is open.
-  std::size_t best_probe_rank_ = 0;
   bool solo_is_running_ = false;
   bool solo_is_alone_ = false;  // it was among those that are refused alone
   Time solo_began_{};

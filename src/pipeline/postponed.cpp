@@ -146,6 +146,16 @@ std::optional<Delivery> Postponed::take_any() {
   return take_from(next);
 }
 
+void Postponed::prefer(std::string_view group) {
+  if (group == CircuitBreakers::kEverything) {
+    widest_next_ = true;
+    return;
+  }
+  if (const auto found = groups_.find(group); found != groups_.end()) {
+    found->second.newest_next = true;
+  }
+}
+
 std::optional<Postponed::Time> Postponed::next_due() const {
   return alone_.empty() ? std::nullopt : std::optional(alone_.top().at);
 }

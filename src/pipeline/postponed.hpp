@@ -44,8 +44,8 @@ class Postponed {
   /// sizes, whose prefix is not blocked, and one of the next group. Then the others, of each group
   /// in turn, and those with a time of their own.
   [[nodiscard]] std::optional<Delivery> take_any();
-  /// The next time one of a class of sizes, if there is one.
-  void prefer_widest() noexcept { widest_next_ = true; }
+  /// The next one of the group, or for everything one of a class of sizes, is to be the newest.
+  void prefer(std::string_view group);
 
   [[nodiscard]] std::optional<Time> next_due() const;
   [[nodiscard]] std::size_t size() const noexcept { return size_; }

@@ -27,20 +27,19 @@ TEST_SUITE("circuit_breakers") {
       return {.id = SpoolId{++last_id}, .begun_mark = breakers.stored_count()};
     }
     Evidence refuse(const Delivery& delivery, const std::string& key, std::size_t bytes = kBytes) {
-      const Groups groups = Breakers::groups_of(key, bytes);
-      breakers.refused(groups, delivery, denied, now);
-      return breakers.evidence(groups, delivery, now);
+      breakers.refused(Breakers::all_groups_of(key, bytes), bytes, delivery, denied, now);
+      return breakers.evidence(breakers.groups_of(key, bytes), delivery, now);
     }
     Evidence refuse_another(const std::string& key) { return refuse(delivery(), key); }
   };
 
   TEST_CASE(
       "an object belongs to everything, to a class of sizes, and to the prefixes of its key") {
-    CHECK(Breakers::groups_of("x.jpg", 0) == Groups{"*", "#16"});
-    CHECK(Breakers::groups_of("x.jpg", 65'535) == Groups{"*", "#16"});
-    CHECK(Breakers::groups_of("x.jpg", 65'536) == Groups{"*", "#17"});
-    CHECK(Breakers::groups_of("a/b/x.jpg", 5 << 20) == Groups{"*", "#23", "/a/", "/a/b/"});
-    CHECK(Breakers::groups_of("1/2/3/4/5/6/x", 0) ==
+    CHECK(Breakers::all_groups_of("x.jpg", 0) == Groups{"*", "#16"});
+    CHECK(Breakers::all_groups_of("x.jpg", 65'535) == Groups{"*", "#16"});
+    CHECK(Breakers::all_groups_of("x.jpg", 65'536) == Groups{"*", "#17"});
+    CHECK(Breakers::all_groups_of("a/b/x.jpg", 5 << 20) == Groups{"*", "#23", "/a/", "/a/b/"});
+    CHECK(Breakers::all_groups_of("1/2/3/4/5/6/x", 0) ==
           Groups{"*", "#16", "/1/", "/1/2/", "/1/2/3/", "/1/2/3/4/", "/1/2/3/4/5/6/"});
     CHECK(Breakers::size_bits_of("#23") == 23);
     CHECK(Breakers::size_bits_of("/a/") == 0);
@@ -73,7 +72,7 @@ TEST_SUITE("circuit_breakers") {
   TEST_CASE_FIXTURE(Fixture, "what was never sent is nobody's refusal") {
     PutResult unsent = refusal(Scope::path, 0, "could_not_connect");
     unsent.is_unsent = true;
-    breakers.refused(Breakers::groups_of("a/1", kBytes), delivery(), unsent, now);
+    breakers.refused(Breakers::all_groups_of("a/1", kBytes), kBytes, delivery(), unsent, now);
     CHECK_FALSE(breakers.is_in_doubt());
   }
 
@@ -124,9 +123,9 @@ TEST_SUITE("circuit_breakers") {
       CHECK_FALSE(breakers.may_probe(group, now + 59s));
     }
     CHECK(breakers.all_open());
-    CHECK(breakers.count_open(Breakers::groups_of("a/2", kBytes)) == 2);
-    CHECK(breakers.narrowest_open(Breakers::groups_of("a/2", kBytes)) == "/a/");
-    CHECK_FALSE(breakers.narrowest_open(Breakers::groups_of("c/2", kBytes)));
+    CHECK(breakers.count_open(Breakers::all_groups_of("a/2", kBytes)) == 2);
+    CHECK(breakers.narrowest_open(Breakers::all_groups_of("a/2", kBytes)) == "/a/");
+    CHECK_FALSE(breakers.narrowest_open(Breakers::all_groups_of("c/2", kBytes)));
     CHECK(breakers.stored("a/2", kBytes, now) == Groups{"*", "/a/"});
     CHECK_FALSE(breakers.all_open());
     CHECK(breakers.has_open_groups());

@@ -332,9 +332,7 @@ TEST_SUITE("pipeline") {
   TEST_CASE_FIXTURE(Fixture, "when everything is refused, few requests go out") {
     options.backoff = {.base = 20ms, .cap = 50ms};
     std::atomic<bool> is_refused{true};
-    bucket.set_answer([&](const Object&) {
-      return is_refused ? denied() : FakeBucket::stored();
-    });
+    bucket.set_answer([&](const Object&) { return is_refused ? denied() : FakeBucket::stored(); });
     for (int i = 0; i < 300; ++i) {
       append(std::to_string(i % 7) + "/" + std::to_string(i));
     }

@@ -131,7 +131,7 @@ TEST_SUITE("postponed") {
       postponed.wait_for("#17", delivery(10 + id));
       postponed.wait_for("/b/", delivery(20 + id));
     }
-    postponed.prefer_widest();
+    postponed.prefer(CircuitBreakers::kEverything);
     for (const std::uint64_t id : {13, 11, 12, 23, 21, 22, 0}) {
       CHECK(id_of(postponed.take_any()) == id);
     }

@@ -322,27 +322,34 @@ TEST_SUITE("status_server") {
   TEST_CASE_FIXTURE(GuardedFixture,
                     "wrong tokens are answered late, however many, the right one is not") {
     const HttpFields wrong{{"Authorization", "Bearer " + std::string(token.size(), 'x')}};
-    const auto begin = Clock::now();
-    std::vector<std::jthread> guessers;
     std::atomic<int> refused = 0;
+    std::atomic<int> answered_early = 0;
+    std::vector<std::jthread> guessers;
     for (int i = 0; i < 20; ++i) {
-      guessers.emplace_back([&] {
-        const auto answer =
-            ask_http(TcpAddress{"127.0.0.1", guarded_options.port},
-                     {.method = "GET", .path = "/dead-letters/1", .query = {}, .fields = wrong},
-                     {.time = 10s, .max_body_bytes = 1000});
-        const auto* const response = std::get_if<HttpResponse>(&answer);
-        refused += response != nullptr && response->status == 401 ? 1 : 0;
+      guessers.emplace_back([&](const std::stop_token& stop) {
+        while (!stop.stop_requested()) {
+          const auto begin = Clock::now();
+          const auto answer =
+              ask_http(TcpAddress{"127.0.0.1", guarded_options.port},
+                       {.method = "GET", .path = "/dead-letters/1", .query = {}, .fields = wrong},
+                       {.time = 10s, .max_body_bytes = 1000});
+          const auto* const response = std::get_if<HttpResponse>(&answer);
+          refused += response != nullptr && response->status == 401 ? 1 : 0;
+          answered_early += Clock::now() - begin < 1s ? 1 : 0;
+        }
       });
     }
-    CHECK(visitor.get("/dead-letters/1", bearer).status == 200);
-    CHECK(visitor.get("/dead-letters/1").status == 401);  // without one nobody guesses
-    CHECK(visitor.get("/livez").status == 200);
-    CHECK(Clock::now() - begin < 900ms);
+    // While they guess; on a busy machine not each time.
+    CHECK(test::eventually([&] {
+      const auto begin = Clock::now();
+      CHECK(visitor.get("/dead-letters/1", bearer).status == 200);
+      CHECK(visitor.get("/dead-letters/1").status == 401);  // without one nobody guesses
+      CHECK(visitor.get("/livez").status == 200);
+      return refused > 0 && Clock::now() - begin < 900ms;
+    }));
     guessers.clear();
-    CHECK(refused == 20);
-    CHECK(Clock::now() - begin >= 1s);
-    CHECK(Clock::now() - begin < 10s);
+    CHECK(refused >= 20);
+    CHECK(answered_early == 0);
   }
 
   TEST_CASE_FIXTURE(Fixture, "a message from the future has no negative age") {
