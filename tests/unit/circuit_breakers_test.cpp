@@ -86,6 +86,42 @@ TEST_SUITE("circuit_breakers") {
     CHECK_FALSE(breakers.is_in_doubt());
   }
 
+  TEST_CASE_FIXTURE(Fixture, "what is refused for its size tells nothing of its prefixes") {
+    static_cast<void>(refuse_another("b/1"));
+    breakers.open("#17", denied, 0s, now);
+    const Evidence evidence = refuse_another("a/1");
+    CHECK(evidence.groups[1].is_open);
+    CHECK(evidence.groups[2].refused_in_row == 0);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "of a size class, those smaller than the smallest refused are free") {
+    static_cast<void>(refuse(delivery(), "a/1", 90'000));
+    static_cast<void>(refuse(delivery(), "a/2", 100'000));
+    breakers.open("#17", denied, 0s, now);
+    CHECK(breakers.groups_of("b/1", 90'000) == Groups{"*", "#17", "/b/"});
+    CHECK(breakers.groups_of("b/1", 89'999) == Groups{"*", "/b/"});
+    CHECK(breakers.stored("b/1", 89'999, now).empty());  // which tells nothing of larger ones
+    CHECK(breakers.is_open("#17"));
+    static_cast<void>(refuse(delivery(), "c/1", 80'000));  // the limit is lower than it seemed
+    CHECK(breakers.groups_of("b/1", 89'999) == Groups{"*", "#17", "/b/"});
+    CHECK(breakers.stored("b/1", 80'000, now) == Groups{"#17"});
+    CHECK(breakers.groups_of("b/1", 70'000) == Groups{"*", "#17", "/b/"});
+  }
+
+  TEST_CASE_FIXTURE(Fixture,
+                    "who has less in common with the refused than all before is probed soon") {
+    breakers.open("/a/", denied, 60s, now);
+    CHECK_FALSE(breakers.tells_more("/a/", 1));  // nothing is known of the refused yet
+    breakers.note_rank("/a/", 2);
+    CHECK_FALSE(breakers.hurry_probe("/a/", 2));
+    CHECK(breakers.probe_at("/a/") == now + 60s);
+    CHECK(breakers.tells_more("/a/", 1));
+    CHECK(breakers.hurry_probe("/a/", 1));
+    CHECK(*breakers.probe_at("/a/") <= now + 100ms);
+    CHECK_FALSE(breakers.hurry_probe("/a/", 1));  // once
+    CHECK_FALSE(breakers.tells_more("/b/", 0));
+  }
+
   TEST_CASE_FIXTURE(Fixture, "it tells what else was stored, and whether it is of its kind") {
     Delivery delivery = this->delivery();
     Evidence evidence = refuse(delivery, "a/1");
