@@ -367,6 +367,11 @@ void InFlight::enqueue(Delivery delivery, Steps& steps) {
     ++steps.ready;
     return;
   }
+  if (!breakers_.all_open() && !breakers_.has_open_groups()) {
+    lanes_.push(std::move(delivery));  // nothing is refused: no group needs to be named
+    ++steps.ready;
+    return;
+  }
   const std::vector<Group> groups = groups_of(delivery);
   if (breakers_.all_open()) {
     hurry_better_probe(CircuitBreakers::kEverything, groups, steps);
