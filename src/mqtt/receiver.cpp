@@ -69,6 +69,13 @@ const char* name_of(MqttVersion version) noexcept {
 
 }  // namespace
 
+void ReceiverStats::count_received(const MessageView& message) noexcept {
+  received[std::min<std::size_t>(message.qos, 2)].fetch_add(1, std::memory_order_relaxed);
+  if (message.payload.empty()) {
+    empty.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
 void ReceiverStats::count_connect_failure(std::string_view reason) {
   connect_failures.fetch_add(1, std::memory_order_relaxed);
   const std::lock_guard lock(mutex_);

@@ -115,6 +115,10 @@ void add_receiver(Families& families, const Receiver& receiver) {
   for (std::size_t qos = 0; qos < stats.received.size(); ++qos) {
     families.add(stats.received[qos].load(), {{"qos", std::to_string(qos)}});
   }
+  families.counter(
+      "messages_empty_total",
+      "Messages without payload, which clear a retained one: acknowledged, and ignored.",
+      stats.empty);
   families.counter("messages_acknowledged_total",
                    "QoS 1 and 2 messages acknowledged to the broker after their commit.",
                    stats.acknowledged);

@@ -71,6 +71,7 @@ void add_broker(Rows& rows, const StatusSnapshot& now, const Rates& rates) {
            yes_or_no(now.broker.connected && !now.broker.silent_since));
   rows.row("Messages a second", words::per_second(rates.in));
   rows.row("Messages received", now.broker.received);
+  rows.row("Messages without payload, ignored", now.broker.empty);
   rows.row("Messages acknowledged", now.broker.acknowledged);
   rows.row("Connections", now.broker.connects);
   rows.row("Connections that failed", now.broker.connect_failures);

@@ -14,6 +14,7 @@ StatusSnapshot::Broker broker_of(const Receiver& receiver) {
                                 .subscribed = stats.subscribed,
                                 .trouble = stats.trouble(),
                                 .session_lost_at = stats.session_lost_at(),
+                                .empty = stats.empty,
                                 .acknowledged = stats.acknowledged,
                                 .connects = stats.connects,
                                 .connect_failures = stats.connect_failures,

@@ -36,6 +36,7 @@ struct StatusSnapshot {
     std::optional<Time> silent_since = {};  // connected, and for too long nothing has come from it
     std::optional<Time> session_lost_at = {};
     std::uint64_t received = 0;  // redeliveries included
+    std::uint64_t empty = 0;     // of these, without payload: ignored
     std::uint64_t acknowledged = 0;
     std::uint64_t connects = 0;
     std::uint64_t connect_failures = 0;

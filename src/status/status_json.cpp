@@ -107,6 +107,7 @@ class Writer {
               {"trouble", nullptr},
               {"silent_for_seconds", nullptr},
               {"received", broker.received},
+              {"empty", broker.empty},
               {"acknowledged", broker.acknowledged},
               {"connects", broker.connects},
               {"connect_failures", broker.connect_failures},

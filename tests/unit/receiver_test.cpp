@@ -157,15 +157,54 @@ TEST_SUITE("receiver") {
     CHECK(payload(1) == "picture");
   }
 
-  TEST_CASE_FIXTURE(Fixture, "QoS 0 and an empty payload are messages as well") {
+  TEST_CASE_FIXTURE(Fixture, "QoS 0 is a message as well") {
     in_both_forms();
     start();
     broker.accept_session(false);
     broker.grant_subscription();
-    broker.publish(0, "ia/x", "", 0);
+    broker.publish(0, "ia/x", "picture", 0);
     CHECK(eventually([&] { return spool->totals().received == 1; }));
-    CHECK(payload(1).empty());
+    CHECK(payload(1) == "picture");
     CHECK(receiver->stats().acknowledged == 0);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a message without payload is counted, acknowledged and ignored") {
+    in_both_forms();
+    options.version = MqttVersion::v5;
+    options.qos = 2;
+    start();
+    broker.accept_session(false);
+    broker.grant_subscription(1, 2);
+    broker.publish(0, "ia/x", "", 0);
+    broker.publish(7, "ia/x", "", 1);
+    CHECK(broker.expect(Type::puback).packet_id() == 7);
+    broker.publish(8, "ia/x", "", 2);
+    CHECK(broker.expect(Type::pubrec).packet_id() == 8);
+    broker.publish(9, "ia/x", "picture", 1);
+    CHECK(broker.expect(Type::puback).packet_id() == 9);
+    CHECK(payload(1) == "picture");
+    CHECK(spool->totals().received == 1);
+    CHECK(receiver->stats().empty == 3);
+    CHECK(receiver->stats().received[1] == 2);
+    CHECK(eventually([&] { return receiver->stats().acknowledged == 3; }));
+  }
+
+  TEST_CASE_FIXTURE(Fixture,
+                    "one without payload is not acknowledged before those in front of it") {
+    spool_options.max_bytes = 1 << 20;
+    start();
+    broker.accept_session(false);
+    broker.grant_subscription();
+    const std::string picture(600'000, 'p');
+    broker.publish(1, "ia/x", picture, 1);
+    CHECK(broker.expect(Type::puback).packet_id() == 1);
+    broker.publish(2, "ia/x", picture, 1);
+    broker.publish(3, "ia/x", "", 1);
+    CHECK(eventually([&] { return receiver->stats().empty == 1; }));
+    CHECK(broker.is_quiet());
+    CHECK(spool->remove_stored(SpoolId{1}));
+    CHECK(broker.expect(Type::puback).packet_id() == 2);
+    CHECK(broker.expect(Type::puback).packet_id() == 3);
   }
 
   TEST_CASE_FIXTURE(Fixture, "it falls back to 3.1.1 where the version is refused") {

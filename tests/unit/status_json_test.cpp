@@ -38,8 +38,9 @@ TEST_SUITE("status_json") {
                                                   "dead_letters", "pictures", "history", "access"});
     CHECK(names_of(json["broker"]) ==
           std::set<std::string>{"address", "topics", "connected", "subscribed", "trouble",
-                                "silent_for_seconds", "received", "acknowledged", "connects",
-                                "connect_failures", "connections_lost", "sessions_lost"});
+                                "silent_for_seconds", "received", "empty", "acknowledged",
+                                "connects", "connect_failures", "connections_lost",
+                                "sessions_lost"});
     CHECK(names_of(json["queue"]) ==
           std::set<std::string>{"folder", "accounts", "intake", "closed_for_seconds",
                                 "oldest_age_seconds", "used_bytes", "left_bytes", "bound",

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "m2b/mqtt/options.hpp"
+#include "m2b/spool/message.hpp"
 #include "m2b/spool/spool.hpp"
 #include "m2b/util/pulse.hpp"
 
@@ -38,12 +39,16 @@ class ReceiverStats {
  public:
   using Clock = std::chrono::steady_clock;
 
+  /// One that came: by its QoS, and whether it has a payload.
+  void count_received(const MessageView& message) noexcept;
+
   /// `reason` as describe_reason_code() has them, of which there are few.
   void count_connect_failure(std::string_view reason);
   [[nodiscard]] std::map<std::string, std::uint64_t, std::less<>> connect_failures_by_reason()
       const;
 
   std::array<std::atomic<std::uint64_t>, 3> received{};  // by QoS, redeliveries included
+  std::atomic<std::uint64_t> empty{0};                   // of these, without payload: ignored
   std::atomic<std::uint64_t> acknowledged{0};            // QoS 1 and 2, after their commit
   std::atomic<std::uint64_t> connects{0};
   std::atomic<std::uint64_t> connect_failures{0};
