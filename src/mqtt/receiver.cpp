@@ -170,13 +170,26 @@ class Receiver::Session final : public paho::Events {
   void begin_message(const MessageView& message) noexcept {
     message_in_hand_ = true;
     stats_.message_at.store(message.received_at, std::memory_order_relaxed);
+    if (message.retained) {
+      retained_came_ = true;
+    }
   }
   void end_message() noexcept {
     messages_.fetch_add(1, std::memory_order_relaxed);
     message_in_hand_ = false;
     if (message_is_proof_) {
-      stats_.subscribed = true;
+      const std::lock_guard lock(mutex_);
+      if (message_is_proof_.exchange(false)) {
+        stats_.subscribed = true;
+      }
     }
+  }
+
+  /// A filter is known not to be granted, whatever messages of others seem to prove.
+  void withdraw_proof() {
+    const std::lock_guard lock(mutex_);
+    message_is_proof_ = false;
+    stats_.subscribed = false;
   }
 
   void post(Event event) noexcept {
@@ -397,42 +410,38 @@ class Receiver::Session final : public paho::Events {
         std::min<std::chrono::milliseconds>(options_.connect_timeout, kProbePatience), stop);
   }
 
-  /// Subscribes where the broker may not have it, then waits for the end of the connection.
+  /// Subscribes, and again what is refused, until the end of the connection.
   void serve(const std::stop_token& stop) {
-    using State = Subscriber::State;
-    subscriber_.begin(*client_, client_id_, session_present_);
+    subscriber_.begin(*client_, client_id_, session_present_, retained_came_);
     message_is_proof_ = subscriber_.is_proven_by_a_message();
     std::uint64_t messages = messages_;
-    auto deadline = subscribe_deadline();
     while (true) {
-      const bool waiting = subscriber_.state() == State::waiting;
-      const auto event = next_event(stop, waiting ? deadline : Clock::time_point::max());
+      const auto event = next_event(stop, subscriber_.proceed(*client_));
       if (stop.stop_requested()) {
         return hang_up(std::stop_token());
       }
       if (!event) {
-        if (!message_in_hand_ && messages == messages_) {
-          if (const auto held_back = comings_.admit("no answer")) {
-            log::warn("mqtt", "no answer to the subscription, trying again",
-                      {{"broker", broker()}, {"repeated", *held_back}});
+        if (subscriber_.is_overdue()) {
+          if (!message_in_hand_ && messages == messages_) {
+            subscriber_.give_up();
+            return hang_up(stop);
           }
-          stats_.on_trouble({.kind = BrokerTrouble::Kind::not_subscribed,
-                             .meaning = "no answer to the subscription"});
-          return hang_up(stop);
+          messages = messages_;
+          subscriber_.wait_longer();
         }
-        messages = messages_;
-        deadline = subscribe_deadline();
       } else if (event->kind == Event::Kind::suback) {
-        subscriber_.answered(*client_, event->codes);
-        if (subscriber_.state() == State::refused) {
-          return hang_up(stop);
+        subscriber_.answered(event->codes);
+        if (subscriber_.has_failed()) {
+          withdraw_proof();
         }
       } else if (event->kind == Event::Kind::spool_has_room) {
         if (const auto held_back = comings_.admit("room")) {
           log::info("mqtt", "connects again to fetch what was left unacknowledged",
                     {{"broker", broker()}, {"repeated", *held_back}});
         }
-        stats_.on_well();
+        if (stats_.subscribed) {
+          stats_.on_well();
+        }
         return hang_up(stop);
       } else if (event->kind == Event::Kind::connection_lost ||
                  event->kind == Event::Kind::server_disconnect) {
@@ -441,17 +450,12 @@ class Receiver::Session final : public paho::Events {
     }
   }
 
-  /// The answer comes behind messages that are already on their way to us, and one may take long on
-  /// a slow line, or wait for the disk. So the time starts again with each, and is no shorter than
-  /// Paho's own patience while nothing arrives as a whole: up to three intervals of keep-alive (13
-  /// to 16 s were measured at 5 s).
-  [[nodiscard]] Clock::time_point subscribe_deadline() const {
-    return Clock::now() + std::max(options_.connect_timeout, 3 * options_.keep_alive);
-  }
-
   void on_lost(const Event& event) {
-    stats_.connections_lost.fetch_add(1, std::memory_order_relaxed);
     const bool said_good_bye = event.kind == Event::Kind::server_disconnect;
+    if (subscriber_.connection_ended(said_good_bye ? std::optional(event.code) : std::nullopt)) {
+      return;
+    }
+    stats_.connections_lost.fetch_add(1, std::memory_order_relaxed);
     const std::optional<RelayEnd> relay = client_->relay_end();
     const std::string cause = relay ? relay->fault.text : "";
     if (stats_.subscribed) {
@@ -519,6 +523,7 @@ class Receiver::Session final : public paho::Events {
   /// A backlog may hold up our SUBSCRIBE for as long as it lasts: Paho's sending thread hardly gets
   /// the lock that its receiving thread holds for each message.
   std::atomic<bool> message_is_proof_ = false;
+  std::atomic<bool> retained_came_ = false;
 
   // Only the mqtt-session thread touches these.
   std::string client_id_;

@@ -12,6 +12,7 @@ StatusSnapshot::Broker broker_of(const Receiver& receiver) {
   const ReceiverStats& stats = receiver.stats();
   StatusSnapshot::Broker broker{.connected = stats.connected,
                                 .subscribed = stats.subscribed,
+                                .filters = stats.filters(),
                                 .trouble = stats.trouble(),
                                 .session_lost_at = stats.session_lost_at(),
                                 .empty = stats.empty,

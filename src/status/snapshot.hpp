@@ -32,6 +32,7 @@ struct StatusSnapshot {
   struct Broker {
     bool connected = false;
     bool subscribed = false;
+    std::vector<FilterStatus> filters = {};  // in the order of TOPIC
     std::optional<BrokerTrouble> trouble = {};
     std::optional<Time> silent_since = {};  // connected, and for too long nothing has come from it
     std::optional<Time> session_lost_at = {};

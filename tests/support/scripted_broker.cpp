@@ -121,15 +121,16 @@ ScriptedBroker::Packet ScriptedBroker::answer_subscription(std::string_view code
 }
 
 ScriptedBroker::Packet ScriptedBroker::grant_subscription(std::size_t filters, int qos) {
-  const std::string granted(filters, static_cast<char>(qos));
-  if (v5_) {
-    return answer_subscription(granted);
-  }
   Packet last;
   for (std::size_t i = 0; i < filters; ++i) {
-    last = answer_subscription(granted.substr(i, 1));
+    last = answer_subscription(std::string(1, static_cast<char>(qos)));
   }
   return last;
+}
+
+void ScriptedBroker::disconnect(int reason_code) {
+  send(packet(0xE0, {static_cast<char>(reason_code), '\0'}));
+  close();
 }
 
 void ScriptedBroker::publish(std::uint16_t packet_id, std::string_view topic,

@@ -57,9 +57,11 @@ class ScriptedBroker {
   Packet accept_session(bool session_present);
   /// SUBSCRIBE, SUBACK with these codes, however many the client asked for. Returns SUBSCRIBE.
   Packet answer_subscription(std::string_view codes);
-  /// SUBSCRIBE of so many filters, SUBACK that grants them; on 3.1.1 the client sends one for each.
-  /// Returns the last SUBSCRIBE.
+  /// So many times SUBSCRIBE, of one filter each, and SUBACK that grants it. Returns the last
+  /// SUBSCRIBE.
   Packet grant_subscription(std::size_t filters = 1, int qos = 1);
+  /// DISCONNECT of MQTT 5, and the end of the connection.
+  void disconnect(int reason_code);
   void publish(std::uint16_t packet_id, std::string_view topic, std::string_view payload, int qos);
 
   void send(std::string_view bytes);

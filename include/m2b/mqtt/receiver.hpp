@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "m2b/mqtt/options.hpp"
 #include "m2b/spool/message.hpp"
@@ -34,6 +35,34 @@ struct BrokerTrouble {
   std::chrono::steady_clock::time_point since = {};  // it was well until then
 };
 
+/// What the broker last said to one of our topic filters (MQTT 5, section 3.9.3).
+struct FilterStatus {
+  enum class State : std::uint8_t {
+    pending,       ///< not answered yet
+    granted,       ///< with the QoS in `code`
+    refused,       ///< SUBACK with the reason code in `code`
+    disconnected,  ///< the broker ended the connection right after SUBSCRIBE; `code` of DISCONNECT
+    no_answer      ///< no SUBACK came in time
+  };
+  std::string filter;
+  int wanted_qos = 1;  // MQTT_QOS
+  State state = State::pending;
+  int code = 0;
+  std::uint32_t failures = 0;                        // in a row, over connections
+  std::chrono::steady_clock::time_point since = {};  // of the state; of the first of the failures
+
+  [[nodiscard]] bool has_failed() const noexcept { return failures > 0; }
+  /// Of a failure: what `code` means, or that there is none.
+  [[nodiscard]] std::string_view meaning() const noexcept;
+  /// The broker may lose messages on the way, and all that come while we are away.
+  [[nodiscard]] bool is_unguaranteed() const noexcept {
+    return state == State::granted && code == 0 && wanted_qos > 0;
+  }
+};
+
+/// `pending`, `granted`, `refused`, `disconnected`, `no_answer`
+[[nodiscard]] std::string_view to_string(FilterStatus::State state) noexcept;
+
 /// What the receiver counts; monotonic since the start of the process. Any thread.
 class ReceiverStats {
  public:
@@ -53,6 +82,9 @@ class ReceiverStats {
   std::atomic<std::uint64_t> connects{0};
   std::atomic<std::uint64_t> connect_failures{0};
   std::atomic<std::uint64_t> connections_lost{0};
+  std::atomic<std::uint64_t> subscribes_refused{0};
+  std::atomic<std::uint64_t> subscribes_disconnected{0};  // FilterStatus::State::disconnected
+  std::atomic<std::uint64_t> subscribes_unanswered{0};
   std::atomic<std::uint64_t> sessions_lost{0};  // the broker had forgotten what it should have kept
   // As far as Paho has told us. While a message waits for the disk Paho stands still: both stay set
   // although the broker may have dropped us meanwhile.
@@ -75,6 +107,15 @@ class ReceiverStats {
     const std::lock_guard lock(mutex_);
     return trouble_;
   }
+  /// In the order of TOPIC; empty before the first connection.
+  void set_filters(std::vector<FilterStatus> filters) {
+    const std::lock_guard lock(mutex_);
+    filters_ = std::move(filters);
+  }
+  [[nodiscard]] std::vector<FilterStatus> filters() const {
+    const std::lock_guard lock(mutex_);
+    return filters_;
+  }
   /// When a session was found lost for the last time.
   void on_session_lost() {
     const std::lock_guard lock(mutex_);
@@ -88,6 +129,7 @@ class ReceiverStats {
  private:
   mutable std::mutex mutex_;  // guards the fields below
   std::map<std::string, std::uint64_t, std::less<>> connect_failures_by_reason_;
+  std::vector<FilterStatus> filters_;
   std::optional<BrokerTrouble> trouble_;
   std::optional<Clock::time_point> session_lost_at_;
 };
