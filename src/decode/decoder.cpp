@@ -13,8 +13,11 @@
 #include <simdjson.h>
 
 #include "decode/base64.hpp"
+#include "decode/data_kind.hpp"
+#include "decode/lenient_json.hpp"
 #include "decode/outline.hpp"
-#include "decode/wide_numbers.hpp"
+#include "decode/payload_text.hpp"
+#include "decode/string_marks.hpp"
 #include "m2b/object/content_type.hpp"
 #include "m2b/object/metadata.hpp"
 
@@ -23,16 +26,23 @@ namespace {
 
 namespace dom = simdjson::dom;
 
-static_assert(Record::kPaddingBytes >= simdjson::SIMDJSON_PADDING,
+static_assert(Record::kPaddingBytes >= simdjson::SIMDJSON_PADDING &&
+                  PayloadText::kPaddingBytes >= simdjson::SIMDJSON_PADDING,
               "simdjson reads so far behind the text");
+static_assert(kMaxJsonDepth == simdjson::DEFAULT_MAX_DEPTH - 1, "it refuses from that depth on");
 
-constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 // The parser takes up to 15 bytes for each byte of its longest document, and keeps them. Of a
 // longer one it gets the outline.
 constexpr std::size_t kMaxParsedBytes = std::size_t{4} << 20U;
-static_assert(Outline::kPaddingBytes >= simdjson::SIMDJSON_PADDING);
 
-std::string_view describe(dom::element element) {
+/// A parsed message, with what was replaced in its text.
+struct Document {
+  dom::element root;
+  StringMarks marks;
+  bool is_rewritten = false;  // by to_strict_json()
+};
+
+std::string_view describe(const Document& document, dom::element element) {
   switch (element.type()) {
     case dom::element_type::ARRAY:
       return "an array";
@@ -42,7 +52,8 @@ std::string_view describe(dom::element element) {
     case dom::element_type::UINT64:
       return "an integer";
     case dom::element_type::DOUBLE:
-      return "a number that is no 64-bit integer";
+      return document.is_rewritten ? describe_rewritten_number(double{element})
+                                   : "a number that is no 64-bit integer";
     case dom::element_type::STRING:
       return "a string";
     case dom::element_type::BOOL:
@@ -58,9 +69,9 @@ std::string_view describe(dom::element element) {
 /// reads as empty.
 class FieldReader {
  public:
-  FieldReader(dom::object object, std::string path, const Outline* outline,
+  FieldReader(dom::object object, std::string path, const Document& document,
               std::optional<Rejection>& fault)
-      : object_(object), path_(std::move(path)), outline_(outline), fault_(fault) {}
+      : object_(object), path_(std::move(path)), document_(document), fault_(fault) {}
 
   /// Decimal digits. The field may also be spelled like `alias`.
   std::string integer(std::string_view name, std::string_view alias = {}) {
@@ -73,20 +84,20 @@ class FieldReader {
     return {};
   }
 
-  /// Lives as long as the parser keeps the document, and its outline where there is one.
+  /// Lives as long as the parser keeps the document, and the document its marks.
   std::string_view text(std::string_view name) {
     const std::optional<dom::element> field = find(name);
     if (!require(field, name)) return {};
     std::string_view value;
     if (field->get(value)) refuse_type(name, "a string", *field);
-    return outline_ != nullptr ? outline_->text_of(value) : value;
+    return document_.marks.text_of(value);
   }
 
   FieldReader object(std::string_view name) {
     const std::optional<dom::element> field = find(name);
     dom::object value;
     if (require(field, name) && field->get(value)) refuse_type(name, "an object", *field);
-    return {value, fmt::format("{}{}.", path_, name), outline_, fault_};
+    return {value, fmt::format("{}{}.", path_, name), document_, fault_};
   }
 
  private:
@@ -110,14 +121,14 @@ class FieldReader {
   }
 
   void refuse_type(std::string_view name, std::string_view expected, dom::element found) {
-    fault_ = Rejection{
-        DeadLetterReason::wrong_type,
-        fmt::format("{}{}: expected {}, found {}", path_, name, expected, describe(found))};
+    fault_ = Rejection{DeadLetterReason::wrong_type,
+                       fmt::format("{}{}: expected {}, found {}", path_, name, expected,
+                                   describe(document_, found))};
   }
 
   dom::object object_;
   std::string path_;
-  const Outline* outline_;  // none: the document is whole
+  const Document& document_;
   std::optional<Rejection>& fault_;
 };
 
@@ -127,16 +138,17 @@ struct ImageMessage {
   std::string_view image_bytes;  // base64; borrowed from the parser, or from the message itself
 };
 
-std::variant<ImageMessage, Rejection> read_fields(dom::element document, const Outline* outline,
+std::variant<ImageMessage, Rejection> read_fields(const Document& document,
                                                   std::string_view topic) {
   dom::object root;
-  if (document.get(root)) {
-    return Rejection{DeadLetterReason::wrong_type,
-                     fmt::format("document: expected an object, found {}", describe(document))};
+  if (document.root.get(root)) {
+    return Rejection{
+        DeadLetterReason::wrong_type,
+        fmt::format("document: expected an object, found {}", describe(document, document.root))};
   }
   std::optional<Rejection> fault;
   ImageMessage read;
-  FieldReader message(root, "", outline, fault);
+  FieldReader message(root, "", document, fault);
   read.facts.timestamp_ms = message.integer("timestamp_ms");
   FieldReader image = message.object("image");
   read.facts.image_id = image.text("image_id");
@@ -149,21 +161,18 @@ std::variant<ImageMessage, Rejection> read_fields(dom::element document, const O
   return read;
 }
 
-/// Calls `on_decoded` with the parts of a large picture's text that it is done with.
-using OnDecoded = std::function<void(std::string_view)>;
-
 std::variant<std::string, BadBase64> decode_body(std::string_view text,
-                                                 const OnDecoded& on_decoded) {
+                                                 const OnConsumed& on_consumed) {
   if (text.size() > kMaxParsedBytes) {
-    return decode_large_base64(text, on_decoded);
+    return decode_large_base64(text, on_consumed);
   }
   if (auto body = decode_base64(text)) return *std::move(body);
   return BadBase64{explain_bad_base64(text)};
 }
 
 std::variant<Object, Rejection> make_object(const ImageMessage& message,
-                                            const OnDecoded& on_decoded) {
-  auto decoded = decode_body(message.image_bytes, on_decoded);
+                                            const OnConsumed& on_consumed) {
+  auto decoded = decode_body(message.image_bytes, on_consumed);
   if (const auto* const bad = std::get_if<BadBase64>(&decoded)) {
     return Rejection{DeadLetterReason::bad_base64, "image.image_bytes: " + bad->explanation};
   }
@@ -177,54 +186,82 @@ std::variant<Object, Rejection> make_object(const ImageMessage& message,
                 make_metadata(message.facts)};
 }
 
+/// `data` begins at `begin` in the payload; what it is counts more than the fault that was found.
+Rejection reject_not_json(std::string_view data, std::size_t begin, const Fault& fault) {
+  const std::string kind = describe_data(data);
+  return {DeadLetterReason::not_json,
+          kind.empty() ? fmt::format("{}, at byte {}", fault.what, fault.offset)
+                       : fmt::format("{} instead of JSON, at byte {}", kind, begin)};
+}
+
+/// The fault's offset is the text's.
+Rejection reject_not_json(const PayloadText& text, Fault fault) {
+  fault.offset = text.payload_offset(fault.offset);
+  if (text.encoding() != TextEncoding::utf8) {
+    fault.what = fmt::format("{}: {}", to_string(text.encoding()), fault.what);
+  }
+  return reject_not_json(text.text(), text.payload_offset(0), fault);
+}
+
 }  // namespace
 
 class Decoder::Parser {
  public:
-  /// `json` has simdjson's padding behind it.
-  std::variant<Object, Rejection> decode(std::string_view json, std::string_view topic,
-                                         const OnDecoded& on_decoded) {
-    std::optional<Outline> outline;
-    if (json.size() > kMaxParsedBytes) {
-      Outline::Result result = Outline::of(json, kMaxParsedBytes);
-      if (std::holds_alternative<Outline::TooLong>(result)) {
-        return Rejection{
-            DeadLetterReason::too_large,
-            fmt::format("more than {} bytes of JSON besides its long strings", kMaxParsedBytes)};
-      }
-      if (const auto* const fault = std::get_if<Outline::NotJson>(&result)) {
-        return Rejection{DeadLetterReason::not_json, fault->detail};
-      }
-      outline = std::get<Outline>(std::move(result));
-      json = outline->json();
-    }
-    std::variant<dom::element, Rejection> document = parse(json);
+  std::variant<Object, Rejection> decode(const PayloadText& text, std::string_view topic,
+                                         const OnConsumed& on_consumed) {
+    std::variant<Document, Rejection> document = parse(text);
     if (Rejection* fault = std::get_if<Rejection>(&document)) return std::move(*fault);
-    std::variant<ImageMessage, Rejection> fields =
-        read_fields(std::get<dom::element>(document), outline ? &*outline : nullptr, topic);
+    std::variant<ImageMessage, Rejection> fields = read_fields(std::get<Document>(document), topic);
     if (Rejection* fault = std::get_if<Rejection>(&fields)) return std::move(*fault);
-    return make_object(std::get<ImageMessage>(fields), on_decoded);
+    return make_object(std::get<ImageMessage>(fields), on_consumed);
   }
 
  private:
   /// The document lives until the next call.
-  std::variant<dom::element, Rejection> parse(std::string_view json) {
-    dom::element document;
-    simdjson::error_code error = parse_padded(json).get(document);
-    if (error == simdjson::NUMBER_ERROR) {
-      std::string text = replace_wide_numbers(json);
-      text.append(simdjson::SIMDJSON_PADDING, '\0');
-      error = parse_padded(std::string_view(text).substr(0, json.size())).get(document);
+  std::variant<Document, Rejection> parse(const PayloadText& text) {
+    Document document;
+    std::string_view json = text.text();
+    std::optional<std::string> outline;
+    if (json.size() > kMaxParsedBytes) {
+      outline = make_outline(json, kMaxParsedBytes, document.marks);
+      if (!outline) return reject_too_long(text);
+      json = pad(*outline);
     }
+    if (parse_padded(json, document.root) == simdjson::SUCCESS) return document;
+
+    auto strict = to_strict_json(json, kMaxParsedBytes, document.marks);
+    if (const auto* const fault = std::get_if<Fault>(&strict)) {
+      // Of an outline other bytes are counted.
+      return reject_not_json(text,
+                             outline ? find_json_fault(text.text()).value_or(*fault) : *fault);
+    }
+    if (std::holds_alternative<JsonTooLong>(strict)) return reject_too_long(text);
+    document.is_rewritten = true;
+    const auto error = parse_padded(pad(std::get<StrictJson>(strict).text), document.root);
     if (error == simdjson::SUCCESS) return document;
-    // Ours, not the message's fault.
-    if (error == simdjson::MEMALLOC || error == simdjson::CAPACITY) throw std::bad_alloc();
+    // The fuzzers have found no such text.
     return Rejection{DeadLetterReason::not_json, simdjson::error_message(error)};
   }
 
-  simdjson::simdjson_result<dom::element> parse_padded(std::string_view json) {
+  /// `json` has simdjson's padding behind it.
+  simdjson::error_code parse_padded(std::string_view json, dom::element& root) {
     constexpr bool kCopyIntoPaddedBuffer = false;
-    return parser_.parse(json.data(), json.size(), kCopyIntoPaddedBuffer);
+    const auto error = parser_.parse(json.data(), json.size(), kCopyIntoPaddedBuffer).get(root);
+    // Ours, not the message's fault.
+    if (error == simdjson::MEMALLOC || error == simdjson::CAPACITY) throw std::bad_alloc();
+    return error;
+  }
+
+  static std::string_view pad(std::string& json) {
+    const std::size_t size = json.size();
+    json.append(simdjson::SIMDJSON_PADDING, '\0');
+    return std::string_view(json).substr(0, size);
+  }
+
+  static Rejection reject_too_long(const PayloadText& text) {
+    if (const auto fault = find_json_fault(text.text())) return reject_not_json(text, *fault);
+    return {DeadLetterReason::too_large,
+            fmt::format("more than {} bytes of JSON besides its long strings", kMaxParsedBytes)};
   }
 
   dom::parser parser_;
@@ -243,17 +280,19 @@ std::variant<Object, Rejection> Decoder::decode(Record&& record) {
   return decode(record, [&](std::string_view part) { record.forget(part); });
 }
 
-std::variant<Object, Rejection> Decoder::decode(const Record& record, const OnDecoded& on_decoded) {
+std::variant<Object, Rejection> Decoder::decode(const Record& record,
+                                                const OnConsumed& on_consumed) {
   const MessageView& message = record.message();
   if (message.payload.size() > max_message_bytes_) {
     return Rejection{
         DeadLetterReason::too_large,
         fmt::format("{} bytes; at most {} allowed", message.payload.size(), max_message_bytes_)};
   }
-  std::string_view json = message.payload;
-  if (json.starts_with(kByteOrderMark)) json.remove_prefix(kByteOrderMark.size());
-
-  return parser_->decode(json, message.topic, on_decoded);
+  const auto text = PayloadText::of(message.payload, on_consumed);
+  if (const auto* const fault = std::get_if<Fault>(&text)) {
+    return reject_not_json(message.payload, 0, *fault);
+  }
+  return parser_->decode(std::get<PayloadText>(text), message.topic, on_consumed);
 }
 
 }  // namespace m2b

@@ -27,6 +27,16 @@ Fault control_character_fault(std::string_view id) {
   return std::nullopt;
 }
 
+Fault utf8_fault(std::string_view id) {
+  const std::size_t at = utf8_prefix_length(id);
+  if (at == id.size()) return std::nullopt;
+  if (const char32_t surrogate = encoded_surrogate(id.substr(at))) {
+    return fmt::format("lone surrogate U+{:04X} at byte {}, which no UTF-8 can hold",
+                       static_cast<std::uint32_t>(surrogate), at);
+  }
+  return fmt::format("not valid UTF-8 at byte {}", at);
+}
+
 Fault segment_fault(std::string_view segment) {
   if (segment.empty()) return "empty segment: '//'";
   if (segment == "." || segment == "..") return fmt::format("segment '{}'", segment);
@@ -54,7 +64,7 @@ Fault key_fault(std::string_view id, std::string_view key) {
   if (key.size() > kMaxKeyBytes) {
     return fmt::format("a key of {} bytes; at most {} are possible", key.size(), kMaxKeyBytes);
   }
-  if (!is_utf8(id)) return "not valid UTF-8";
+  if (Fault fault = utf8_fault(id)) return fault;
   if (Fault fault = control_character_fault(id)) return fault;
   if (id.starts_with('/')) return "leading '/'";
   return segments_fault(key);

@@ -33,13 +33,34 @@ char32_t utf8_code_point(std::string_view character) noexcept {
   return code;
 }
 
-bool is_utf8(std::string_view text) noexcept {
-  while (!text.empty()) {
-    const std::size_t length = utf8_character_length(text);
-    if (length == 0) return false;
-    text.remove_prefix(length);
+bool is_utf8(std::string_view text) noexcept { return utf8_prefix_length(text) == text.size(); }
+
+std::size_t utf8_prefix_length(std::string_view text) noexcept {
+  std::size_t at = 0;
+  while (const std::size_t length = utf8_character_length(text.substr(at))) at += length;
+  return at;
+}
+
+char32_t encoded_surrogate(std::string_view text) noexcept {
+  constexpr std::size_t kBytes = 3;
+  if (text.size() < kBytes || text[0] != '\xED') return 0;
+  for (const char byte : text.substr(1, kBytes - 1)) {
+    if ((static_cast<std::uint8_t>(byte) & 0xC0U) != 0x80U) return 0;
   }
-  return true;
+  const char32_t code = utf8_code_point(text.substr(0, kBytes));
+  return is_surrogate(code) ? code : 0;
+}
+
+void append_utf8(std::string& text, char32_t code) {
+  constexpr unsigned kBitsOfContinuation = 6;
+  constexpr std::uint8_t kLeads[] = {0x00, 0xC0, 0xE0, 0xF0};
+  const std::size_t length = utf8_length(code);
+  unsigned shift = static_cast<unsigned>(length - 1) * kBitsOfContinuation;
+  text += static_cast<char>(kLeads[length - 1] | code >> shift);
+  while (shift > 0) {
+    shift -= kBitsOfContinuation;
+    text += static_cast<char>(0x80U | (code >> shift & 0x3FU));
+  }
 }
 
 }  // namespace m2b

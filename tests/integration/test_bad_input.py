@@ -65,7 +65,7 @@ def cases_of_not_json():
     yield "trailing text", good + b"x"
     yield "trailing brace", good + b"}"
     yield "a second document", good + good
-    yield "trailing NUL", good + b"\0"
+    yield "text behind a trailing NUL", good + b"\0x"
     yield "a trailing comma", good[:-1] + b",}"
     yield "single quotes", good.replace(b'"', b"'")
     yield "nesting of 100,000", b"[" * 100_000 + b"]" * 100_000
@@ -74,10 +74,10 @@ def cases_of_not_json():
     yield "bad UTF-8 in a value", document(image_id=b'"a\xff"')
     yield "bad UTF-8 in a key", good[:-1] + b',"\xc3\x28":1}'
     yield "an overlong UTF-8 sequence", document(image_id=b'"\xc0\xaf"')
-    yield "a surrogate in UTF-8", document(image_id=b'"\xed\xa0\x80"')
     yield "a raw control character", document(image_id=b'"a\nb"')
     yield "a number with a leading zero", document(image_height=b"0800")
-    yield "NaN", document(image_height=b"NaN")
+    yield "nan in lower case", document(image_height=b"nan")
+    yield "UTF-16 that is cut within a character", good.decode().encode("utf-16")[:-1]
     yield "an unknown escape", document(image_id=b'"\\q"')
 
 
@@ -94,7 +94,7 @@ def cases_of_missing_fields():
 
 def cases_of_wrong_types():
     for name in INTEGER_FIELDS:
-        for value in (b'"800"', b"true", b"null", b"1.5", b"1.0", b"1e3", b"[1]", b"{}"):
+        for value in (b'"800"', b"true", b"null", b"NaN", b"-Infinity", b"1.5", b"1.0", b"1e3", b"[1]", b"{}"):
             yield f"{name} is {value.decode()}", document(**{name: value})
         for value in (b"18446744073709551616", b"-9223372036854775809", b"1" + b"0" * 400):
             yield f"{name} is {value[:22].decode()}", document(**{name: value})
@@ -150,6 +150,11 @@ def cases_of_bad_keys():
     yield "a folder that MinIO rewrites", "a__XLDIR__/b"
 
 
+def cases_of_lone_surrogates():
+    yield "a lone surrogate as an escape", document(image_id=b'"cam_\\ud83d"')
+    yield "a lone surrogate as three bytes", document(image_id=b'"\xed\xa0\x80"')
+
+
 @pytest.fixture
 def stack(module_stack):
     """The module's running stack, with an empty bucket."""
@@ -165,6 +170,7 @@ NEVER_OBJECTS = [
         ("wrong_type", cases_of_wrong_types()),
         ("bad_base64", cases_of_bad_base64()),
         ("bad_key", ((name, document(image_id)) for name, image_id in cases_of_bad_keys())),
+        ("bad_key", cases_of_lone_surrogates()),
         ("too_large", [("one byte over the limit", document().ljust(MEBIBYTE + 1))]),
     ]
     for name, payload in cases
@@ -242,6 +248,15 @@ BECOMES_AN_OBJECT = {
         "image-twice",
         document("image-twice").replace(b'"image":', b'"image": {"image_id": "x"}, "image":'),
     ),
+    "NaN and infinity in unknown fields": stored(
+        "nan", document("nan")[:-1] + b',"exposure_us":NaN,"gain":[-Infinity]}'
+    ),
+    "a lone surrogate in an unknown field": stored(
+        "lone", document("lone")[:-1] + b',"note":"\\ud83d"}'
+    ),
+    "the NUL of a C string": stored("nul", document("nul") + b"\0"),
+    "UTF-16 with a byte order mark": stored("utf16", document("utf16").decode().encode("utf-16")),
+    "UTF-32 without one": stored("utf32", document("utf32").decode().encode("utf-32-be")),
     "exactly the largest message": stored("largest", document("largest").ljust(MEBIBYTE)),
     "a key of 1,024 bytes": stored(LONG_ID),
 }  # fmt: skip

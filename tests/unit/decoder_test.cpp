@@ -236,11 +236,71 @@ TEST_SUITE("decoder") {
 
   TEST_CASE("numbers that break the grammar are no JSON") {
     for (const std::string_view number :
-         {"01", "-", "1.", ".5", "1e", "1e+", "+1", "0x10", "1_000", "NaN", "Infinity", "--1",
-          "1.5.5", "99999999999999999999.", "099999999999999999999"}) {
+         {"01", "-", "1.", ".5", "1e", "1e+", "+1", "0x10", "1_000", "nan", "-NaN", "--1", "1.5.5",
+          "99999999999999999999.", "099999999999999999999"}) {
       CAPTURE(number);
       CHECK(verdict(Message().top("serial", number).json()).starts_with("not_json: "));
     }
+  }
+
+  TEST_CASE("NaN and infinity do no harm in a foreign field, and are named in one of ours") {
+    for (const std::string_view number : {"NaN", "Infinity", "-Infinity"}) {
+      CAPTURE(number);
+      CHECK(verdict(Message().top("exposure_us", number).json()) == "accepted");
+      CHECK(verdict(Message().image("image_width", number).top("x", "1.5").json()) ==
+            fmt::format("wrong_type: image.image_width: expected an integer, found {}", number));
+      CHECK(verdict(Message().image("image_width", "0.1").top("x", number).json()) ==
+            "wrong_type: image.image_width: expected an integer, found a number that is no 64-bit "
+            "integer");
+      CHECK(verdict(Message().image("image_id", number).json()) ==
+            fmt::format("wrong_type: image.image_id: expected a string, found {}", number));
+    }
+  }
+
+  TEST_CASE("a lone surrogate does no harm in a foreign field, and is named in the id") {
+    for (const std::string_view text : {R"("\ud83d")", "\"\xED\xA0\xBD\""}) {
+      CHECK(verdict(Message().top("note", text).json()) == "accepted");
+      CHECK(verdict(Message().image("image_id", text).json()) ==
+            "bad_key: image.image_id: lone surrogate U+D83D at byte 0, which no UTF-8 can hold");
+    }
+    CHECK(verdict(Message().image("image_id", R"("cam_\udc00")").json()) ==
+          "bad_key: image.image_id: lone surrogate U+DC00 at byte 4, which no UTF-8 can hold");
+    const Object object = object_of(
+        Message().top("note", R"("\ud83d")").image("image_id", R"("\ud83d\ude00")").json());
+    CHECK(object.key.str() == "\U0001f600.jpg");
+  }
+
+  TEST_CASE("trailing NULs are ignored") {
+    CHECK(object_of(Message().json() + "\0"s).key.str() == "cam_1.jpg");
+    CHECK(object_of(Message().json() + "\n\0\0\0"s).key.str() == "cam_1.jpg");
+  }
+
+  std::string utf16(std::string_view ascii) {
+    std::string bytes = "\xFF\xFE";
+    for (const char character : ascii) bytes.append({character, '\0'});
+    return bytes;
+  }
+
+  TEST_CASE("UTF-16 is converted, and faults have their place in the payload") {
+    CHECK(object_of(utf16(Message().json())).body == "\xFF\xD8\xFF\xE0");
+    CHECK(verdict(utf16("{\"a\": nan}")) ==
+          "not_json: UTF-16 (little endian): expected a value, found 'n', at byte 14");
+    CHECK(verdict(utf16("{}") + "x") ==
+          "not_json: UTF-16 (little endian): the last character is cut off, at byte 6");
+    CHECK(verdict(utf16(Message().image("image_bytes", R"("QUJD\n")").json())) ==
+          "bad_base64: image.image_bytes: a line break (0x0A) behind the base64 text, at byte 4");
+  }
+
+  TEST_CASE("data that is no JSON is named") {
+    CHECK(verdict("\xFF\xD8\xFF\xE0 and more") ==
+          "not_json: a JPEG image instead of JSON, at byte 0");
+    CHECK(verdict("\x1F\x8B\x08\0\0"s) == "not_json: gzip data instead of JSON, at byte 0");
+    CHECK(verdict("\0\0\0\x18"
+                  "ftypmp42"s) == "not_json: an MP4 video instead of JSON, at byte 0");
+    CHECK(verdict("\xEF\xBB\xBF /9j/4AAQ") ==
+          "not_json: the base64 text of a JPEG image instead of JSON, at byte 3");
+    CHECK(verdict("hello") == "not_json: expected a value, found 'h', at byte 0");
+    CHECK(verdict("") == "not_json: expected a value, found the end of the text, at byte 0");
   }
 
   TEST_CASE("every field must be there") {
@@ -291,21 +351,20 @@ TEST_SUITE("decoder") {
              ""s,
              " \r\n"s,
              "hello"s,
-             "\xFF\xD8\xFF\xE0 a naked JPEG"s,
+             "\xFF\xD8\xFF\xE0 a JPEG without JSON"s,
              "\0"s,
-             good.substr(0, good.size() - 1),                         // cut
-             good.substr(0, good.size() / 2),                         // cut within the image
-             good + "x",                                              // trailing bytes
-             good + good,                                             // two documents
-             good + "\0"s,                                            // trailing NUL
-             "{" + good,                                              // an open brace too many
-             "{\"timestamp_ms\":1,}"s,                                // trailing comma
-             "{'timestamp_ms':1}"s,                                   // Python's quotes
-             Message().image("image_id", "\"caf\xE9\"").json(),       // Latin-1
-             Message().image("image_id", "\"\xED\xA0\x80\"").json(),  // surrogate in UTF-8
-             Message().image("image_id", "\"\\ud800\"").json(),       // lone surrogate
-             Message().image("image_id", "\"line\nbreak\"").json(),   // raw control character
-             Message().image("image_id", "\"\\x\"").json(),           // no such escape
+             good.substr(0, good.size() - 1),                        // cut
+             good.substr(0, good.size() / 2),                        // cut within the image
+             good + "x",                                             // trailing bytes
+             good + good,                                            // two documents
+             good + "\0\n"s,                                         // a line break behind a NUL
+             "\0"s + good,                                           // a NUL in front
+             "{" + good,                                             // an open brace too many
+             "{\"timestamp_ms\":1,}"s,                               // trailing comma
+             "{'timestamp_ms':1}"s,                                  // Python's quotes
+             Message().image("image_id", "\"caf\xE9\"").json(),      // Latin-1
+             Message().image("image_id", "\"line\nbreak\"").json(),  // raw control character
+             Message().image("image_id", "\"\\x\"").json(),          // no such escape
              Message().top("extra", "tru").json(),
              Message().top("extra", "\"\xC0\xAF\"").json(),  // also where nobody reads
          }) {
@@ -325,8 +384,9 @@ TEST_SUITE("decoder") {
     const auto nested = [](std::size_t depth) {
       return Message().top("extra", std::string(depth, '[') + std::string(depth, ']')).json();
     };
-    CHECK(verdict(nested(1000)) == "accepted");
-    CHECK(verdict(nested(1100)).starts_with("not_json: "));
+    // The object around counts.
+    CHECK(verdict(nested(1022)) == "accepted");
+    CHECK(verdict(nested(1023)).starts_with("not_json: more than 1023 arrays and objects"));
     CHECK(verdict(nested(1'000'000)).starts_with("not_json: "));
     CHECK(verdict(std::string(1'000'000, '[')).starts_with("not_json: "));
   }
@@ -341,14 +401,18 @@ TEST_SUITE("decoder") {
         {"====", "wrong padding at the end of 4 characters"},
         {"QUJD====", "wrong padding at the end of 8 characters"},
         {"Q", "wrong padding at the end of 1 characters"},
-        {"QUJD QUJ", "byte 0x20 at 4 is not of the alphabet"},
-        {" QUJD", "byte 0x20 at 0 is not of the alphabet"},
-        {R"(QUJD\n)", "byte 0x0A at 4 is not of the alphabet"},
-        {R"(QUJD\u0000)", "byte 0x00 at 4 is not of the alphabet"},
-        {"QUJ-", "byte 0x2D at 3 is not of the alphabet"},
-        {"QUJ_", "byte 0x5F at 3 is not of the alphabet"},
-        {"QUJé", "byte 0xC3 at 3 is not of the alphabet"},
-        {"data:image/jpeg;base64,QUJD", "byte 0x3A at 4 is not of the alphabet"}};
+        {"QUJD QUJ", "white space (0x20) within the base64 text, at byte 4"},
+        {" QUJD", "white space (0x20) before the base64 text, at byte 0"},
+        {R"(QUJD\n)", "a line break (0x0A) behind the base64 text, at byte 4"},
+        {R"(QUI=\r\n)", "a line break (0x0D) behind the base64 text, at byte 4"},
+        {R"(QUJD\r\nQUJD)", "a line break (0x0D) within the base64 text, at byte 4"},
+        {R"(QUJD\u0000)", "a NUL (0x00) behind the base64 text, at byte 4"},
+        {"QUJ-", "'-' of the URL-safe alphabet, at byte 3"},
+        {"QUJ_", "'_' of the URL-safe alphabet, at byte 3"},
+        {"QUJé", "the byte 0xC3 is not of the alphabet, at byte 3"},
+        {R"(QUJ\ud800)", "the byte 0xED is not of the alphabet, at byte 3"},
+        {"b'QUJD'", "Python's b'...' notation, at byte 0"},
+        {"data:image/jpeg;base64,QUJD", "a data: URL, at byte 0"}};
     for (const auto& [text, why] : bad) {
       CHECK(verdict(Message().image("image_bytes", fmt::format("\"{}\"", text)).json()) ==
             fmt::format("bad_base64: image.image_bytes: {}", why));
@@ -441,19 +505,28 @@ TEST_SUITE("decoder") {
     std::string bad = text;
     bad[5'000'000] = '-';
     CHECK(verdict(with_text(bad)) ==
-          "bad_base64: image.image_bytes: byte 0x2D at 5000000 is not of the alphabet");
+          "bad_base64: image.image_bytes: '-' of the URL-safe alphabet, at byte 5000000");
     bad = text;
     bad[(1U << 20U) - 1] = '=';  // at the end of a block
     CHECK(verdict(with_text(bad)) ==
           "bad_base64: image.image_bytes: padding before the end, at byte 1048575");
     bad = text;
     bad[5'000'000] = '\n';
-    CHECK(verdict(with_text(bad)).starts_with("not_json: "));
-    CHECK(verdict(with_text(text) + "x").starts_with("not_json: "));
+    const std::string front = with_text("");
+    const std::size_t start = front.find(R"("image_bytes":")") + 15;
+    CHECK(verdict(with_text(bad)) ==
+          fmt::format("not_json: a line break (0x0A) in a string, where JSON needs \\n, at byte {}",
+                      start + 5'000'000));
+    CHECK(verdict(with_text(text) + "x") ==
+          fmt::format("not_json: expected the end of the text, found 'x', at byte {}",
+                      front.size() + text.size()));
+    CHECK(verdict("\xFF\xD8\xFF\xE0" + text) ==
+          "not_json: a JPEG image instead of JSON, at byte 0");
     CHECK(verdict(with_text("")) == "accepted");
 
-    const std::string hostile = "[" + std::string(kCharacters, '[');
-    CHECK(verdict(hostile) ==
+    std::string many = R"({"x":[)";
+    for (std::size_t at = 0; at < kCharacters; at += 2) many += "1,";
+    CHECK(verdict(many + "1]}") ==
           "too_large: more than 4194304 bytes of JSON besides its long strings");
   }
 
@@ -467,6 +540,9 @@ TEST_SUITE("decoder") {
     const auto third = decoder.decode(record_of(json, "t"));
     CHECK(std::get<Object>(first).body == std::get<Object>(second).body);
     CHECK(std::get<Object>(first).body == std::get<Object>(third).body);
+    // Its memory is given up while it is converted.
+    const auto fourth = decoder.decode(record_of(utf16(json), "t"));
+    CHECK(std::get<Object>(first).body == std::get<Object>(fourth).body);
   }
 
   TEST_CASE("any single byte changed is either refused or an object, never a crash") {

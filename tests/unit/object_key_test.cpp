@@ -112,8 +112,6 @@ TEST_SUITE("object key") {
              "\xC1\xBF",          // overlong
              "\xE0\x9F\xBF",      // overlong
              "\xF0\x8F\xBF\xBF",  // overlong
-             "\xED\xA0\x80",      // surrogate
-             "\xED\xBF\xBF",      // surrogate
              "\xF4\x90\x80\x80",  // above U+10FFFF
              "\xF5\x80\x80\x80",  // above U+10FFFF
              "\xFF",              // never a byte of UTF-8
@@ -126,8 +124,13 @@ TEST_SUITE("object key") {
              "latin-1 \xE4\xF6",
          }) {
       CAPTURE(id);
-      CHECK(key_of(id) == "refused: not valid UTF-8");
+      CHECK(key_of(id).starts_with("refused: not valid UTF-8 at byte "));
     }
+    CHECK(key_of("caf\xE9") == "refused: not valid UTF-8 at byte 3");
+    CHECK(key_of("a/\xED\xA0\x80") ==
+          "refused: lone surrogate U+D800 at byte 2, which no UTF-8 can hold");
+    CHECK(key_of("\xED\xBF\xBF") ==
+          "refused: lone surrogate U+DFFF at byte 0, which no UTF-8 can hold");
   }
 }
 

@@ -26,9 +26,9 @@ class Decoder {
   [[nodiscard]] std::variant<Object, Rejection> decode(Record&& record);
 
  private:
-  using OnDecoded = std::function<void(std::string_view)>;
+  using OnConsumed = std::function<void(std::string_view)>;
   [[nodiscard]] std::variant<Object, Rejection> decode(const Record& record,
-                                                       const OnDecoded& on_decoded);
+                                                       const OnConsumed& on_consumed);
 
   class Parser;  // keeps simdjson's header out of here
   std::unique_ptr<Parser> parser_;
