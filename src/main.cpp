@@ -28,6 +28,7 @@
 #include "m2b/mqtt/receiver.hpp"
 #include "m2b/pipeline/pipeline.hpp"
 #include "m2b/service/service_reporter.hpp"
+#include "m2b/service/signals.hpp"
 #include "m2b/spool/spool.hpp"
 #include "m2b/status/last_pictures.hpp"
 #include "m2b/status/status_server.hpp"
@@ -38,6 +39,7 @@
 #include "m2b/util/fail_point.hpp"
 #include "m2b/util/log.hpp"
 #include "m2b/util/process.hpp"
+#include "m2b/util/secret_source.hpp"
 #include "m2b/util/thread.hpp"
 
 namespace m2b {
@@ -52,27 +54,6 @@ std::optional<std::string> read_environment(const std::string& name) {
       std::getenv(name.c_str());  // NOLINT(concurrency-mt-unsafe): no threads yet
   return value != nullptr ? std::optional<std::string>(value) : std::nullopt;
 }
-
-/// SIGTERM and SIGINT as a value. Blocked before the first thread, so that only main sees them.
-class StopSignals {
- public:
-  StopSignals() {
-    sigemptyset(&set_);
-    sigaddset(&set_, SIGTERM);
-    sigaddset(&set_, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
-    std::signal(SIGPIPE, SIG_IGN);
-  }
-
-  [[nodiscard]] const char* wait() const {
-    int signal = 0;
-    sigwait(&set_, &signal);
-    return signal == SIGINT ? "SIGINT" : "SIGTERM";
-  }
-
- private:
-  sigset_t set_{};
-};
 
 /// The rest of a time span, for steps that share it.
 class Deadline {
@@ -157,16 +138,66 @@ StatusNames names_of(const Config& config) {
           .bandwidth_limit = config.store.bandwidth_limit};
 }
 
+void warn_of_unusable_files(const char* peer, const TlsOptions& tls) {
+  if (const auto fault = check_tls_files(tls)) {
+    log::warn("tls", "a file cannot be used; new connections go on with what was read before",
+              {{"peer", peer}, {"file", file_of(tls, fault->part)}, {"cause", fault->text}});
+  }
+}
+
+/// Connections read these files by themselves when they are made. So that a person who has replaced
+/// one learns now whether it can be used, and not with the next connection.
+void read_files_again(const Config& config, CredentialsSource& credentials) {
+  credentials.read_again();
+  static_cast<void>(SecretSource("MQTT_PASSWORD", config.mqtt.password, config.mqtt.password_file,
+                                 &is_mqtt_password)
+                        .current());
+  static_cast<void>(
+      SecretSource("STATUS_TOKEN", config.status.token, config.status.token_file, &is_status_token)
+          .current());
+  if (is_secure(config.mqtt.transport)) {
+    warn_of_unusable_files("broker", config.mqtt.tls);
+  }
+  if (config.store.secure) {
+    warn_of_unusable_files("store", config.store.tls);
+  }
+  log::info(
+      kArea,
+      "files with keys, passwords and certificates were read again; new connections use them, "
+      "and settings change with a restart");
+}
+
+/// Returns the signal that stops the daemon; those before it are answered.
+std::string wait_for_stop(const Signals& signals, const Config& config,
+                          CredentialsSource& credentials) {
+  while (true) {
+    const int signal = signals.wait();
+    switch (meaning_of(signal)) {
+      case SignalMeaning::stop:
+        return name_of_signal(signal);
+      case SignalMeaning::read_files:
+        log::info(kArea, "signal", {{"signal", name_of_signal(signal)}});
+        read_files_again(config, credentials);
+        break;
+      case SignalMeaning::none:
+        log::info(kArea, "signal has no effect", {{"signal", name_of_signal(signal)}});
+        break;
+    }
+  }
+}
+
 /// Runs the daemon until a signal; the order of the lines is the order of start and of stop
 /// (docs/architecture.md).
-int run(const Config& config) {
+int run(const Config& config, const Signals& signals) {
   keep_few_heaps();
-  const StopSignals signals;
   log::set_level(config.log_level);
   log::set_format(config.log_format);
   std::set_terminate(&tell_and_abort);
   const std::jthread log_writer = log::start_writer();
   log::info(kArea, "starting", {{"version", M2B_VERSION}, {"pid", ::getpid()}});
+  for (const std::string& warning : config.warnings) {
+    log::warn(kArea, "a setting looks like a mistake", {{"setting", warning}});
+  }
   const CurlGlobal curl;
   require_tls_version(config.mqtt.tls.min_version);
   std::optional<Spool> spool;
@@ -204,7 +235,7 @@ int run(const Config& config) {
   control.start();
   service.ready();  // whatever the broker says: it may be away for days
 
-  const char* const signal = signals.wait();
+  const std::string signal = wait_for_stop(signals, config, store.credentials);
   log::info(kArea, "stopping", {{"signal", signal}});
   service.stopping();
   const Deadline deadline(config.shutdown_timeout);
@@ -237,14 +268,14 @@ int tell_of_few_threads(std::size_t wanted, std::size_t had) {
 
 /// Paho tells nobody when it gets no thread, and never connects. So there must be enough at the
 /// start; those that are missing later are done without, or waited for.
-int run_with_threads(const Config& config) {
+int run_with_threads(const Config& config, const Signals& signals) {
   constexpr std::size_t kOfAllParts = 26;  // docs/architecture.md, "Threads"
   const std::size_t wanted = kOfAllParts + config.pipeline.decoders + config.pipeline.uploaders;
   if (const std::size_t had = threads_to_be_had(wanted); had < wanted) {
     return tell_of_few_threads(wanted, had);
   }
   try {
-    return run(config);
+    return run(config, signals);
   } catch (const std::system_error& error) {
     if (error.code() != std::errc::resource_unavailable_try_again) {
       throw;
@@ -302,24 +333,33 @@ int health(const CommandLine& command_line) {
   return EX_OK;
 }
 
-int check_or_run(const CommandLine& command_line) {
+int check(const CommandLine& command_line) {
   const auto loaded = load_config(read_environment, command_line.flags);
-  const bool is_check = command_line.action == CommandLine::Action::check;
   if (const auto* const mistakes = std::get_if<std::vector<ConfigError>>(&loaded)) {
-    const bool as_json =
-        !is_check && load_log_format(read_environment, command_line.flags) == log::Format::json;
+    return print_mistakes(*mistakes);
+  }
+  for (const std::string& warning : std::get<Config>(loaded).warnings) {
+    std::fprintf(stderr, "mqtt-to-blob: warning: %s\n", warning.c_str());
+  }
+  std::puts("the configuration is valid");
+  return EX_OK;
+}
+
+int load_and_run(const CommandLine& command_line) {
+  const auto loaded = load_config(read_environment, command_line.flags);
+  if (const auto* const mistakes = std::get_if<std::vector<ConfigError>>(&loaded)) {
+    const bool as_json = load_log_format(read_environment, command_line.flags) == log::Format::json;
     return as_json ? log_mistakes(*mistakes) : print_mistakes(*mistakes);
   }
-  if (is_check) {
-    std::puts("the configuration is valid");
-    return EX_OK;
-  }
-  const int code = run_with_threads(std::get<Config>(loaded));
+  const Signals signals;
+  const int code = run_with_threads(std::get<Config>(loaded), signals);
   log::flush(kLogPatience);
   return code;
 }
 
 int run_tool_line(int argc, const char* const* argv) {
+  // A file that may not grow is to be named. All other signals end a tool as they end any command.
+  std::signal(SIGXFSZ, SIG_IGN);
   const auto parsed = parse_tool_line(argc, argv, read_environment);
   if (const auto* const exit = std::get_if<Exit>(&parsed)) {
     return print_exit(*exit);
@@ -343,6 +383,13 @@ int main(int argc, char** argv) {
     return m2b::print_exit(*exit);
   }
   const auto& command_line = std::get<m2b::CommandLine>(parsed);
-  return command_line.action == m2b::CommandLine::Action::health ? m2b::health(command_line)
-                                                                 : m2b::check_or_run(command_line);
+  switch (command_line.action) {
+    case m2b::CommandLine::Action::check:
+      return m2b::check(command_line);
+    case m2b::CommandLine::Action::health:
+      return m2b::health(command_line);
+    case m2b::CommandLine::Action::run:
+      break;
+  }
+  return m2b::load_and_run(command_line);
 }

@@ -155,19 +155,14 @@ class ToolParser {
 
   /// Checks what CLI11 does not; the first fault for a person.
   std::optional<std::string> complete(const Environment& environment) {
-    const std::string directory =
-        !directory_.empty() ? directory_ : environment("SPOOL_DIR").value_or("");
-    request_.directory =
-        directory.empty() ? SpoolOptions{}.directory : std::filesystem::path(directory);
-    std::map<std::string, std::string> flags;
-    if (!key_file_.empty()) {
-      flags["SPOOL_KEY_FILE"] = key_file_;
-    }
-    auto keys = load_spool_keys(environment, flags);
-    if (auto* const mistakes = std::get_if<std::vector<ConfigError>>(&keys)) {
+    auto loaded =
+        load_spool_options(environment, {{"SPOOL_DIR", directory_}, {"SPOOL_KEY_FILE", key_file_}});
+    if (auto* const mistakes = std::get_if<std::vector<ConfigError>>(&loaded)) {
       return std::move(mistakes->front());
     }
-    request_.keys = std::get<KeyRing>(std::move(keys));
+    auto& spool = std::get<SpoolOptions>(loaded);
+    request_.directory = std::move(spool.directory);
+    request_.keys = std::move(spool.keys);
     request_.target = target_;
     for (const std::uint64_t id : ids_) {
       request_.selection.ids.push_back(SpoolId{id});

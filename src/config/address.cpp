@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <utility>
 
 #include "m2b/util/ascii.hpp"
 
@@ -54,8 +55,9 @@ bool is_dns_name(std::string_view text) {
 }
 
 struct Url {
-  std::string scheme;          // lower case; empty: none
-  std::string_view host_port;  // what is between the scheme and the path
+  std::optional<std::string> scheme;  // in lower case
+  std::string_view authority;  // what is between the scheme and the path (RFC 3986, section 3.2)
+  std::string_view path;       // and query; empty where it says nothing
 };
 
 Url split_url(std::string_view text) {
@@ -65,13 +67,36 @@ Url split_url(std::string_view text) {
     url.scheme = ascii_lower(text.substr(0, scheme_end));
     text.remove_prefix(scheme_end + 3);
   }
-  url.host_port = text.substr(0, text.find('/'));
+  url.authority = text.substr(0, text.find_first_of("/?#"));
+  url.path = text.substr(url.authority.size());
+  if (url.path == "/") {
+    url.path = {};
+  }
   return url;
 }
+
+constexpr std::pair<std::string_view, MqttTransport> kTransports[] = {
+    {"tcp", MqttTransport::tcp},
+    {"mqtt", MqttTransport::tcp},
+    {"tls", MqttTransport::tls},
+    {"mqtts", MqttTransport::tls},
+    {"ssl", MqttTransport::tls},
+    {"ws", MqttTransport::websocket},
+    {"wss", MqttTransport::secure_websocket}};
 
 std::string to_text(const Endpoint& endpoint) {
   return endpoint.port ? endpoint.host.text + ":" + std::to_string(*endpoint.port)
                        : endpoint.host.text;
+}
+
+/// IPv6 may have no brackets where no port can follow it.
+std::optional<Endpoint> parse_authority(const Url& url) {
+  if (!url.scheme) {
+    if (auto host = parse_host(url.authority)) {
+      return Endpoint{*std::move(host), std::nullopt};
+    }
+  }
+  return parse_endpoint(url.authority);
 }
 
 }  // namespace
@@ -110,25 +135,63 @@ std::optional<Endpoint> parse_endpoint(std::string_view text) {
   return endpoint;
 }
 
-Parsed<std::string> parse_broker_host(std::string_view text) {
-  if (auto host = parse_host(text)) {
-    return std::move(host->text);
+std::optional<MqttTransport> parse_transport(std::string_view text) {
+  const std::string lower = ascii_lower(text);
+  for (const auto& [name, transport] : kTransports) {
+    if (lower == name) {
+      return transport;
+    }
+  }
+  return std::nullopt;
+}
+
+std::string_view name_of(MqttTransport transport) noexcept {
+  switch (transport) {
+    case MqttTransport::tcp:
+      return "tcp";
+    case MqttTransport::tls:
+      return "tls";
+    case MqttTransport::websocket:
+      return "ws";
+    case MqttTransport::secure_websocket:
+      break;
+  }
+  return "wss";
+}
+
+bool is_websocket_path(std::string_view text) noexcept {
+  return text.starts_with('/') && std::ranges::all_of(text, [](char byte) {
+           return byte > ' ' && byte <= '~' && byte != '#';
+         });
+}
+
+Parsed<BrokerAddress> parse_broker_address(std::string_view text) {
+  if (text.find('@') != std::string_view::npos) {
+    return Fault{
+        "must be without user name and password, because addresses are shown and logged: give them "
+        "by MQTT_USERNAME and MQTT_PASSWORD_FILE (or MQTT_PASSWORD)"};
   }
   const Url url = split_url(text);
-  const auto meant = parse_endpoint(url.host_port);
-  if (!meant) {
+  const auto endpoint = parse_authority(url);
+  const auto transport = url.scheme ? parse_transport(*url.scheme) : std::nullopt;
+  if (!endpoint || (url.scheme && !transport)) {
     return Fault{};
   }
-  std::string fault = "must be a DNS name or an IP address alone: write BROKER_URL=";
-  fault += meant->host.text;
-  if (meant->port) {
-    fault += " and BROKER_PORT=" + std::to_string(*meant->port);
+  BrokerAddress address{.host = endpoint->host.text, .port = endpoint->port};
+  address.transport = transport;
+  if (url.path.empty()) {
+    return address;
   }
-  const bool plain = url.scheme.empty() || url.scheme == "tcp" || url.scheme == "mqtt";
-  if (!plain) {
-    fault += " (only plain MQTT over TCP is spoken)";
+  if (!transport || !is_websocket(*transport)) {
+    return Fault{
+        "must be without a path, which only a WebSocket has (ws:// or wss://): topics are given by "
+        "TOPIC"};
   }
-  return Fault{std::move(fault)};
+  address.path = url.path.starts_with('/') ? url.path : "/" + std::string(url.path);
+  if (!is_websocket_path(*address.path)) {
+    return Fault{"must have a path of visible ASCII characters without #"};
+  }
+  return address;
 }
 
 Parsed<std::uint16_t> parse_broker_port(std::string_view text) {
@@ -143,34 +206,32 @@ Parsed<std::uint16_t> parse_broker_port(std::string_view text) {
   return Fault{};
 }
 
-Parsed<Endpoint> parse_store_endpoint(std::string_view text) {
-  auto endpoint = parse_endpoint(text);
-  if (endpoint && endpoint->host.is_address && !endpoint->port) {
-    return Fault{"needs its port with an IP address: write for example MINIO_URL=" +
-                 endpoint->host.text + ":9000"};
-  }
-  if (endpoint) {
-    return *std::move(endpoint);
-  }
-  if (const auto bare = parse_host(text); bare && bare->is_address) {
+Parsed<StoreAddress> parse_store_address(std::string_view text) {
+  if (text.find('@') != std::string_view::npos) {
     return Fault{
-        "must have an IPv6 address in brackets and its port: write for example MINIO_URL=" +
-        bare->text + ":9000"};
+        "must be without keys, because addresses are shown and logged: give them by "
+        "MINIO_ACCESS_KEY_FILE and MINIO_SECRET_KEY_FILE (or without _FILE)"};
   }
   const Url url = split_url(text);
-  auto meant = parse_endpoint(url.host_port);
-  if (!meant) {
+  const auto endpoint = parse_authority(url);
+  if (!endpoint || (url.scheme && url.scheme != "http" && url.scheme != "https")) {
     return Fault{};
   }
-  if (meant->host.is_address && !meant->port) {
-    meant->port = static_cast<std::uint16_t>(url.scheme == "http" ? 80 : 443);
+  if (!url.scheme && endpoint->host.is_address && !endpoint->port) {
+    return Fault{"must have its port with an IP address: write for example MINIO_URL=" +
+                 endpoint->host.text + ":9000"};
   }
-  std::string fault = "must be host or host:port without scheme and path: write MINIO_URL=";
-  fault += to_text(*meant);
-  if (url.scheme == "http" || url.scheme == "https") {
-    fault += url.scheme == "http" ? " and MINIO_SECURE=False" : " and MINIO_SECURE=True";
+  if (!url.path.empty()) {
+    const std::string scheme = url.scheme ? *url.scheme + "://" : "";
+    return Fault{
+        "must be without a path: write MINIO_URL=" + scheme + to_text(*endpoint) +
+        "; the bucket is given by BUCKET_NAME, and a store below a path cannot be reached"};
   }
-  return Fault{std::move(fault)};
+  StoreAddress address{*endpoint};
+  if (url.scheme) {
+    address.secure = url.scheme == "https";
+  }
+  return address;
 }
 
 Parsed<Endpoint> parse_listen_address(std::string_view text) {

@@ -21,16 +21,24 @@ constexpr std::chrono::seconds kNeverExpires{0xFFFF'FFFF};  // MQTT 5, section 3
 }  // namespace
 
 std::optional<std::string> parse_mqtt_text(std::string_view text) {
-  return is_mqtt_string(text) && !has_control_character(text) ? std::optional<std::string>(text)
-                                                              : std::nullopt;
+  return is_mqtt_string(text) ? std::optional<std::string>(text) : std::nullopt;
 }
 
-Outcome apply_store_address(Config& config, std::string_view text) {
-  auto parsed = parse_store_endpoint(text);
+Outcome apply_broker_address(Config& config, std::string_view text) {
+  auto parsed = parse_broker_address(text);
   if (auto* fault = std::get_if<Fault>(&parsed)) {
     return std::move(fault->text);
   }
-  auto& endpoint = std::get<Endpoint>(parsed);
+  config.mqtt.host = std::get<BrokerAddress>(std::move(parsed)).host;
+  return std::nullopt;
+}
+
+Outcome apply_store_address(Config& config, std::string_view text) {
+  auto parsed = parse_store_address(text);
+  if (auto* fault = std::get_if<Fault>(&parsed)) {
+    return std::move(fault->text);
+  }
+  auto& endpoint = std::get<StoreAddress>(parsed).endpoint;
   config.store.host = std::move(endpoint.host.text);
   config.store.port = endpoint.port.value_or(0);  // load_config then sets it by MINIO_SECURE
   return std::nullopt;
@@ -79,10 +87,7 @@ Outcome apply_server_name(TlsOptions& tls, std::string_view text) {
 }
 
 Outcome apply_websocket_path(Config& config, std::string_view text) {
-  const bool allowed = text.starts_with('/') && std::ranges::all_of(text, [](char byte) {
-                         return byte > ' ' && byte <= '~' && byte != '#';
-                       });
-  if (!allowed) {
+  if (!is_websocket_path(text)) {
     return "";
   }
   config.mqtt.websocket_path = text;

@@ -49,9 +49,10 @@ std::optional<Value> parse_word(std::string_view text,
   return std::nullopt;
 }
 
-/// Text that MQTT carries and a person can read.
+/// Text that MQTT carries as a string.
 [[nodiscard]] std::optional<std::string> parse_mqtt_text(std::string_view text);
 
+[[nodiscard]] Outcome apply_broker_address(Config& config, std::string_view text);
 [[nodiscard]] Outcome apply_store_address(Config& config, std::string_view text);
 [[nodiscard]] Outcome apply_access_key(Config& config, std::string_view text);
 [[nodiscard]] Outcome apply_secret_key(Config& config, std::string_view text);

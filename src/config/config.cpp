@@ -2,12 +2,18 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
 #include <utility>
 
+#include "config/address.hpp"
 #include "config/text.hpp"
 #include "m2b/tls/tls_material.hpp"
 #include "m2b/upload/credentials.hpp"
+#include "m2b/util/ascii.hpp"
 #include "m2b/util/secret_file.hpp"
+#include "m2b/util/typed_text.hpp"
 
 namespace m2b {
 namespace {
@@ -15,14 +21,9 @@ namespace {
 /// A value that somebody gave, and how a message names it.
 struct Given {
   std::string text;
-  std::string label;      // e.g. `BROKER_PORT="70000": `
+  std::string label;      // e.g. `BROKER_PORT="70000"`
   std::string file = {};  // that a secret came from
 };
-
-bool is_quoted(std::string_view text) {
-  return text.size() > 1 && text.front() == text.back() &&
-         (text.front() == '"' || text.front() == '\'');
-}
 
 std::string file_name_of(std::string_view name) {
   return std::string(name) + std::string(kSecretFileSuffix);
@@ -40,6 +41,36 @@ std::uint16_t default_port(MqttTransport transport) {
       break;
   }
   return 443;
+}
+
+std::optional<std::string> control_character_fault(std::string_view text) {
+  const std::string found = control_character_in(text);
+  if (found.empty()) {
+    return std::nullopt;
+  }
+  return "must not have a control character, but has " + found +
+         (found.starts_with("a carriage return")
+              ? ": convert a file with Windows line ends (dos2unix)"
+          : found.starts_with("a line feed") ? ": leave it out (echo -n, in YAML |- in place of |)"
+                                             : ": remove it");
+}
+
+/// `secret` may be given by a file with what is refused here; empty: it is none.
+std::optional<std::string> odd_end_fault(std::string_view text, std::string_view secret) {
+  const std::string found = odd_end_of(text);
+  if (found.empty()) {
+    return std::nullopt;
+  }
+  const bool quotes = is_in_quotes(text);
+  std::string fault = "must not have " + found +
+                      (quotes ? ", which docker --env-file and lists in YAML keep as a part of the "
+                                "value: remove them"
+                              : ", which would be a part of the value: remove it");
+  if (!secret.empty()) {
+    fault += std::string(", or, where ") + (quotes ? "they belong" : "it belongs") +
+             " to the secret, give it by " + file_name_of(secret);
+  }
+  return fault;
 }
 
 const char* setting_of(TlsFault::Part part) {
@@ -64,6 +95,7 @@ class Loader {
     for (const auto& setting : settings()) {
       load_setting(setting);
     }
+    take_rest_of_addresses();
     if (config_.store.port == 0) {
       config_.store.port = config_.store.secure ? 443 : 80;
     }
@@ -77,10 +109,13 @@ class Loader {
     return result();
   }
 
-  std::variant<Config, std::vector<ConfigError>> load_only(std::string_view name) && {
-    const auto setting = std::ranges::find(settings(), name, &Setting::name);
-    assert(setting != settings().end());
-    load_setting(*setting);
+  std::variant<Config, std::vector<ConfigError>> load_only(
+      std::initializer_list<std::string_view> names) && {
+    for (const std::string_view name : names) {
+      const auto setting = std::ranges::find(settings(), name, &Setting::name);
+      assert(setting != settings().end());
+      load_setting(*setting);
+    }
     return result();
   }
 
@@ -107,7 +142,7 @@ class Loader {
 
   void load_setting(const Setting& setting) {
     const std::size_t errors_before = errors_.size();
-    const auto given = find(setting);
+    auto given = find(setting);
     if (!given) {
       const bool reported = errors_.size() > errors_before;
       if (setting.required && !reported && !is_given(setting.unless)) {
@@ -117,20 +152,49 @@ class Loader {
       }
       return;
     }
-    auto fault = setting.apply(config_, given->text);
+    auto fault = text_fault(setting, *given);
     if (!fault) {
-      if (setting.keep_file && !given->file.empty()) {
-        setting.keep_file(config_, given->file);
-      }
+      fault = setting.apply(config_, given->text);
+    }
+    const std::string label = given->label + (given->file.empty() ? ": " : ": what it holds ");
+    if (fault) {
+      errors_.push_back(label +
+                        (fault->empty() ? "must be " + std::string(setting.allowed) : *fault));
       return;
     }
-    if (fault->empty()) {
-      *fault = "must be " + std::string(setting.allowed);
+    if (setting.secret) {
+      warn_of_odd_end(label, given->text);
     }
-    if (is_quoted(given->text)) {
-      *fault += " (the quotes around it are part of the value: remove them)";
+    if (setting.keep_file && !given->file.empty()) {
+      setting.keep_file(config_, given->file);
     }
-    errors_.push_back(given->label + *fault);
+    if (!setting.secret) {
+      taken_.emplace(setting.name, *given);
+    }
+  }
+
+  /// The rule for the text of every setting (load_config). Removes the blanks that no value has.
+  static std::optional<std::string> text_fault(const Setting& setting, Given& given) {
+    if (!setting.any_text) {
+      given.text = std::string(trimmed(given.text));
+    }
+    if (!setting.several_lines) {
+      if (auto fault = control_character_fault(given.text)) {
+        return fault;
+      }
+    }
+    const bool may_be_odd = setting.secret && (setting.original || !given.file.empty());
+    return may_be_odd ? std::nullopt
+                      : odd_end_fault(given.text, setting.secret ? setting.name : "");
+  }
+
+  void warn_of_odd_end(const std::string& label, std::string_view secret) {
+    const std::string odd = odd_end_of(secret);
+    if (!odd.empty()) {
+      config_.warnings.push_back(
+          label + "is taken with " + odd + ", as a part of the secret: remove " +
+          (is_in_quotes(secret) ? "them unless they belong there" : "it unless it belongs there"));
+    }
   }
 
   /// Flags hide the environment, whichever of the two forms of a secret they have.
@@ -172,7 +236,7 @@ class Loader {
       return read_file(label(layer, file_name_of(name), config::shown(*path)), *path);
     }
     auto named = label(layer, name, setting.secret ? "***" : config::shown(*text));
-    return Given{*std::move(text), named + ": "};
+    return Given{*std::move(text), std::move(named)};
   }
 
   std::optional<std::string> look_up(Layer layer, const std::string& name,
@@ -191,12 +255,57 @@ class Loader {
   }
 
   std::optional<Given> read_file(const std::string& named, const std::string& path) {
+    auto path_fault = control_character_fault(path);
+    if (!path_fault) {
+      path_fault = odd_end_fault(path, "");
+    }
+    if (path_fault) {
+      errors_.push_back(named + ": " + *path_fault);
+      return std::nullopt;
+    }
     const auto content = read_secret_file(path);
     if (const auto* fault = std::get_if<SecretFileFault>(&content)) {
       errors_.push_back(named + ": " + fault->text);
       return std::nullopt;
     }
-    return Given{std::get<Secret>(content).reveal(), named + ": what it holds ", path};
+    return Given{std::get<Secret>(content).reveal(), named, path};
+  }
+
+  /// What URLs say beyond the host.
+  void take_rest_of_addresses() {
+    if (const auto broker = taken_.find("BROKER_URL"); broker != taken_.end()) {
+      const auto parsed = config::parse_broker_address(broker->second.text);
+      const auto& address = std::get<config::BrokerAddress>(parsed);
+      take_from_url(
+          broker->second, "MQTT_TRANSPORT", address.transport, config_.mqtt.transport,
+          [](MqttTransport transport) { return std::string(config::name_of(transport)); });
+      take_from_url(broker->second, "BROKER_PORT", address.port, config_.mqtt.port,
+                    [](std::uint16_t port) { return std::to_string(port); });
+      take_from_url(broker->second, "MQTT_WEBSOCKET_PATH", address.path,
+                    config_.mqtt.websocket_path, [](const std::string& path) { return path; });
+    }
+    if (const auto store = taken_.find("MINIO_URL"); store != taken_.end()) {
+      const auto parsed = config::parse_store_address(store->second.text);
+      take_from_url(store->second, "MINIO_SECURE", std::get<config::StoreAddress>(parsed).secure,
+                    config_.store.secure, [](bool secure) { return secure ? "True" : "False"; });
+    }
+  }
+
+  /// Into the field of `setting`, which may say the same, but nothing else.
+  template <class Value, class ToText>
+  void take_from_url(const Given& url, std::string_view setting, const std::optional<Value>& value,
+                     Value& field, ToText to_text) {
+    if (!value) {
+      return;
+    }
+    const auto given = taken_.find(setting);
+    if (given != taken_.end() && field != *value) {
+      errors_.push_back(url.label + " and " + given->second.label +
+                        " contradict each other: the first means " + std::string(setting) + "=" +
+                        to_text(*value) + ": remove one of them");
+      return;
+    }
+    field = *value;
   }
 
   /// Settings that are right alone and wrong together.
@@ -243,6 +352,11 @@ class Loader {
       return;
     }
     store.credentials = std::get<Credentials>(std::move(read));
+    const std::string label =
+        "AWS_SHARED_CREDENTIALS_FILE=" + config::shown(store.credential_files.shared) + ": its ";
+    warn_of_odd_end(label + "aws_access_key_id ", store.credentials.access_key);
+    warn_of_odd_end(label + "aws_secret_access_key ", store.credentials.secret_key.reveal());
+    warn_of_odd_end(label + "aws_session_token ", store.credentials.session_token.reveal());
   }
 
   /// `remedy` is the setting that makes the connection one of TLS.
@@ -278,15 +392,16 @@ class Loader {
   const Environment& environment_;
   const std::map<std::string, std::string>& flags_;
   Config config_;
+  std::map<std::string_view, Given> taken_;  // by the setting's name; no secrets
   std::vector<ConfigError> errors_;
 };
 
-/// What `pick` takes out of a configuration in which one setting alone was read.
+/// What `pick` takes out of a configuration in which some settings alone were read.
 template <class Pick>
-auto load_part(std::string_view setting, const Environment& environment,
+auto load_part(std::initializer_list<std::string_view> names, const Environment& environment,
                const std::map<std::string, std::string>& flags, Pick pick)
     -> std::variant<decltype(pick(Config())), std::vector<ConfigError>> {
-  auto loaded = Loader(environment, flags).load_only(setting);
+  auto loaded = Loader(environment, flags).load_only(names);
   if (auto* const errors = std::get_if<std::vector<ConfigError>>(&loaded)) {
     return std::move(*errors);
   }
@@ -302,21 +417,21 @@ std::variant<Config, std::vector<ConfigError>> load_config(
 
 log::Format load_log_format(const Environment& environment,
                             const std::map<std::string, std::string>& flags) {
-  const auto loaded = Loader(environment, flags).load_only("LOG_FORMAT");
+  const auto loaded = Loader(environment, flags).load_only({"LOG_FORMAT"});
   const auto* const config = std::get_if<Config>(&loaded);
   return config != nullptr ? config->log_format : log::Format::text;
 }
 
 std::variant<StatusOptions, std::vector<ConfigError>> load_status_options(
     const Environment& environment, const std::map<std::string, std::string>& flags) {
-  return load_part("STATUS_ADDRESS", environment, flags,
+  return load_part({"STATUS_ADDRESS"}, environment, flags,
                    [](Config&& config) { return std::move(config.status); });
 }
 
-std::variant<KeyRing, std::vector<ConfigError>> load_spool_keys(
+std::variant<SpoolOptions, std::vector<ConfigError>> load_spool_options(
     const Environment& environment, const std::map<std::string, std::string>& flags) {
-  return load_part("SPOOL_KEY", environment, flags,
-                   [](Config&& config) { return std::move(config.spool.keys); });
+  return load_part({"SPOOL_DIR", "SPOOL_KEY"}, environment, flags,
+                   [](Config&& config) { return std::move(config.spool); });
 }
 
 }  // namespace m2b

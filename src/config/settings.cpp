@@ -30,10 +30,12 @@ constexpr std::size_t kMaxSizeT = std::numeric_limits<std::size_t>::max();
 std::vector<Setting> original_settings() {
   std::vector<Setting> table = {
       {.name = "BROKER_URL",
-       .allowed = "a DNS name or an IP address, without scheme and port",
-       .help = "Host of the MQTT broker.",
+       .allowed = "a DNS name or an IP address, or a URL that begins with mqtt://, mqtts://, ws:// "
+                  "or wss:// (also tcp://, ssl://, tls://)",
+       .help = "Host of the MQTT broker. A URL also gives BROKER_PORT, MQTT_TRANSPORT and, with ws "
+               "and wss, MQTT_WEBSOCKET_PATH.",
        .required = true,
-       .apply = [](Config& c, Text t) { return store(config::parse_broker_host(t), c.mqtt.host); }},
+       .apply = config::apply_broker_address},
       {.name = "BROKER_PORT",
        .default_note = "1883; by MQTT_TRANSPORT 8883, 80 or 443",
        .allowed = "a port number from 1 to 65535",
@@ -43,12 +45,15 @@ std::vector<Setting> original_settings() {
        .allowed = "MQTT topic filters with a comma between them; a comma inside one is written \\,",
        .help = "What to subscribe to; wildcards and $share/<group>/<filter> too.",
        .required = true,
+       .any_text = true,
        .apply = [](Config& c,
                    Text t) { return store(config::parse_topic_filters(t), c.mqtt.filters); }},
       {.name = "MINIO_URL",
-       .allowed = "host or host:port without scheme and path; an IP address needs its port, and "
-                  "IPv6 its brackets",
-       .help = "The MinIO or S3 store; without a port 443, or 80 with MINIO_SECURE=False.",
+       .allowed = "host or host:port, or a URL of them that begins with https:// or http://; "
+                  "without a scheme an IP address needs its port, and IPv6 its brackets",
+       .help =
+           "The MinIO or S3 store; without a port 443, or 80 with MINIO_SECURE=False. A URL also "
+           "gives MINIO_SECURE.",
        .required = true,
        .apply = config::apply_store_address},
       {.name = "MINIO_SECURE",
@@ -73,6 +78,7 @@ std::vector<Setting> original_settings() {
        .required = true,
        .unless = "AWS_SHARED_CREDENTIALS_FILE",
        .secret = true,
+       .any_text = true,
        .apply = config::apply_secret_key,
        .keep_file = [](Config& c,
                        const std::string& f) { c.store.credential_files.secret_key = f; }},
@@ -83,15 +89,19 @@ std::vector<Setting> original_settings() {
        .apply = config::apply_bucket},
       {.name = "LOGGING_LEVEL",
        .default_text = "INFO",
-       .allowed = "DEBUG, INFO, WARNING, ERROR or CRITICAL",
+       .allowed = "DEBUG, INFO, WARNING (or WARN), ERROR (or ERR) or CRITICAL (or FATAL)",
        .help = "The least level of the lines that are logged.",
        .apply =
            [](Config& c, Text t) {
              return store(parse_word<log::Level>(t, {{"debug", log::Level::debug},
                                                      {"info", log::Level::info},
                                                      {"warning", log::Level::warning},
+                                                     {"warn", log::Level::warning},
                                                      {"error", log::Level::error},
-                                                     {"critical", log::Level::critical}}),
+                                                     {"err", log::Level::error},
+                                                     {"critical", log::Level::critical},
+                                                     {"crit", log::Level::critical},
+                                                     {"fatal", log::Level::critical}}),
                           c.log_level);
            }},
   };
@@ -123,6 +133,7 @@ std::vector<Setting> mqtt_settings() {
        .default_note = "made once and kept in the spool",
        .allowed = "at most 65535 bytes of UTF-8 without control characters",
        .help = "Client identifier. The broker keeps the session under it: no two clients with one.",
+       .any_text = true,
        .apply = [](Config& c,
                    Text t) { return store(config::parse_mqtt_text(t), c.mqtt.client_id); }},
       {.name = "MQTT_GROUP_COMMIT",
@@ -145,13 +156,15 @@ std::vector<Setting> mqtt_settings() {
        .allowed = "at most 65535 bytes of UTF-8 without control characters",
        .help = "User name at the broker; set but empty: none.",
        .empty_is_a_value = true,
+       .any_text = true,
        .apply = [](Config& c,
                    Text t) { return store(config::parse_mqtt_text(t), c.mqtt.username); }},
       {.name = "MQTT_PASSWORD",
        .default_note = "none",
-       .allowed = "at most 65535 bytes",
+       .allowed = "at most 65535 bytes without control characters",
        .help = "Password at the broker.",
        .secret = true,
+       .any_text = true,
        .apply = config::apply_password,
        .keep_file = [](Config& c, const std::string& f) { c.mqtt.password_file = f; }},
       {.name = "MQTT_KEEPALIVE",
@@ -194,6 +207,7 @@ std::vector<Setting> tls_settings(const std::array<Text, 5>& names, Text peer_he
        .default_note = "those that the system trusts",
        .allowed = "the path of a file of certificates in PEM form",
        .help = peer_help,
+       .any_text = true,
        .apply = path_of(&TlsOptions::ca_file)},
       {.name = names[1],
        .default_note = "none",
@@ -201,17 +215,20 @@ std::vector<Setting> tls_settings(const std::array<Text, 5>& names, Text peer_he
        .help =
            "Our own certificate, and what leads from it to its authority, for a peer that wants "
            "one.",
+       .any_text = true,
        .apply = path_of(&TlsOptions::certificate_file)},
       {.name = names[2],
        .default_note = "none",
        .allowed = "the path of a file with a private key in PEM form",
        .help = "The key of our certificate.",
+       .any_text = true,
        .apply = path_of(&TlsOptions::key_file)},
       {.name = names[3],
        .default_note = "none",
-       .allowed = "at most 1023 bytes",
+       .allowed = "at most 1023 bytes without control characters",
        .help = "Password of that key.",
        .secret = true,
+       .any_text = true,
        .apply =
            [member](Config& c, Text t) {
              constexpr std::size_t kMaxBytes = 1023;  // OpenSSL's, less one for the end
@@ -233,14 +250,8 @@ std::vector<Setting> broker_tls_settings() {
        .default_text = "tcp",
        .allowed = "tcp, tls, ws or wss",
        .help = "tls: encrypted, the certificate verified. ws: WebSocket; wss: the same over TLS.",
-       .apply =
-           [](Config& c, Text t) {
-             return store(parse_word<MqttTransport>(t, {{"tcp", MqttTransport::tcp},
-                                                        {"tls", MqttTransport::tls},
-                                                        {"ws", MqttTransport::websocket},
-                                                        {"wss", MqttTransport::secure_websocket}}),
-                          c.mqtt.transport);
-           }},
+       .apply = [](Config& c,
+                   Text t) { return store(config::parse_transport(t), c.mqtt.transport); }},
       {.name = "MQTT_WEBSOCKET_PATH",
        .default_text = "/mqtt",
        .allowed = "a path that begins with /",
@@ -265,8 +276,11 @@ std::vector<Setting> store_tls_settings() {
                    .allowed = "1.2 or 1.3",
                    .help = "The oldest version of TLS that is spoken with broker and store.",
                    .apply = [](Config& c, Text t) {
-                     const auto version = parse_word<TlsVersion>(
-                         t, {{"1.2", TlsVersion::v1_2}, {"1.3", TlsVersion::v1_3}});
+                     const auto version =
+                         parse_word<TlsVersion>(t, {{"1.2", TlsVersion::v1_2},
+                                                    {"tlsv1.2", TlsVersion::v1_2},
+                                                    {"1.3", TlsVersion::v1_3},
+                                                    {"tlsv1.3", TlsVersion::v1_3}});
                      c.mqtt.tls.min_version = version.value_or(TlsVersion::v1_2);
                      return store(version, c.store.tls.min_version);
                    }});
@@ -279,6 +293,7 @@ std::vector<Setting> pipeline_settings() {
        .default_text = "/var/lib/mqtt-to-blob",
        .allowed = "the path of a directory",
        .help = "Where messages wait on disk until the store has them; one process at a time.",
+       .any_text = true,
        .apply = [](Config& c, Text t) { return store(std::optional<Text>(t), c.spool.directory); }},
       {.name = "SPOOL_MAX_BYTES",
        .default_text = "0",
@@ -305,6 +320,7 @@ std::vector<Setting> pipeline_settings() {
                "encrypts, all decrypt. Without its key a message waits, and all that came after "
                "it; one whose key is lost becomes a dead letter.",
        .secret = true,
+       .several_lines = true,
        .apply = config::apply_spool_key},
       {.name = "DEAD_LETTER_AFTER",
        .default_text = "1h",
@@ -337,6 +353,7 @@ std::vector<Setting> pipeline_settings() {
        .default_note = "none: they stay in the spool",
        .allowed = "the beginning of an object key such as dead-letters/, at most 512 bytes",
        .help = "Dead letters go to the bucket under it, with their reason as metadata.",
+       .any_text = true,
        .apply = config::apply_dead_letter_prefix},
       {.name = "MAX_MESSAGE_BYTES",
        .default_text = "32MiB",
@@ -401,6 +418,7 @@ std::vector<Setting> store_and_life_settings() {
        .default_note = "none",
        .allowed = "the path of a file as the AWS tools have it",
        .help = "Keys and token of the store, in place of those above.",
+       .any_text = true,
        .apply =
            [](Config& c, Text t) {
              return store(std::optional<Text>(t), c.store.credential_files.shared);
@@ -409,6 +427,7 @@ std::vector<Setting> store_and_life_settings() {
        .default_text = "default",
        .allowed = "the name of a profile",
        .help = "Whose keys in that file.",
+       .any_text = true,
        .apply =
            [](Config& c, Text t) {
              return store(std::optional<Text>(t), c.store.credential_files.profile);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
 
 #include "m2b/util/utf8.hpp"
 #include "m2b/util/visible.hpp"
@@ -13,24 +12,14 @@ namespace {
 constexpr std::size_t kMaxShownBytes = 100;
 constexpr std::size_t kMaxMqttStringBytes = 65'535;
 
-std::uint8_t byte_at(std::string_view text, std::size_t index) noexcept {
-  return static_cast<std::uint8_t>(text[index]);
-}
-
-/// `length` is that of the UTF-8 sequence at the start of `text`.
-bool is_control(std::string_view text, std::size_t length) noexcept {
-  const std::uint8_t lead = byte_at(text, 0);
-  return (length == 1 && (lead < 0x20 || lead == 0x7F)) ||
-         (length == 2 && lead == 0xC2 && byte_at(text, 1) < 0xA0);
-}
-
-/// `tcp://user:password@host`, with and without the scheme.
+/// `tcp://user:password@host`, also without the scheme; with it, `tcp://token@host` as well.
 std::string without_url_password(std::string_view value) {
   const auto scheme_end = value.find("://");
-  const auto start = scheme_end == std::string_view::npos ? 0 : scheme_end + 3;
+  const bool has_scheme = scheme_end != std::string_view::npos;
+  const auto start = has_scheme ? scheme_end + 3 : 0;
   const auto at = value.rfind('@');
   const auto colon = value.find(':', start);
-  if (at == std::string_view::npos || at < start || colon >= at) {
+  if (at == std::string_view::npos || at < start || (!has_scheme && colon >= at)) {
     return std::string(value);
   }
   return std::string(value.substr(0, start)) + "***" + std::string(value.substr(at));
@@ -64,17 +53,6 @@ bool is_mqtt_string(std::string_view text) noexcept {
     text.remove_prefix(length);
   }
   return true;
-}
-
-bool has_control_character(std::string_view text) noexcept {
-  while (!text.empty()) {
-    const std::size_t length = utf8_character_length(text);
-    if (length != 0 && is_control(text, length)) {
-      return true;
-    }
-    text.remove_prefix(length == 0 ? 1 : length);
-  }
-  return false;
 }
 
 }  // namespace m2b::config

@@ -6,14 +6,12 @@
 namespace m2b::config {
 
 /// A value as an error message shows it: in quotes, control characters and broken UTF-8 escaped,
-/// cut after about 100 bytes, and a password inside a URL (`tcp://user:password@host`) masked.
+/// cut after about 100 bytes, and what a URL has before its host (`tcp://user:password@host`)
+/// masked.
 [[nodiscard]] std::string shown(std::string_view value);
 
 /// Whether MQTT can carry it as a string: valid UTF-8 without NUL, at most 65,535 bytes (MQTT 5,
 /// section 1.5.4).
 [[nodiscard]] bool is_mqtt_string(std::string_view text) noexcept;
-
-/// C0, DEL, and the C1 controls of UTF-8.
-[[nodiscard]] bool has_control_character(std::string_view text) noexcept;
 
 }  // namespace m2b::config

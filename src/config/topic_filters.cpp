@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "config/text.hpp"
+#include "m2b/util/typed_text.hpp"
 
 namespace m2b::config {
 namespace {
@@ -70,19 +71,16 @@ std::optional<std::string> filter_fault(std::string_view filter) {
   return wildcard_fault(filter.substr(slash + 1));
 }
 
-bool has_blank_at_an_end(std::string_view filter) {
-  return filter.starts_with(' ') || filter.ends_with(' ');
-}
-
 }  // namespace
 
 Parsed<std::vector<std::string>> parse_topic_filters(std::string_view text) {
   auto filters = split_at_commas(text);
   for (const auto& filter : filters) {
     auto fault = filter_fault(filter);
-    // The broker would take `a, b` as the topic " b" and never send a thing.
-    if (!fault && filters.size() > 1 && has_blank_at_an_end(filter)) {
-      fault = "has a blank beside the comma, which MQTT takes as part of the topic: remove it";
+    // The broker would take `a, b` as the topic " b" and never send a thing. What is around the
+    // whole value is the loader's to find.
+    if (std::string odd = odd_end_of(filter); !fault && filters.size() > 1 && !odd.empty()) {
+      fault = "has " + std::move(odd) + ", which MQTT takes as part of the topic: remove it";
     }
     if (fault) {
       return Fault{filters.size() == 1 && !filter.empty()

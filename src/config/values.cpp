@@ -12,22 +12,44 @@ namespace m2b::config {
 namespace {
 
 struct Unit {
-  std::string_view suffix;
+  std::string_view suffix;  // in lower case
   std::uint64_t factor;
 };
 
-constexpr Unit kDurationUnits[] = {{"ms", 1},     {"", 1000},       {"s", 1000},
-                                   {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}};
+constexpr std::uint64_t kSecond = 1'000;
+constexpr std::uint64_t kMinute = 60 * kSecond;
+constexpr std::uint64_t kHour = 60 * kMinute;
+constexpr std::uint64_t kDay = 24 * kHour;
+
+constexpr Unit kDurationUnits[] = {
+    {"ms", 1},        {"msec", 1},          {"", kSecond},     {"s", kSecond},
+    {"sec", kSecond}, {"second", kSecond},  {"secs", kSecond}, {"seconds", kSecond},
+    {"m", kMinute},   {"min", kMinute},     {"mins", kMinute}, {"minute", kMinute},
+    {"h", kHour},     {"minutes", kMinute}, {"hr", kHour},     {"hour", kHour},
+    {"hours", kHour}, {"d", kDay},          {"day", kDay},     {"days", kDay}};
 
 constexpr Unit kSizeUnits[] = {{"", 1},
-                               {"KiB", std::uint64_t{1} << 10},
-                               {"MiB", std::uint64_t{1} << 20},
-                               {"GiB", std::uint64_t{1} << 30},
-                               {"TiB", std::uint64_t{1} << 40},
-                               {"kB", 1'000},
-                               {"MB", 1'000'000},
-                               {"GB", 1'000'000'000},
-                               {"TB", 1'000'000'000'000}};
+                               {"b", 1},
+                               {"ki", std::uint64_t{1} << 10},
+                               {"kib", std::uint64_t{1} << 10},
+                               {"mi", std::uint64_t{1} << 20},
+                               {"mib", std::uint64_t{1} << 20},
+                               {"gi", std::uint64_t{1} << 30},
+                               {"gib", std::uint64_t{1} << 30},
+                               {"ti", std::uint64_t{1} << 40},
+                               {"tib", std::uint64_t{1} << 40},
+                               {"kb", 1'000},
+                               {"mb", 1'000'000},
+                               {"gb", 1'000'000'000},
+                               {"tb", 1'000'000'000'000}};
+
+/// `Mb` and `b` are bits to whoever tells the two apart; `mb` is written by those who do not.
+bool is_bits(std::string_view suffix) {
+  return suffix == "b" || (suffix.ends_with('b') && suffix != ascii_lower(suffix));
+}
+
+/// Months, for whoever writes minutes as `m`.
+bool is_months(std::string_view suffix) { return suffix == "M"; }
 
 /// Digits with one of the units after them, at most `max`.
 std::optional<std::uint64_t> parse_with_unit(std::string_view text, std::span<const Unit> units,
@@ -38,12 +60,20 @@ std::optional<std::uint64_t> parse_with_unit(std::string_view text, std::span<co
   if (error != std::errc{}) {
     return std::nullopt;
   }
-  const std::string_view suffix(rest, static_cast<std::size_t>(end - rest));
-  const auto unit = std::ranges::find(units, suffix, &Unit::suffix);
-  if (unit == units.end() || number > max / unit->factor) {
+  const std::string_view behind(rest, static_cast<std::size_t>(end - rest));
+  const std::string_view suffix =
+      behind.substr(std::min(behind.find_first_not_of(' '), behind.size()));
+  const bool blank_at_end = suffix.empty() && !behind.empty();
+  const auto unit = std::ranges::find(units, ascii_lower(suffix), &Unit::suffix);
+  if (blank_at_end || unit == units.end() || number > max / unit->factor) {
     return std::nullopt;
   }
   return number * unit->factor;
+}
+
+/// What follows the digits.
+std::string_view unit_of(std::string_view text) {
+  return text.substr(std::min(text.find_first_not_of("0123456789 "), text.size()));
 }
 
 }  // namespace
@@ -69,6 +99,9 @@ std::optional<std::uint64_t> parse_number(std::string_view text, std::uint64_t m
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text,
                                                         std::chrono::milliseconds min,
                                                         std::chrono::milliseconds max) {
+  if (is_months(unit_of(text))) {
+    return std::nullopt;
+  }
   const auto count = parse_with_unit(text, kDurationUnits, static_cast<std::uint64_t>(max.count()));
   if (!count) {
     return std::nullopt;
@@ -88,6 +121,9 @@ std::optional<std::chrono::seconds> parse_seconds(std::string_view text, std::ch
 
 std::optional<std::uint64_t> parse_size(std::string_view text, std::uint64_t min,
                                         std::uint64_t max) {
+  if (is_bits(unit_of(text))) {
+    return std::nullopt;
+  }
   const auto size = parse_with_unit(text, kSizeUnits, max);
   return size && *size >= min ? size : std::nullopt;
 }

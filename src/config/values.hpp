@@ -8,7 +8,8 @@
 #include <variant>
 
 /// Texts to values, without the environment and without state. A text that is not wholly the value
-/// (blanks around it, a sign, a fraction) is refused.
+/// (blanks around it, a sign, a fraction) is refused. Units are read in any case, except where that
+/// could be another unit.
 namespace m2b::config {
 
 /// What is wrong with a text, to follow its name: "must be …".
@@ -26,7 +27,8 @@ using Parsed = std::variant<T, Fault>;
 [[nodiscard]] std::optional<std::uint64_t> parse_number(std::string_view text, std::uint64_t min,
                                                         std::uint64_t max);
 
-/// `500ms`, `8s`, `5m`, `12h`, `30d`; a bare number is seconds.
+/// `500ms`, `8s`, `5m`, `12h`, `30d`, also as `5 min` or `30 days`; a bare number is seconds. `M`
+/// is refused, which might be months.
 [[nodiscard]] std::optional<std::chrono::milliseconds> parse_duration(
     std::string_view text, std::chrono::milliseconds min, std::chrono::milliseconds max);
 
@@ -35,7 +37,8 @@ using Parsed = std::variant<T, Fault>;
                                                                 std::chrono::seconds min,
                                                                 std::chrono::seconds max);
 
-/// Bytes: `1048576`, binary `64KiB` `MiB` `GiB` `TiB`, decimal `64kB` `MB` `GB` `TB`.
+/// Bytes: `1048576`, binary `64KiB` `MiB` `GiB` `TiB` (or `64Ki` …), decimal `64kB` `MB` `GB` `TB`.
+/// `M` is refused, which is a million to some and 1048576 to others, and so is `Mb`, which is bits.
 [[nodiscard]] std::optional<std::uint64_t> parse_size(std::string_view text, std::uint64_t min,
                                                       std::uint64_t max);
 

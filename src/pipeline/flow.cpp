@@ -177,8 +177,11 @@ void Flow::ended(Delivery delivery, const PutResult& result) {
     if (is_live(delivery)) {
       stats_.stored_live.fetch_add(1, std::memory_order_relaxed);
     }
-    if (on_stored_ && delivery.lane != Lane::dead_letter) {
-      on_stored_(*delivery.object);
+    if (delivery.lane != Lane::dead_letter) {
+      overwrites_.stored(delivery.key_hash, delivery.object->body);
+      if (on_stored_) {
+        on_stored_(*delivery.object);
+      }
     }
   }
   RetryAction action{};

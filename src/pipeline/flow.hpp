@@ -16,6 +16,7 @@
 #include "pipeline/byte_budget.hpp"
 #include "pipeline/delivery.hpp"
 #include "pipeline/in_flight.hpp"
+#include "pipeline/overwrite_counter.hpp"
 
 namespace m2b {
 
@@ -92,6 +93,7 @@ class Flow {
   [[nodiscard]] StoreState store_state() const;
   [[nodiscard]] std::optional<StoreTrouble> store_trouble() const;
   [[nodiscard]] std::vector<Refusal> refusals() const;
+  [[nodiscard]] Overwrites overwrites() const { return overwrites_.overwrites(); }
 
  private:
   using Steps = InFlight::Steps;
@@ -121,6 +123,7 @@ class Flow {
   BoundedQueue<Delivery> decode_queue_;
   const std::size_t backed_up_bytes_;
   PipelineStats stats_;
+  OverwriteCounter overwrites_;
   std::stop_source closed_;
   Repetition dead_letter_lines_;
   Repetition refusal_lines_;

@@ -179,6 +179,8 @@ std::optional<StoreTrouble> Pipeline::store_trouble() const {
 
 std::vector<Refusal> Pipeline::refusals() const { return impl_->flow().refusals(); }
 
+Overwrites Pipeline::overwrites() const { return impl_->flow().overwrites(); }
+
 void Pipeline::set_stored_listener(std::function<void(const Object&)> listener) {
   impl_->flow().set_stored_listener(std::move(listener));
 }

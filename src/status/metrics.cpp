@@ -277,6 +277,11 @@ void add_pipeline(Families& families, const Pipeline& pipeline) {
   for (const auto& [reason, count] : stats.refusals()) {
     families.add(count, {{"reason", reason}});
   }
+  families.counter(
+      "objects_overwritten_total",
+      "Objects that replaced another one with other bytes under the same key, among the "
+      "last 1000 uploads.",
+      pipeline.overwrites().total);
   add_refusals(families, pipeline.refusals());
   families.family("dead_letters_total", "Messages moved to the dead letters, by reason.",
                   MetricType::Counter);

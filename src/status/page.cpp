@@ -143,6 +143,9 @@ void add_store(Rows& rows, const StatusSnapshot& now, const Rates& rates) {
   rows.row("Uploads at a time", store.slots);
   rows.row("Bytes uploaded", words::bytes(static_cast<double>(store.uploaded_bytes)));
   rows.row("Uploads stored", store.uploads_stored);
+  rows.row("Pictures that replaced another under their key", store.overwrites.total);
+  rows.row("Last pictures remembered", std::uint64_t{store.overwrites.recent_uploads});
+  rows.row("Their keys", std::uint64_t{store.overwrites.recent_keys});
   for (const auto& [scope, count] : store.uploads_refused) {
     rows.row(fmt::format("Uploads refused, scope {}", to_string(scope)), count);
   }

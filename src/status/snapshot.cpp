@@ -66,6 +66,7 @@ StatusSnapshot::Store store_of(const StatusSources& sources) {
                               .uploads_stored = stats.uploads_stored(),
                               .refusals_by_code = stats.refusals(),
                               .uploaded_bytes = stats.uploaded_bytes,
+                              .overwrites = sources.pipeline.overwrites(),
                               .slots = sources.pipeline.upload_slots()};
   if (sources.clock_offset != nullptr) {
     store.clock_offset = sources.clock_offset->seen();

@@ -74,6 +74,7 @@ struct StatusSnapshot {
     std::map<Scope, std::uint64_t> uploads_refused = {};         // where there are any
     std::map<std::string, std::uint64_t> refusals_by_code = {};  // likewise
     std::uint64_t uploaded_bytes = 0;
+    Overwrites overwrites = {};
     std::size_t slots = 0;
   };
   Store store;

@@ -182,6 +182,10 @@ class Writer {
               {"uploads", {{"stored", store.uploads_stored}, {"refused", refused}}},
               {"refusals_by_code", store.refusals_by_code},
               {"uploaded_bytes", store.uploaded_bytes},
+              {"overwritten",
+               {{"objects", store.overwrites.total},
+                {"recent_uploads", store.overwrites.recent_uploads},
+                {"recent_keys", store.overwrites.recent_keys}}},
               {"slots", store.slots},
               {"clock_offset_seconds", nullptr}};
     if (store.clock_offset) {

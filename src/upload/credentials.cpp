@@ -7,6 +7,7 @@
 
 #include "m2b/util/log.hpp"
 #include "m2b/util/secret_file.hpp"
+#include "m2b/util/typed_text.hpp"
 #include "upload/shared_credentials.hpp"
 
 namespace m2b {
@@ -65,10 +66,8 @@ bool is_access_key(std::string_view text) noexcept {
   });
 }
 
-bool is_secret_key(std::string_view text) noexcept {
-  return !text.empty() && std::ranges::none_of(text, [](char byte) {
-    return (byte >= '\0' && byte < ' ') || byte == '\x7F';
-  });
+bool is_secret_key(std::string_view text) {
+  return !text.empty() && control_character_in(text).empty();
 }
 
 std::variant<Credentials, std::string> read_credentials(const Credentials& given,
@@ -121,6 +120,11 @@ bool CredentialsSource::refused(const Credentials& used) {
   const std::lock_guard lock(mutex_);
   look(refusal_pause_);
   return *current_ != used;
+}
+
+void CredentialsSource::read_again() {
+  const std::lock_guard lock(mutex_);
+  look(Clock::duration::zero());
 }
 
 void CredentialsSource::look(Clock::duration least_age) {

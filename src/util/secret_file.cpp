@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdio>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -17,6 +18,17 @@ constexpr std::size_t kMaxSecretBytes = std::size_t{128} << 10;
 
 SecretFileFault unreadable(int error) {
   return {"cannot be read: " + std::generic_category().message(error)};
+}
+
+/// Of a file that an editor or shell of Windows wrote; empty: none.
+std::string_view encoding_fault(std::string_view content) {
+  if (content.starts_with("\xff\xfe") || content.starts_with("\xfe\xff")) {
+    return "is UTF-16, as PowerShell's > writes it: save it as UTF-8 without a byte order mark";
+  }
+  if (content.starts_with("\xef\xbb\xbf")) {
+    return "begins with a byte order mark: save it as UTF-8 without one";
+  }
+  return {};
 }
 
 }  // namespace
@@ -36,6 +48,10 @@ std::variant<Secret, SecretFileFault> read_secret_file(const std::string& path) 
   }
   if (std::ferror(file.get()) != 0) {
     return unreadable(errno);
+  }
+  if (const std::string_view fault = encoding_fault(secret); !fault.empty()) {
+    Secret::wipe(secret);
+    return SecretFileFault{std::string(fault)};
   }
   while (secret.ends_with('\n') || secret.ends_with('\r')) {
     secret.pop_back();

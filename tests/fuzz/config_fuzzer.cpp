@@ -32,7 +32,7 @@ Texts good_environment() {
   return {{"BROKER_URL", "b"},           {"TOPIC", "t"},
           {"MINIO_URL", "s:9000"},       {"MINIO_ACCESS_KEY", kCanary},
           {"MINIO_SECRET_KEY", kCanary}, {"BUCKET_NAME", "pictures"},
-          {"MINIO_SECURE", "False"}};
+          {"MINIO_SECURE", "False"},     {"MQTT_TRANSPORT", "tcp"}};
 }
 
 void take(std::string_view given, Texts& environment, Texts& flags) {

@@ -93,6 +93,19 @@ def test_well_with_pictures(browser, new_stack):
     look_from_all_sides(browser, "well")
 
 
+def test_pictures_under_one_key_are_a_fact(browser, new_stack):
+    stack = new_stack().start()
+    stack.publisher.send(*pictures(2))
+    stack.assert_exactly_stored()
+    open_page(browser, stack.bridge, "^All is well: ")
+    assert not browser.find("#overwritten").is_displayed()
+    for _ in range(2):
+        stack.publisher.send(picture("frame"))
+        stack.bridge.wait_until_spool_is_empty()
+    browser.wait_for("#overwritten", re.compile("^The last 4 pictures went under 3 keys: of those"))
+    assert state(browser) == "well"
+
+
 def test_without_scripts_it_is_a_plain_table(browser, new_stack):
     stack = new_stack().start()
     stack.publisher.send(*pictures(3))

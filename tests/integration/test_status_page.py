@@ -394,3 +394,19 @@ def test_an_idle_bridge_uses_no_processor_and_with_its_page_open_hardly_any(new_
         bridge.status()
         bridge.request("/")
     assert used() - before - alone < 0.2
+
+
+def test_pictures_under_one_key_are_counted_and_no_fault(new_stack):
+    stack = new_stack().start()
+    once = picture("frame")
+    # One after the other: what counts is what the store had before.
+    for message in [once, once, picture("other"), *[picture("frame") for _ in range(4)]]:
+        stack.publisher.send(message)
+        stack.bridge.wait_until_spool_is_empty()
+    document = stack.bridge.status()
+    assert document["state"] == "well", document["warnings"]
+    assert document["store"]["overwritten"] == {
+        "objects": 4, "recent_uploads": 6, "recent_keys": 2
+    }  # fmt: skip
+    assert stack.bridge.total("objects_overwritten_total") == 4
+    assert "Pictures that replaced another under their key</th><td>4<" in stack.bridge.request("/")[2]

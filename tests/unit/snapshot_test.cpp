@@ -87,6 +87,19 @@ TEST_SUITE("snapshot") {
     CHECK(now.sample().stored_bytes == 6);
   }
 
+  TEST_CASE_FIXTURE(Fixture, "it tells of pictures that replaced others under their key") {
+    for (const char* const bytes : {"QUJD", "QUJE", "QUJE", "QUJF"}) {
+      test::append_durably(spool, "ia/x", test::image_json("a", bytes));
+    }
+    test::append_durably(spool, "ia/x", test::image_json("b", "QUJD"));
+    test::append_durably(spool, "ia/x", "bad");
+    pipeline.start();
+    CHECK(eventually([&] { return spool.totals().waiting() == 0; }));
+    pipeline.stop(1s);
+    CHECK(snapshot().store.overwrites ==
+          Overwrites{.total = 2, .recent_uploads = 4, .recent_keys = 2});
+  }
+
   TEST_CASE_FIXTURE(Fixture, "it tells why the store takes nothing") {
     bucket.set_answer([](const Object&) { return test::FakeBucket::away(); });
     test::append_durably(spool, "ia/x", test::image_json("a", "QUJD"));

@@ -78,7 +78,9 @@ TEST_SUITE("status_json") {
     CHECK(names_of(json["store"]) ==
           std::set<std::string>{"address", "bucket", "state", "trouble", "refused_messages",
                                 "refusals", "refusals_by_code", "uploads", "uploaded_bytes",
-                                "slots", "clock_offset_seconds"});
+                                "overwritten", "slots", "clock_offset_seconds"});
+    CHECK(names_of(json["store"]["overwritten"]) ==
+          std::set<std::string>{"objects", "recent_uploads", "recent_keys"});
     CHECK(json["state"] == "well");
     CHECK(json["broker"]["trouble"].is_null());
     CHECK(json["broker"]["silent_for_seconds"].is_null());

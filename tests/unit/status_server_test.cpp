@@ -181,6 +181,7 @@ TEST_SUITE("status_server") {
     CHECK(has(R"(mqtt_to_blob_uploads_total{result="stored"} 1)"));
     CHECK(has("mqtt_to_blob_upload_seconds_count 1"));
     CHECK(has("mqtt_to_blob_uploaded_bytes_total 3"));
+    CHECK(has("mqtt_to_blob_objects_overwritten_total 0"));
     CHECK(has("mqtt_to_blob_store_reachable 1"));
     CHECK(has("mqtt_to_blob_upload_slots 4"));
     CHECK(has("mqtt_to_blob_broker_connected 0"));

@@ -10,7 +10,6 @@
 #include <variant>
 #include <vector>
 
-#include "m2b/encryption/key_ring.hpp"
 #include "m2b/mqtt/options.hpp"
 #include "m2b/pipeline/options.hpp"
 #include "m2b/spool/options.hpp"
@@ -31,6 +30,8 @@ struct Config {
   log::Format log_format = log::Format::text;
   /// How long uploads may go on after SIGTERM; below the 10 s that `docker stop` waits.
   std::chrono::milliseconds shutdown_timeout{8000};
+  /// What is allowed and looks like a mistake all the same, in the form of a ConfigError.
+  std::vector<std::string> warnings = {};
 };
 
 /// One setting as a person sees it; the table behind --help, README.md and the parser alike.
@@ -47,6 +48,10 @@ struct Setting {
   std::string_view unless = {};  // not required where this other setting is given
   bool secret = false;  // its value is never shown; `<name>_FILE` names a file that holds it
   bool empty_is_a_value = false;  // elsewhere an empty text counts as not set
+  /// Any text may be its value, so that a blank at an end may be a part of it: it is refused.
+  /// Elsewhere blanks at the ends are removed, because no value has any.
+  bool any_text = false;
+  bool several_lines = false;  // line ends are a part of its form
   /// Stores the value in the config, or says what is wrong with it ("must be …"); an empty text
   /// says no more than that it is not what `allowed` asks for.
   std::function<std::optional<std::string>(Config&, std::string_view)> apply = {};
@@ -74,6 +79,12 @@ using Environment = std::function<std::optional<std::string>(const std::string& 
 
 /// Defaults < environment < flags (by the name of the setting, or of a secret's file). Every
 /// mistake at once. An empty value counts as not set, unless the setting says otherwise.
+///
+/// One rule for the text of every setting: control characters are refused; blanks at the ends are
+/// removed where no value has any; quotes around the whole, and blanks, invisible characters and
+/// typographic quotes at the ends are refused. A secret from a file, and the original's keys, are
+/// taken with the latter, with a warning: a file is made for the secret as it is, and where one
+/// file gives the store its keys and us ours, both have the same quotes.
 [[nodiscard]] std::variant<Config, std::vector<ConfigError>> load_config(
     const Environment& environment, const std::map<std::string, std::string>& flags);
 
@@ -87,8 +98,8 @@ using Environment = std::function<std::optional<std::string>(const std::string& 
 [[nodiscard]] std::variant<StatusOptions, std::vector<ConfigError>> load_status_options(
     const Environment& environment, const std::map<std::string, std::string>& flags);
 
-/// The spool's keys alone, for the tools.
-[[nodiscard]] std::variant<KeyRing, std::vector<ConfigError>> load_spool_keys(
+/// The spool's directory and keys alone, for the tools.
+[[nodiscard]] std::variant<SpoolOptions, std::vector<ConfigError>> load_spool_options(
     const Environment& environment, const std::map<std::string, std::string>& flags);
 
 }  // namespace m2b

@@ -3,6 +3,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -55,6 +56,20 @@ struct Refusal {
 
 /// `prefix`, `size`, `alone`
 [[nodiscard]] std::string_view to_string(Refusal::Of of) noexcept;
+
+/// Objects that replaced another one with other bytes under the same key, as far as the last
+/// uploads tell. No fault: the later message wins. But who gives each picture one id keeps only the
+/// last.
+struct Overwrites {
+  /// So many uploads are remembered.
+  static constexpr std::size_t kWindow = 1'000;
+
+  std::uint64_t total = 0;         // since the start of the process
+  std::size_t recent_uploads = 0;  // that are remembered; the same bytes again are none
+  std::size_t recent_keys = 0;     // different ones among them
+
+  [[nodiscard]] bool operator==(const Overwrites&) const noexcept = default;
+};
 
 /// What the pipeline counts; monotonic since the start of the process. Any thread.
 class PipelineStats {
@@ -133,6 +148,7 @@ class Pipeline {
   [[nodiscard]] std::optional<StoreTrouble> store_trouble() const;
   /// What the store refuses while it takes others.
   [[nodiscard]] std::vector<Refusal> refusals() const;
+  [[nodiscard]] Overwrites overwrites() const;
   /// How many uploads may run at a time at the moment.
   [[nodiscard]] std::size_t upload_slots() const;
 

@@ -36,7 +36,7 @@ struct CredentialFiles {
 /// Visible ASCII without comma: it becomes part of a header, in which a comma ends it.
 [[nodiscard]] bool is_access_key(std::string_view text) noexcept;
 /// No control characters.
-[[nodiscard]] bool is_secret_key(std::string_view text) noexcept;
+[[nodiscard]] bool is_secret_key(std::string_view text);
 
 /// The given credentials with what comes from files in place; or why the files cannot serve, with
 /// their names and no secret.
@@ -60,6 +60,9 @@ class CredentialsSource {
 
   /// The store refused what was signed with `used`. True when there are others by now.
   [[nodiscard]] bool refused(const Credentials& used);
+
+  /// Somebody says that the files have changed.
+  void read_again();
 
  private:
   /// With the mutex held. Files that cannot be read leave everything as it is, which is logged.

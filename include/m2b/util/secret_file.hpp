@@ -13,7 +13,7 @@ struct SecretFileFault {
 };
 
 /// What a file made for one secret holds (Docker's and Kubernetes's form), without the line ends
-/// after it.
+/// after it. UTF-16 and a byte order mark are faults.
 [[nodiscard]] std::variant<Secret, SecretFileFault> read_secret_file(const std::string& path);
 
 }  // namespace m2b

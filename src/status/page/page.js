@@ -172,6 +172,14 @@ function showStages(status) {
   }, store.state === "unknown" ? "unknown" : stages.store);
 }
 
+function showOverwritten({ store }) {
+  const { recent_uploads: uploads, recent_keys: keys } = store.overwritten;
+  const note = byId("overwritten");
+  note.hidden = keys === uploads;
+  put(note, `The last ${plural(uploads, "picture", "pictures")} went under ${plural(keys, "key", "keys")}: ` +
+    "of those with one key only the last is in the bucket.");
+}
+
 function showQueue(status) {
   const { queue, forecast, stages, store } = status;
   const waiting = queue.accounts.waiting;
@@ -438,6 +446,7 @@ function show(status) {
   showQueue(status);
   showHour(status);
   showLetters(status);
+  showOverwritten(status);
   showPictures(status);
   put(byId("up"), span(status.up_seconds));
   put(byId("fresh"), `as of ${clock(lastAt)}`);

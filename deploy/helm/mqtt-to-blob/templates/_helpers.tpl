@@ -61,16 +61,32 @@ app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | tr
 {{- end }}
 {{- end }}
 
-{{/* BROKER_PORT, and without it the program's own default, which is MQTT_TRANSPORT's. */}}
-{{- define "mqtt-to-blob.brokerPort" -}}
-{{- $transport := .Values.settings.MQTT_TRANSPORT | default "tcp" | lower }}
-{{- $port := get (dict "tcp" "1883" "tls" "8883" "ws" "80" "wss" "443") $transport }}
-{{- default $port .Values.settings.BROKER_PORT }}
+{{/* Scheme of a URL, in lower case; empty: it has none. */}}
+{{- define "mqtt-to-blob.scheme" -}}
+{{- lower . | regexFind "^[a-z]+://" | trimSuffix "://" }}
 {{- end }}
 
-{{/* Port of MINIO_URL: behind its last colon, unless that is inside of IPv6 brackets. */}}
+{{/* Port in host:port or in a URL; empty: it says none. IPv6 has brackets where a port follows. */}}
+{{- define "mqtt-to-blob.port" -}}
+{{- $authority := regexReplaceAll "^[A-Za-z]+://" . "" | regexFind "^[^/?#]*" }}
+{{- regexFind "^([^:]*|\\[.*\\]):[0-9]+$" $authority | regexFind "[0-9]+$" }}
+{{- end }}
+
+{{/* BROKER_PORT or the one of BROKER_URL; without them the program's own default, which is the
+transport's: of the URL's scheme or MQTT_TRANSPORT. */}}
+{{- define "mqtt-to-blob.brokerPort" -}}
+{{- $ports := dict "tcp" "1883" "mqtt" "1883" "tls" "8883" "mqtts" "8883" "ssl" "8883" "ws" "80" "wss" "443" }}
+{{- $transport := .Values.settings.MQTT_TRANSPORT | default "tcp" | lower }}
+{{- $scheme := include "mqtt-to-blob.scheme" .Values.settings.BROKER_URL | default $transport }}
+{{- $port := include "mqtt-to-blob.port" .Values.settings.BROKER_URL }}
+{{- .Values.settings.BROKER_PORT | default $port | default (get $ports $scheme) }}
+{{- end }}
+
+{{/* Port of MINIO_URL; without one that of its scheme or of MINIO_SECURE. */}}
 {{- define "mqtt-to-blob.storePort" -}}
 {{- $secure := .Values.settings.MINIO_SECURE | default "True" | lower }}
-{{- $port := regexFind ":[0-9]+$" .Values.settings.MINIO_URL | trimPrefix ":" }}
-{{- default (has $secure (list "true" "yes" "on" "1") | ternary "443" "80") $port }}
+{{- $scheme := has $secure (list "true" "yes" "on" "1") | ternary "https" "http" }}
+{{- $scheme = include "mqtt-to-blob.scheme" .Values.settings.MINIO_URL | default $scheme }}
+{{- $port := include "mqtt-to-blob.port" .Values.settings.MINIO_URL }}
+{{- default (eq $scheme "https" | ternary "443" "80") $port }}
 {{- end }}
