@@ -382,9 +382,9 @@ TEST_SUITE("decoder") {
 
   TEST_CASE("deep nesting is refused") {
     const auto nested = [](std::size_t depth) {
-      return Message().top("extra", std::string(depth, '[') + std::string(depth, ']')).json();
+      return Message().top("extra", std::string(depth, '[') + "1" + std::string(depth, ']')).json();
     };
-    // The object around counts.
+    // The object around counts; simdjson does not count an array without elements.
     CHECK(verdict(nested(1022)) == "accepted");
     CHECK(verdict(nested(1023)).starts_with("not_json: more than 1023 arrays and objects"));
     CHECK(verdict(nested(1'000'000)).starts_with("not_json: "));
