@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <functional>
 #include <iterator>
 #include <map>
@@ -11,6 +10,7 @@
 #include <utility>
 
 #include "status/causes.hpp"
+#include "status/sentence.hpp"
 #include "status/store_failure_messages.hpp"
 #include "status/words.hpp"
 
@@ -25,9 +25,7 @@ constexpr seconds kStarting{10};
 constexpr std::chrono::hours kTold{24};
 constexpr seconds kClockIsWrong{60};
 constexpr std::chrono::days kCertificateEndsSoon{14};
-/// A line is slow when the backlog is that old and that long, and has grown for that long.
-constexpr seconds kLateAge{15};
-constexpr std::uint64_t kLateMessages = 10;
+/// A line is slow when its backlog has grown for that long.
 constexpr double kTrendSeconds = 10;
 /// What waits and is not refused must be stored, or something else, within this time.
 constexpr std::chrono::minutes kStandsStill{3};
@@ -58,7 +56,12 @@ class Diagnostician {
     for (const Warning& warning : result_.warnings) {
       result_.state = std::max(result_.state, warning.severity);
     }
-    result_.sentence = sentence();
+    result_.sentence = sentence_of(now_, trends_, result_,
+                                   {.broker = broker_clause_,
+                                    .store = store_clause_,
+                                    .queue = queue_clause_,
+                                    .key = key_clause_,
+                                    .flow = flow_clause_});
     return std::move(result_);
   }
 
@@ -72,11 +75,6 @@ class Diagnostician {
   [[nodiscard]] std::uint64_t waiting() const { return now_.queue.totals.waiting(); }
   /// Those that wait and are not refused.
   [[nodiscard]] std::uint64_t others() const { return waiting() - now_.refused_messages(); }
-  /// `4,211 pictures (1.9 GB)`
-  [[nodiscard]] std::string backlog() const {
-    return fmt::format("{} ({})", words::count(waiting(), "picture", "pictures"),
-                       words::bytes(static_cast<double>(now_.queue.totals.waiting_bytes)));
-  }
 
   void warn(Health severity, Health& stage, Cause cause) {
     stage = std::max(stage, severity);
@@ -426,73 +424,6 @@ class Diagnostician {
             "Replace the disk. Keep the folder set-aside, and run mqtt-to-blob spool repair with "
             "the bridge stopped."});
     }
-  }
-
-  [[nodiscard]] std::string sentence() const {
-    std::vector<std::string> clauses;
-    if (!broker_clause_.empty() && !store_clause_.empty()) {
-      clauses.push_back(broker_clause_ + " and " + with_small_letter(store_clause_));
-    } else if (!broker_clause_.empty() || !store_clause_.empty()) {
-      clauses.push_back(broker_clause_.empty() ? store_clause_ : broker_clause_);
-    }
-    if (!queue_clause_.empty()) {
-      clauses.push_back((clauses.empty() ? queue_clause_ : with_small_letter(queue_clause_)) +
-                        ": new pictures wait at the broker");
-    }
-    if (!key_clause_.empty()) {
-      clauses.push_back(clauses.empty() ? key_clause_ : with_small_letter(key_clause_));
-    }
-    if (clauses.empty() && !flow_clause_.empty()) {
-      clauses.push_back(flow_clause_);
-    }
-    const bool is_disturbed = !clauses.empty();
-    if (is_disturbed) {
-      clauses.push_back(waiting() == 0 ? "nothing waits in the queue"
-                                       : fmt::format("{} {} safe in the queue", backlog(),
-                                                     waiting() == 1 ? "is" : "are"));
-    } else {
-      clauses.push_back(all_is_well());
-    }
-    if (result_.full_in && queue_clause_.empty() && is_disturbed) {
-      clauses.push_back("at the present rate the queue is full in " +
-                        words::duration(*result_.full_in));
-    }
-    if (!is_disturbed && !result_.warnings.empty()) {
-      clauses.push_back("but " + with_small_letter(result_.warnings.front().title));
-    }
-    return fmt::format("{}.", fmt::join(clauses, "; "));
-  }
-
-  [[nodiscard]] std::string all_is_well() const {
-    const bool some_are_refused = now_.refused_messages() > 0;
-    if (others() >= kLateMessages) {
-      if (some_are_refused) {
-        return fmt::format("Pictures get through; {} others are on their way",
-                           words::count(others()));
-      }
-      return result_.empty_in
-                 ? fmt::format(
-                       "Pictures get through; {} are leaving the queue, which is empty in {}",
-                       backlog(), words::duration(*result_.empty_in))
-                 : fmt::format("Pictures get through; {} are on their way", backlog());
-    }
-    if (now_.store.state == StoreState::unknown) {
-      return "Ready for pictures; the store has not been asked yet";
-    }
-    // By what is stored, and not by what comes: that may be no picture at all.
-    const std::string what = now_.queue.totals.stored == 0 && waiting() == 0
-                                 ? "No picture has come yet"
-                             : others() > 0 || trends_.now.out > 0 ? "Pictures come and go at once"
-                             : some_are_refused ? "Every other picture that came is in the bucket"
-                                                : "Every picture that came is in the bucket";
-    return result_.warnings.empty() ? "All is well: " + with_small_letter(what) : what;
-  }
-
-  static std::string with_small_letter(std::string text) {
-    if (!text.empty()) {
-      text.front() = static_cast<char>(std::tolower(static_cast<unsigned char>(text.front())));
-    }
-    return text;
   }
 
   const StatusSnapshot& now_;
