@@ -170,6 +170,7 @@ class Receiver::Session final : public paho::Events {
   void begin_message(const MessageView& message) noexcept {
     message_in_hand_ = true;
     stats_.message_at.store(message.received_at, std::memory_order_relaxed);
+    stats_.last_message_at.store(Clock::now(), std::memory_order_relaxed);
     if (message.retained) {
       retained_came_ = true;
     }

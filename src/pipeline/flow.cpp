@@ -188,6 +188,7 @@ void Flow::ended(Delivery delivery, const PutResult& result) {
   update([&](Steps& steps) {
     action = in_flight_.ended(delivery, result, Clock::now(), steps);
     note_answer(result);
+    count_outage();
     if (delivery.lane == Lane::dead_letter && action != RetryAction::retry_now) {
       dead_letter_action_ = action;
       dead_letter_ended_.notify_all();
@@ -209,6 +210,7 @@ void Flow::ended(Delivery delivery, const PutResult& result) {
 void Flow::batch_failed(std::vector<Delivery> batch, const PutResult& result) {
   update([&](Steps& steps) {
     in_flight_.batch_failed(std::move(batch), result, Clock::now(), steps);
+    count_outage();
   });
 }
 
@@ -229,6 +231,7 @@ void Flow::asked(const PutResult& result) {
   update([&](Steps& steps) {
     in_flight_.asked(result, Clock::now(), steps);
     note_answer(result);
+    count_outage();
   });
 }
 
@@ -304,6 +307,14 @@ void Flow::note_answer(const PutResult& result) {
   if (result.outcome == PutOutcome::stored && !std::exchange(has_answered_, true)) {
     log::info("upload", "store takes objects");
   }
+}
+
+void Flow::count_outage() {
+  const bool is_outage = in_flight_.refused_everything().has_value();
+  if (is_outage && !std::exchange(is_outage_, true)) {
+    stats_.store_outages.fetch_add(1, std::memory_order_relaxed);
+  }
+  is_outage_ = is_outage;
 }
 
 void Flow::carry_out(Steps steps) {

@@ -108,6 +108,8 @@ class Flow {
   void tell(const Steps& steps);
   /// With the mutex held.
   void note_answer(const PutResult& result);
+  /// Likewise, after each answer.
+  void count_outage();
   void finish(const Delivery& delivery);
   void to_dead_letters(const Delivery& delivery, std::string_view name, std::string_view value,
                        const Rejection& rejection);
@@ -137,6 +139,7 @@ class Flow {
   InFlight in_flight_;
   bool is_closed_ = false;
   bool has_answered_ = false;  // the store took an object, or an answer showed that it would
+  bool is_outage_ = false;     // the store has refused everything since it last took something
   std::optional<RetryAction> dead_letter_action_;
 };
 

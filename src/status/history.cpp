@@ -39,20 +39,37 @@ Rates History::rates(const Sample& now, std::chrono::seconds at_least) const {
 }
 
 std::uint64_t History::connections_lost(const Sample& now, std::chrono::seconds within) const {
+  return growth(&Sample::connections_lost, now, within);
+}
+
+std::uint64_t History::store_outages(const Sample& now, std::chrono::seconds within) const {
+  return growth(&Sample::store_outages, now, within);
+}
+
+std::uint64_t History::growth(std::uint64_t Sample::*counter, const Sample& now,
+                              std::chrono::seconds within) const {
   const std::lock_guard lock(mutex_);
-  return samples_.empty() ? now.connections_lost
-                          : now.connections_lost - sample_before(now.at - within).connections_lost;
+  return samples_.empty() ? now.*counter : now.*counter - sample_before(now.at - within).*counter;
+}
+
+std::chrono::seconds History::oldest_unchanged_for(const Sample& now) const {
+  return lasts(now, [&now](const Sample& sample) {
+    return now.oldest != WallTime{} && sample.oldest == now.oldest;
+  });
 }
 
 std::chrono::seconds History::stands_still_for(const Sample& now) const {
-  const auto stands_still = [&now](const Sample& sample) {
+  return lasts(now, [&now](const Sample& sample) {
     return sample.progress == now.progress && sample.waiting > sample.refused;
-  };
+  });
+}
+
+std::chrono::seconds History::lasts(const Sample& now,
+                                    const std::function<bool(const Sample& sample)>& is_so) const {
   const std::lock_guard lock(mutex_);
   std::chrono::steady_clock::time_point since = now.at;
-  if (stands_still(now)) {
-    for (auto sample = samples_.rbegin(); sample != samples_.rend() && stands_still(*sample);
-         ++sample) {
+  if (is_so(now)) {
+    for (auto sample = samples_.rbegin(); sample != samples_.rend() && is_so(*sample); ++sample) {
       since = sample->at;
     }
   }

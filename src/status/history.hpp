@@ -4,8 +4,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <vector>
+
+#include "m2b/spool/message.hpp"
 
 namespace m2b {
 
@@ -17,9 +20,11 @@ struct Sample {
   std::uint64_t stored_bytes = 0;
   std::uint64_t progress = 0;  // objects that were stored, and messages that left the queue
   std::uint64_t connections_lost = 0;
+  std::uint64_t store_outages = 0;
   std::uint64_t waiting = 0;
   std::uint64_t refused = 0;  // of those that wait: while others are stored
   std::uint64_t used_bytes = 0;
+  WallTime oldest = {};  // when the oldest one that waits was received; 1970: none waits
 };
 
 /// What changed between two samples, a second.
@@ -52,6 +57,12 @@ class History {
   [[nodiscard]] std::uint64_t connections_lost(const Sample& now,
                                                std::chrono::seconds within) const;
 
+  /// How often the store began to take nothing in that time.
+  [[nodiscard]] std::uint64_t store_outages(const Sample& now, std::chrono::seconds within) const;
+
+  /// For how long, up to an hour, the same message has been the oldest that waits.
+  [[nodiscard]] std::chrono::seconds oldest_unchanged_for(const Sample& now) const;
+
   /// For how long, up to an hour, nothing has been stored although something waits that is not
   /// refused.
   [[nodiscard]] std::chrono::seconds stands_still_for(const Sample& now) const;
@@ -67,6 +78,12 @@ class History {
 
  private:
   [[nodiscard]] Sample sample_before(std::chrono::steady_clock::time_point time) const;
+  /// How much a counter has grown within a time.
+  [[nodiscard]] std::uint64_t growth(std::uint64_t Sample::*counter, const Sample& now,
+                                     std::chrono::seconds within) const;
+  /// For how long all samples until now have been so.
+  [[nodiscard]] std::chrono::seconds lasts(
+      const Sample& now, const std::function<bool(const Sample& sample)>& is_so) const;
 
   mutable std::mutex mutex_;  // guards samples_
   std::deque<Sample> samples_;

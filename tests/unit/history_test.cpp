@@ -48,6 +48,22 @@ TEST_SUITE("history") {
     CHECK(history.rates(sample(30s, 300, 0), 300s).in == 10);
   }
 
+  TEST_CASE("how long the same message has been the oldest") {
+    History history;
+    const auto oldest = [](std::chrono::seconds at, WallTime received_at) {
+      return Sample{.at = kStart + at, .oldest = received_at};
+    };
+    const WallTime first(1s);
+    const WallTime second(2s);
+    history.add(oldest(0s, first));
+    history.add(oldest(10s, second));
+    history.add(oldest(20s, second));
+    CHECK(history.oldest_unchanged_for(oldest(30s, second)) == 20s);
+    CHECK(history.oldest_unchanged_for(oldest(30s, first)) == 0s);
+    history.add(oldest(30s, {}));
+    CHECK(history.oldest_unchanged_for(oldest(40s, {})) == 0s);
+  }
+
   TEST_CASE("lost connections are counted within a time") {
     History history;
     for (int i = 0; i <= 6; ++i) {

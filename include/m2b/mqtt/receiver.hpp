@@ -89,9 +89,10 @@ class ReceiverStats {
   // As far as Paho has told us. While a message waits for the disk Paho stands still: both stay set
   // although the broker may have dropped us meanwhile.
   std::atomic<bool> connected{false};
-  std::atomic<bool> subscribed{false};        // every filter was granted
-  std::atomic<Clock::time_point> heard_at{};  // when anything last came from the broker
-  std::atomic<WallTime> message_at{};         // when the last message came; 1970: none yet
+  std::atomic<bool> subscribed{false};               // every filter was granted
+  std::atomic<Clock::time_point> heard_at{};         // when anything last came from the broker
+  std::atomic<WallTime> message_at{};                // when the last message came; 1970: none yet
+  std::atomic<Clock::time_point> last_message_at{};  // likewise, whatever the clock is set to
 
   /// The last failure; any thread. Its `since` is that of the first one since all was well.
   void on_trouble(BrokerTrouble trouble) {

@@ -98,6 +98,7 @@ class PipelineStats {
   std::atomic<std::uint64_t> stored_live{0};        // objects, ahead of their turn
   DurationHistogram upload_time;                    // of the uploads that were stored
   std::atomic<WallTime> stored_at{};                // the last one; 1970: none yet
+  std::atomic<std::uint64_t> store_outages{0};      // times that store_trouble() began
   /// Of a message that waits for it, with all that came after it.
   std::atomic<std::optional<KeyId>> missing_key{};
 
