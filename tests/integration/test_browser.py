@@ -181,8 +181,8 @@ def test_store_down_then_queue_full_then_wrong_key(browser, new_stack):
     look_from_all_sides(browser, "store-down")
 
     stack.publisher.send(*pictures(300, size=20_000))
-    browser.wait_for("#sentence", re.compile("queue full for .*new pictures wait at the broker"))
-    browser.wait_for("#announcement", re.compile("^Trouble. .*new pictures wait at the broker"))
+    browser.wait_for("#sentence", re.compile("queue full for .*no new pictures are taken"))
+    browser.wait_for("#announcement", re.compile("^Trouble. .*no new pictures are taken"))
     browser.wait_for("#forecast", re.compile("^Full"))
     assert browser.text("#gauge-all") == "no room left (SPOOL_MAX_BYTES)"
     assert "First let the store take pictures again" in browser.text("#warnings")
