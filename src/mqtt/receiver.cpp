@@ -57,10 +57,12 @@ struct Event {
     spool_has_room  // after messages of this connection were refused
   };
   Kind kind = Kind::connection_lost;
-  bool session_present = false;  // connected
-  bool dropped = false;          // connect_failed: the connection ended before an answer
-  int code = 0;                  // connect_failed, server_disconnect
-  std::vector<int> codes = {};   // suback
+  bool session_present = false;       // connected
+  bool dropped = false;               // connect_failed: the connection ended before an answer
+  int code = 0;                       // connect_failed, server_disconnect
+  std::vector<int> codes = {};        // suback
+  ConnackProperties properties = {};  // connected
+  BrokerStatement statement = {};     // connect_failed, server_disconnect, suback
 };
 
 const char* name_of(MqttVersion version) noexcept {
@@ -86,6 +88,30 @@ std::map<std::string, std::uint64_t, std::less<>> ReceiverStats::connect_failure
   return connect_failures_by_reason_;
 }
 
+IncompleteMessage ReceiverStats::on_message_cut(std::size_t received_bytes,
+                                                std::size_t total_bytes) {
+  messages_cut.fetch_add(1, std::memory_order_relaxed);
+  const std::lock_guard lock(mutex_);
+  if (!incomplete_message_ || incomplete_message_->total_bytes != total_bytes) {
+    incomplete_message_ = IncompleteMessage{.total_bytes = total_bytes};
+    incomplete_bytes_ = total_bytes;
+  }
+  IncompleteMessage& message = *incomplete_message_;
+  message.received_bytes = std::max(message.received_bytes, received_bytes);
+  ++message.times;
+  return message;
+}
+
+void ReceiverStats::on_packet_complete(std::size_t total_bytes) {
+  const std::size_t awaited = incomplete_bytes_.load(std::memory_order_relaxed);
+  if (awaited == 0 || total_bytes < awaited) {
+    return;
+  }
+  const std::lock_guard lock(mutex_);
+  incomplete_message_.reset();
+  incomplete_bytes_ = 0;
+}
+
 class Receiver::Session final : public paho::Events {
  public:
   Session(const MqttOptions& options, Spool& spool)
@@ -94,7 +120,10 @@ class Receiver::Session final : public paho::Events {
         subscriber_(options, spool, stats_),
         version_(options.version),
         pause_(options.backoff),
-        password_("MQTT_PASSWORD", options.password, options.password_file, &is_mqtt_password) {}
+        password_("MQTT_PASSWORD", options.password, options.password_file, &is_mqtt_password) {
+    stats_.session_expiry_asked = options.session_expiry;
+    stats_.keep_alive = options.keep_alive;
+  }
 
   void start() {
     thread_ = start_thread("mqtt-session", [this](const std::stop_token& stop) { run(stop); });
@@ -114,9 +143,9 @@ class Receiver::Session final : public paho::Events {
   [[nodiscard]] const ReceiverStats& stats() const noexcept { return stats_; }
 
   [[nodiscard]] bool hears_broker() const noexcept {
-    const auto patience = options_.keep_alive + options_.keep_alive / 2;
-    return stats_.connected &&
-           (!paho::Hearing::is_linked() || Clock::now() - stats_.heard_at.load() <= patience);
+    const std::chrono::milliseconds keep_alive = stats_.keep_alive.load();
+    return stats_.connected && (!paho::KeepAlive::is_linked() ||
+                                Clock::now() - stats_.heard_at.load() <= keep_alive * 3 / 2);
   }
 
   [[nodiscard]] const Pulse& pulse() const noexcept { return pulse_; }
@@ -128,22 +157,33 @@ class Receiver::Session final : public paho::Events {
   }
 
   // Paho's threads.
-  void on_heard() noexcept override {
+  void on_heard(paho::PacketProgress progress) noexcept override {
     stats_.heard_at.store(Clock::now(), std::memory_order_relaxed);
+    received_bytes_.store(progress.received, std::memory_order_relaxed);
+    total_bytes_.store(progress.total, std::memory_order_relaxed);
+    if (progress.is_complete()) {
+      stats_.on_packet_complete(progress.total);
+    }
   }
-  void on_connected(bool session_present) noexcept override {
-    on_heard();
-    post({.kind = Event::Kind::connected, .session_present = session_present});
+  void on_connected(bool session_present, const ConnackProperties& properties) noexcept override {
+    on_heard({});
+    post({.kind = Event::Kind::connected,
+          .session_present = session_present,
+          .properties = properties});
   }
-  void on_connect_failed(int code, bool dropped) noexcept override {
-    post({.kind = Event::Kind::connect_failed, .dropped = dropped, .code = code});
+  void on_connect_failed(int code, bool dropped,
+                         const BrokerStatement& statement) noexcept override {
+    post({.kind = Event::Kind::connect_failed,
+          .dropped = dropped,
+          .code = code,
+          .statement = statement});
   }
   void on_connection_lost() noexcept override { post({.kind = Event::Kind::connection_lost}); }
-  void on_server_disconnect(int reason_code) noexcept override {
-    post({.kind = Event::Kind::server_disconnect, .code = reason_code});
+  void on_server_disconnect(int reason_code, const BrokerStatement& statement) noexcept override {
+    post({.kind = Event::Kind::server_disconnect, .code = reason_code, .statement = statement});
   }
-  void on_suback(std::vector<int> codes) noexcept override {
-    post({.kind = Event::Kind::suback, .codes = std::move(codes)});
+  void on_suback(std::vector<int> codes, const BrokerStatement& statement) noexcept override {
+    post({.kind = Event::Kind::suback, .codes = std::move(codes), .statement = statement});
   }
   void on_disconnected() noexcept override { post({.kind = Event::Kind::disconnected}); }
   void on_message(paho::Message message) noexcept override {
@@ -289,38 +329,77 @@ class Receiver::Session final : public paho::Events {
     const auto deadline = Clock::now() + 2 * options_.connect_timeout + std::chrono::seconds(30);
     while (const auto event = next_event(stop, deadline)) {
       if (event->kind == Event::Kind::connected) {
-        on_accepted(event->session_present);
+        on_accepted(*event);
         return true;
       }
       if (event->kind == Event::Kind::connect_failed) {
-        on_refused(event->code, event->dropped, stop);
+        on_refused(*event, stop);
         return false;
       }
     }
     if (!stop.stop_requested()) {
-      on_refused(-1, false, stop);
+      on_refused({.kind = Event::Kind::connect_failed, .code = -1}, stop);
     }
     return false;
   }
 
-  void on_accepted(bool session_present) {
+  void on_accepted(const Event& connected) {
+    ConnackProperties properties = connected.properties;
+    properties.session_expiry = properties.session_expiry.value_or(options_.session_expiry);
+    const bool is_v5 = client_->version() == MqttVersion::v5;
     version_.connected();
     pause_.accepted(Clock::now());
     failures_.reset();
     stats_.connects.fetch_add(1, std::memory_order_relaxed);
+    stats_.on_connack(is_v5 ? std::optional(properties) : std::nullopt);
+    stats_.keep_alive = properties.keep_alive(options_.keep_alive);
     stats_.connected = true;
-    session_present_ = session_present;
+    session_present_ = connected.session_present;
     if (const auto held_back = comings_.admit("connected")) {
       log::info("mqtt", "connected",
                 {{"broker", broker()},
                  {"version", name_of(client_->version())},
                  {"client_id", client_id_},
-                 {"session_present", session_present},
+                 {"session_present", session_present_},
+                 {"keep_alive_seconds", stats_.keep_alive.load().count()},
+                 {"repeated", *held_back}});
+    }
+    if (is_v5) {
+      tell_of(properties);
+    }
+  }
+
+  /// What the broker grants otherwise than asked, and what it says about it. `session_expiry` is
+  /// set.
+  void tell_of(const ConnackProperties& properties) {
+    if (const std::string text = properties.statement.text(); !text.empty()) {
+      if (const auto held_back = comings_.admit(text)) {
+        log::info("mqtt", "the broker accepted the connection with a statement",
+                  {{"broker", broker()}, {"statement", text}, {"repeated", *held_back}});
+      }
+    }
+    const std::chrono::seconds granted = *properties.session_expiry;
+    if (granted >= options_.session_expiry) {
+      return;
+    }
+    if (const auto held_back = comings_.admit("session expiry")) {
+      log::warn("mqtt",
+                granted.count() > 0
+                    ? "the broker keeps our session for a shorter time than MQTT_SESSION_EXPIRY: "
+                      "messages are lost there when we are away for longer"
+                    : "the broker ends our session with each connection, whatever "
+                      "MQTT_SESSION_EXPIRY asks for: messages published while we are away are "
+                      "lost there",
+                {{"broker", broker()},
+                 {"asked_seconds", options_.session_expiry.count()},
+                 {"granted_seconds", granted.count()},
                  {"repeated", *held_back}});
     }
   }
 
-  void on_refused(int code, bool dropped, const std::stop_token& stop) {
+  void on_refused(const Event& refusal, const std::stop_token& stop) {
+    const int code = refusal.code;
+    bool dropped = refusal.dropped;
     const MqttVersion tried = version_.current();
     const bool is_tls = is_secure(options_.transport);
     const std::optional<RelayEnd> relay = code < 0 ? client_->relay_end() : std::nullopt;
@@ -366,16 +445,18 @@ class Receiver::Session final : public paho::Events {
       stats_.on_trouble(
           {.kind = is_silence ? BrokerTrouble::Kind::no_answer : BrokerTrouble::Kind::refused,
            .meaning = fault ? fault->text : std::string(meaning),
+           .statement = refusal.statement,
            .needs_a_person = is_for_a_person});
     }
     if (!held_back) {
       return;
     }
+    const std::string text = refusal.statement.behind(meaning);
     const auto level = is_for_a_person ? log::Level::error : log::Level::warning;
     log::write(level, "mqtt", "connection refused",
                {{"broker", broker()},
                 {"code", code},
-                {"meaning", fault ? std::string_view(fault->text) : meaning},
+                {"meaning", fault ? fault->text : text},
                 {"version", name_of(tried)},
                 {"next_version", name_of(version_.current())},
                 {"username", options_.username},
@@ -393,17 +474,27 @@ class Receiver::Session final : public paho::Events {
   /// Subscribes where the broker may not have it, then waits for the end of the connection.
   void serve(const std::stop_token& stop) {
     using State = Subscriber::State;
+    if (asks_for_what_is_not_offered()) {
+      return hang_up(stop);
+    }
     subscriber_.begin(*client_, client_id_, session_present_);
     message_is_proof_ = subscriber_.is_proven_by_a_message();
     std::uint64_t messages = messages_;
     auto deadline = subscribe_deadline();
     while (true) {
       const bool waiting = subscriber_.state() == State::waiting;
-      const auto event = next_event(stop, waiting ? deadline : Clock::time_point::max());
+      const auto ping_at = client_->keep_alive();
+      const auto event = next_event(stop, waiting ? std::min(deadline, ping_at) : ping_at);
       if (stop.stop_requested()) {
         return hang_up(std::stop_token());
       }
       if (!event) {
+        if (is_dead()) {
+          return on_lost({.kind = Event::Kind::connection_lost});
+        }
+        if (!waiting || Clock::now() < deadline) {
+          continue;
+        }
         if (!message_in_hand_ && messages == messages_) {
           if (const auto held_back = comings_.admit("no answer")) {
             log::warn("mqtt", "no answer to the subscription, trying again",
@@ -417,6 +508,7 @@ class Receiver::Session final : public paho::Events {
         deadline = subscribe_deadline();
       } else if (event->kind == Event::Kind::suback) {
         subscriber_.answered(*client_, event->codes);
+        tell_of_suback(event->statement);
         if (subscriber_.state() == State::refused) {
           return hang_up(stop);
         }
@@ -434,6 +526,71 @@ class Receiver::Session final : public paho::Events {
     }
   }
 
+  /// Whether nothing has come for so long that Paho would have given up by now, if it knew of the
+  /// broker's keep-alive.
+  [[nodiscard]] bool is_dead() const {
+    constexpr int kIntervals = 3;
+    return paho::KeepAlive::is_linked() && !message_in_hand_ &&
+           Clock::now() - stats_.heard_at.load() > kIntervals * stats_.keep_alive.load();
+  }
+
+  /// A SUBSCRIBE for it would be a protocol error that ends the connection (MQTT 5, sections
+  /// 3.2.2.3.11 and 3.2.2.3.13).
+  [[nodiscard]] bool asks_for_what_is_not_offered() {
+    const auto unsupported =
+        stats_.connack().value_or(ConnackProperties()).unsupported(options_.filters);
+    if (unsupported.empty()) {
+      return false;
+    }
+    const std::string meaning =
+        fmt::format("{}: the broker announces that it has no {}", unsupported.front(),
+                    unsupported.front().starts_with("$share/") ? "shared subscriptions"
+                                                               : "subscriptions with wildcards");
+    stats_.on_trouble(
+        {.kind = BrokerTrouble::Kind::not_subscribed, .meaning = meaning, .needs_a_person = true});
+    if (const auto held_back = comings_.admit("not offered")) {
+      log::error("mqtt", "TOPIC asks for a subscription that the broker does not offer",
+                 {{"broker", broker()}, {"meaning", meaning}, {"repeated", *held_back}});
+    }
+    return true;
+  }
+
+  void tell_of_suback(const BrokerStatement& statement) {
+    if (statement.empty()) {
+      return;
+    }
+    stats_.on_statement(statement);
+    const std::string text = statement.text();
+    if (const auto held_back = comings_.admit(text)) {
+      log::info("mqtt", "the broker answered the subscription with a statement",
+                {{"broker", broker()}, {"statement", text}, {"repeated", *held_back}});
+    }
+  }
+
+  /// A transfer that was cut by the end of its connection begins anew on the next one, perhaps for
+  /// ever.
+  void look_at_transfer() {
+    const std::size_t received = received_bytes_;
+    const std::size_t total = total_bytes_;
+    if (received >= total) {
+      return;
+    }
+    const IncompleteMessage message = stats_.on_message_cut(received, total);
+    if (message.times < 2) {
+      return;
+    }
+    if (const auto held_back = comings_.admit("incomplete message")) {
+      log::warn("mqtt",
+                "a message begins again on each connection and never arrives whole: the "
+                "connection ends first",
+                {{"broker", broker()},
+                 {"total_bytes", message.total_bytes},
+                 {"received_bytes", message.received_bytes},
+                 {"times", message.times},
+                 {"repeated", *held_back}});
+    }
+  }
+
   /// The answer comes behind messages that are already on their way to us, and one may take long on
   /// a slow line, or wait for the disk. So the time starts again with each, and is no shorter than
   /// Paho's own patience while nothing arrives as a whole: up to three intervals of keep-alive (13
@@ -443,6 +600,7 @@ class Receiver::Session final : public paho::Events {
   }
 
   void on_lost(const Event& event) {
+    look_at_transfer();
     stats_.connections_lost.fetch_add(1, std::memory_order_relaxed);
     const bool said_good_bye = event.kind == Event::Kind::server_disconnect;
     const std::optional<RelayEnd> relay = client_->relay_end();
@@ -454,6 +612,7 @@ class Receiver::Session final : public paho::Events {
                        .meaning = said_good_bye   ? std::string(describe_reason_code(event.code))
                                   : cause.empty() ? "connection lost"
                                                   : "connection lost: " + cause,
+                       .statement = event.statement,
                        .needs_a_person = said_good_bye && needs_a_person(event.code)});
     const std::string_view meaning = said_good_bye ? describe_reason_code(event.code) : "lost";
     const auto held_back = comings_.admit(meaning);
@@ -464,7 +623,7 @@ class Receiver::Session final : public paho::Events {
       log::warn("mqtt", "broker ended the connection",
                 {{"broker", broker()},
                  {"code", event.code},
-                 {"meaning", meaning},
+                 {"meaning", event.statement.behind(meaning)},
                  {"repeated", *held_back}});
     } else if (cause.empty()) {
       log::warn("mqtt", "connection lost", {{"broker", broker()}, {"repeated", *held_back}});
@@ -494,6 +653,8 @@ class Receiver::Session final : public paho::Events {
     acknowledger_->end_connection();
     client_.reset();
     message_is_proof_ = false;
+    received_bytes_ = 0;
+    total_bytes_ = 0;
     stats_.connected = false;
     stats_.subscribed = false;
     const std::lock_guard lock(mutex_);
@@ -509,6 +670,9 @@ class Receiver::Session final : public paho::Events {
   ReceiverStats stats_;
   std::atomic<bool> message_in_hand_ = false;
   std::atomic<std::uint64_t> messages_ = 0;  // that were handed over
+  // Of the packet that arrived last, or is arriving.
+  std::atomic<std::size_t> received_bytes_ = 0;
+  std::atomic<std::size_t> total_bytes_ = 0;
   /// A backlog may hold up our SUBSCRIBE for as long as it lasts: Paho's sending thread hardly gets
   /// the lock that its receiving thread holds for each message.
   std::atomic<bool> message_is_proof_ = false;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <string>
 
 #include "m2b/mqtt/receiver.hpp"
@@ -19,6 +20,13 @@ struct Cause {
 /// Pure.
 [[nodiscard]] Cause cause_of(const BrokerTrouble& trouble, const StatusNames& names);
 /// Of a broker that is connected, and silent beyond its keep-alive.
+/// A message of which the transfer from the broker is cut again and again.
+[[nodiscard]] Cause cause_of(const IncompleteMessage& message, const StatusNames& names);
+
+/// The broker keeps our session for a shorter time than asked for.
+[[nodiscard]] Cause cause_of_short_session(std::chrono::seconds asked, std::chrono::seconds granted,
+                                           const StatusNames& names);
+
 [[nodiscard]] Cause cause_of_silence(const StatusNames& names);
 /// `waits`: whether anything is in the queue.
 [[nodiscard]] Cause cause_of(Intake intake, const StatusNames& names, bool waits);
