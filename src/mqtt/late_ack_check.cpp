@@ -151,7 +151,7 @@ void exchange() {
   options.host = "127.0.0.1";
   options.port = broker.port();
   Messages messages;
-  paho::Client client(options, "check", MqttVersion::v3_1_1, paho::AckTime::when_told, messages,
+  paho::Client client(options, "check", MqttVersion::v3_1_1, paho::AckTime::when_told, messages, "",
                       kLargePayload.size());
   client.connect({});
   broker.accept();

@@ -71,13 +71,22 @@ Handle create_handle(const std::string& uri, const std::string& client_id, int v
   return Handle(handle);
 }
 
-/// Of a broker without WebSocket. With TLS Paho verifies the certificate against the host in it.
-std::string uri_of(const MqttOptions& options) {
-  const bool is_tls = options.transport == MqttTransport::tls;
-  return fmt::format(
-      "{}://{}:{}", is_tls ? "ssl" : "tcp",
-      is_tls && !options.tls.server_name.empty() ? options.tls.server_name : options.host,
-      options.port);
+/// With TLS.
+const std::string& certificate_name(const MqttOptions& options) {
+  return options.tls.server_name.empty() ? options.host : options.tls.server_name;
+}
+
+/// Of a broker without WebSocket.
+std::string uri_of(const MqttOptions& options, const std::string& address) {
+  if (options.transport == MqttTransport::tls) {  // Paho verifies the certificate against its host
+    return fmt::format("ssl://{}:{}", certificate_name(options), options.port);
+  }
+  const bool is_ipv6 = address.find(':') != std::string::npos;
+  return fmt::format("tcp://{}:{}",
+                     address.empty() ? options.host
+                     : is_ipv6       ? "[" + address + "]"
+                                     : address,
+                     options.port);
 }
 
 /// Borrows from the options. Paho reads the files for each handle, and so finds renewed ones.
@@ -218,7 +227,8 @@ Library::Library()
     : never_connected_(create_handle("tcp://127.0.0.1:1883", "none", MQTTVERSION_DEFAULT)) {}
 
 Client::Client(const MqttOptions& options, std::string client_id, MqttVersion version,
-               AckTime ack_time, Events& events, std::size_t large_bytes)
+               AckTime ack_time, Events& events, const std::string& address,
+               std::size_t large_bytes)
     : options_(options),
       client_id_(std::move(client_id)),
       version_(version),
@@ -234,10 +244,11 @@ Client::Client(const MqttOptions& options, std::string client_id, MqttVersion ve
   }
   if (is_websocket(options.transport)) {
     relay_.emplace(options);
-  } else if (is_secure(options.transport) && !options.tls.server_name.empty()) {
-    server_name_.emplace(options.tls.server_name, bare_host(options.host));
+  } else if (is_secure(options.transport) && ServerName::is_linked()) {
+    server_name_.emplace(bare_host(certificate_name(options)),
+                         address.empty() ? bare_host(options.host) : address);
   }
-  handle_ = create_handle(relay_ ? relay_->address() : uri_of(options), client_id_,
+  handle_ = create_handle(relay_ ? relay_->address() : uri_of(options, address), client_id_,
                           version == MqttVersion::v5 ? MQTTVERSION_5 : MQTTVERSION_3_1_1);
   check(MQTTAsync_setCallbacks(handle_.get(), this, &Callbacks::connection_lost,
                                &Callbacks::message_arrived, nullptr),

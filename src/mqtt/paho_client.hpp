@@ -114,11 +114,14 @@ class Client final {
   /// Messages are never borrowed.
   static constexpr std::size_t kNone = ~std::size_t{0};
 
-  /// `version` is v3_1_1 or v5. Payloads of `large_bytes` and more are borrowed, where
-  /// LargeMessages::is_linked(). Throws Error, and std::system_error where the relay of a WebSocket
-  /// cannot be started.
+  /// `version` is v3_1_1 or v5. `address` is the one to call of the host's, numeric and without
+  /// brackets; empty: Paho looks the host up and calls one address. A WebSocket's relay tries all
+  /// by itself. The name stays the one that a certificate must be for; where ServerName is not
+  /// linked, Paho looks the host up with TLS. Payloads of `large_bytes` and more are borrowed,
+  /// where LargeMessages::is_linked(). Throws Error, and std::system_error where the relay of a
+  /// WebSocket cannot be started.
   Client(const MqttOptions& options, std::string client_id, MqttVersion version, AckTime ack_time,
-         Events& events, std::size_t large_bytes = kNone);
+         Events& events, const std::string& address = {}, std::size_t large_bytes = kNone);
   /// No event comes afterwards.
   ~Client() = default;
   Client(const Client&) = delete;

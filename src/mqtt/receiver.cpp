@@ -18,12 +18,14 @@
 
 #include "m2b/tls/connect_probe.hpp"
 #include "m2b/util/fail_point.hpp"
+#include "m2b/util/host.hpp"
 #include "m2b/util/log.hpp"
 #include "m2b/util/repetition.hpp"
 #include "m2b/util/secret_source.hpp"
 #include "m2b/util/thread.hpp"
 #include "mqtt/ack_after_commit.hpp"
 #include "mqtt/acknowledger.hpp"
+#include "mqtt/broker_addresses.hpp"
 #include "mqtt/late_ack_check.hpp"
 #include "mqtt/paho_client.hpp"
 #include "mqtt/parked_acks.hpp"
@@ -118,6 +120,7 @@ class Receiver::Session final : public paho::Events {
       : options_(options),
         spool_(spool),
         subscriber_(options, spool, stats_),
+        addresses_(bare_host(options.host)),
         version_(options.version),
         pause_(options.backoff),
         password_("MQTT_PASSWORD", options.password, options.password_file, &is_mqtt_password) {
@@ -262,7 +265,7 @@ class Receiver::Session final : public paho::Events {
         stats_.on_trouble({.meaning = error.what()});
       }
       end_connection();
-      if (!stop.stop_requested()) {
+      if (!stop.stop_requested() && !std::exchange(calls_next_address_, false)) {
         static_cast<void>(sleep_for(pause_.next(Clock::now()), stop));
       }
     }
@@ -318,10 +321,19 @@ class Receiver::Session final : public paho::Events {
     return durability == Durability::durable;
   }
 
-  /// One attempt; true when the broker has accepted us.
+  /// One attempt, at one address; true when the broker has accepted us.
   [[nodiscard]] bool connect(const std::stop_token& stop) {
+    address_.clear();
+    if (!is_websocket(options_.transport)) {  // whose relay tries all addresses in one attempt
+      const auto address = addresses_.next();
+      if (!address) {
+        on_not_looked_up();
+        return false;
+      }
+      address_ = *address;
+    }
     client_.emplace(options_, client_id_, version_.current(), acknowledger_->ack_time(), *this,
-                    large_bytes_);
+                    address_, large_bytes_);
     acknowledger_->begin_connection(*client_);
     fail_point("mqtt.before_connect");
     client_->connect(password_.current());
@@ -343,7 +355,21 @@ class Receiver::Session final : public paho::Events {
     return false;
   }
 
+  void on_not_looked_up() {
+    version_.failed();
+    const std::string meaning = fmt::format(
+        "the name {} cannot be resolved ({}): is BROKER_URL right, and the name server there?",
+        options_.host, addresses_.failure());
+    stats_.count_connect_failure(describe_reason_code(-1));
+    stats_.on_trouble({.meaning = meaning});
+    if (const auto held_back = failures_.admit("look-up")) {
+      log::warn("mqtt", "connection refused",
+                {{"broker", broker()}, {"meaning", meaning}, {"repeated", *held_back}});
+    }
+  }
+
   void on_accepted(const Event& connected) {
+    addresses_.answered();
     ConnackProperties properties = connected.properties;
     properties.session_expiry = properties.session_expiry.value_or(options_.session_expiry);
     const bool is_v5 = client_->version() == MqttVersion::v5;
@@ -358,6 +384,7 @@ class Receiver::Session final : public paho::Events {
     if (const auto held_back = comings_.admit("connected")) {
       log::info("mqtt", "connected",
                 {{"broker", broker()},
+                 {"address", address_},
                  {"version", name_of(client_->version())},
                  {"client_id", client_id_},
                  {"session_present", session_present_},
@@ -430,7 +457,7 @@ class Receiver::Session final : public paho::Events {
                                      : dropped       ? "connection closed before an answer"
                                                      : describe_reason_code(code);
     stats_.count_connect_failure(meaning);
-    const auto held_back = failures_.admit(meaning);
+    const auto held_back = failures_.admit(fmt::format("{} {}", address_, meaning));
     if (held_back && !fault && code < 0 && !is_tls && !dropped) {
       fault = find_fault(stop);
     }
@@ -440,34 +467,55 @@ class Receiver::Session final : public paho::Events {
     const bool falls_back = tried != version_.current();
     const bool is_for_a_person =
         fault ? fault->needs_a_person : needs_a_person(code) && !falls_back;
+    const std::string text = fault ? fault->text : refusal.statement.behind(meaning);
+    const std::string failures = try_next_address(code, falls_back, text);
     if (held_back || fault || !stats_.trouble()) {  // otherwise it was told, and better
       const bool is_silence = (code < 0 && !upgrade_refused) || dropped;
       stats_.on_trouble(
           {.kind = is_silence ? BrokerTrouble::Kind::no_answer : BrokerTrouble::Kind::refused,
-           .meaning = fault ? fault->text : std::string(meaning),
+           .meaning = !failures.empty() ? failures
+                      : fault           ? fault->text
+                                        : std::string(meaning),
            .statement = refusal.statement,
            .needs_a_person = is_for_a_person});
     }
     if (!held_back) {
       return;
     }
-    const std::string text = refusal.statement.behind(meaning);
     const auto level = is_for_a_person ? log::Level::error : log::Level::warning;
     log::write(level, "mqtt", "connection refused",
                {{"broker", broker()},
+                {"address", address_},
                 {"code", code},
-                {"meaning", fault ? fault->text : text},
+                {"meaning", text},
                 {"version", name_of(tried)},
                 {"next_version", name_of(version_.current())},
                 {"username", options_.username},
                 {"repeated", *held_back}});
   }
 
+  /// Whose next turn it is after an attempt failed with that. An address that refuses us by an
+  /// answer is that of the broker, and is asked again, unless it is a server that has no room or no
+  /// time; so is one that may speak the older version. Returns what failed where the broker's name
+  /// has several addresses and this one got no answer.
+  [[nodiscard]] std::string try_next_address(int code, bool falls_back, const std::string& text) {
+    if (is_websocket(options_.transport)) {
+      return {};
+    }
+    const bool may_be_older = falls_back && version_.current() == MqttVersion::v3_1_1;
+    if (may_be_older || (code >= 0 && !is_unavailable(code))) {
+      addresses_.answered();
+      return {};
+    }
+    calls_next_address_ = addresses_.failed(text);
+    return addresses_.has_several() && code < 0 ? addresses_.failures() : std::string();
+  }
+
   /// Paho only says that it failed.
   [[nodiscard]] std::optional<ConnectFault> find_fault(const std::stop_token& stop) const {
     const TlsOptions* const tls = is_secure(options_.transport) ? &options_.tls : nullptr;
     return find_connect_fault(
-        {options_.host, options_.port, tls, "BROKER_URL"},
+        {options_.host, options_.port, tls, "BROKER_URL", address_},
         std::min<std::chrono::milliseconds>(options_.connect_timeout, kProbePatience), stop);
   }
 
@@ -680,6 +728,9 @@ class Receiver::Session final : public paho::Events {
   // Only the mqtt-session thread touches these.
   std::string client_id_;
   Subscriber subscriber_;
+  BrokerAddresses addresses_;
+  std::string address_;              // of the present attempt or connection
+  bool calls_next_address_ = false;  // at once: another address of the broker's name
   VersionChoice version_;
   ReconnectPause pause_;
   Repetition failures_;

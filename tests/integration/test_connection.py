@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from harness.certificates import Authority
 from harness.connack import (
     answering,
     reason_string,
@@ -13,6 +14,8 @@ from harness.connack import (
     session_expiry,
 )
 from harness.messages import picture
+from harness.proxy import BlackHole
+from harness.volumes import with_hosts
 from harness.wire import TO_CLIENT, MqttWire, Wire
 from harness.waiting import stays_true, wait_until
 
@@ -138,3 +141,77 @@ def test_a_refusal_is_told_in_the_brokers_own_words(new_stack):
         assert "BROKER_URL" in warning["remedy"]
         trouble = stack.bridge.status()["broker"]["trouble"]
         assert trouble["server_reference"] == "b.example:1883"
+
+
+REFUSES, ALSO_REFUSES, BROKER = "127.0.0.1", "127.0.0.2", "127.0.0.9"
+
+
+@pytest.fixture
+def broker_of_several_addresses(new_stack, tmp_path):
+    """A name with three addresses. The system sorts those of the loopback by their likeness to
+    127.0.0.1 (RFC 6724, section 6), so the broker's comes last."""
+
+    def make(listening=None, **settings):
+        stack = new_stack(BROKER_URL="broker.name", MQTT_CONNECT_TIMEOUT="2s", **settings)
+        port = stack.broker.listen(address=BROKER, **(listening or {}))
+        stack.bridge.settings["BROKER_PORT"] = port
+        stack.bridge.wrapper = with_hosts(
+            tmp_path / "hosts", broker_name=[REFUSES, ALSO_REFUSES, BROKER]
+        )
+        return stack
+
+    return make
+
+
+def test_the_next_address_is_called_where_one_refuses(broker_of_several_addresses):
+    stack = broker_of_several_addresses().start()
+    for address in (REFUSES, ALSO_REFUSES):
+        stack.bridge.wait_for_log(
+            re.compile(rf"connection refused .*address={address} .*Connection refused")
+        )
+    stack.bridge.wait_for_log(re.compile(rf"mqtt: connected .*address={BROKER} "))
+    stack.publisher.send(picture())
+    stack.assert_exactly_stored()
+    # The one that answered is called first from then on.
+    mark = stack.bridge.mark()
+    stack.broker.stop()
+    stack.broker.start()
+    first = stack.bridge.wait_for_log(re.compile(r" address=(127\S+) "), since=mark)
+    assert first.group(1) == BROKER
+
+
+def test_a_black_hole_costs_one_attempt(broker_of_several_addresses):
+    stack = broker_of_several_addresses()
+    with BlackHole(REFUSES, stack.bridge.settings["BROKER_PORT"]):
+        stack.start()
+        log = stack.bridge.log_text()
+        assert re.search(rf"address={REFUSES} .*cannot be reached: Connection timed out", log), log
+        assert stack.bridge.metric("broker_connects_total") == 1
+
+
+def test_where_no_address_answers_each_is_named(broker_of_several_addresses):
+    stack = broker_of_several_addresses()
+    stack.bridge.start()  # without a broker
+    each = (REFUSES, ALSO_REFUSES, BROKER)
+    meaning = "; ".join(rf"{address}: .*Connection refused" for address in each)
+
+    def is_named():
+        trouble = stack.bridge.status()["broker"]["trouble"]
+        return trouble is not None and re.search(meaning, trouble["meaning"])
+
+    wait_until(is_named, 20, lambda: f"the page names all: {stack.bridge.status()['broker']}")
+
+
+@pytest.mark.parametrize("transport", ["tls", "ws", "wss"])
+def test_other_transports_try_all_addresses(broker_of_several_addresses, tmp_path, transport):
+    """The certificate is verified for the name, and not for the address that is called."""
+    authority = Authority(tmp_path / "authority")
+    identity = None if transport == "ws" else authority.issue(names=("broker.name",))
+    stack = broker_of_several_addresses(
+        {"websockets": transport != "tls", "identity": identity}, MQTT_TRANSPORT=transport
+    )
+    if identity:
+        stack.bridge.settings["MQTT_CA_FILE"] = authority.certificate
+    stack.start()
+    stack.publisher.send(picture(size=2_000))
+    stack.assert_exactly_stored()

@@ -54,7 +54,7 @@ TEST_SUITE("parked_acks") {
       events.connected = false;
       mqtt_options.host = "127.0.0.1";
       mqtt_options.port = broker.port();
-      client.emplace(mqtt_options, "parked", MqttVersion::v5, parked->ack_time(), events,
+      client.emplace(mqtt_options, "parked", MqttVersion::v5, parked->ack_time(), events, "",
                      kBorrowed);
       parked->begin_connection(*client);
       client->connect({});
