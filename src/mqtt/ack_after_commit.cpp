@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <chrono>
 #include <future>
 #include <memory>
@@ -36,7 +35,11 @@ void AckAfterCommit::hand_over_large(const paho::LargeMessage& message) noexcept
 void AckAfterCommit::store(const MessageView& view, paho::Ack ack,
                            const std::function<void()>& while_waiting) noexcept {
   fail_point("mqtt.arrived");
-  stats_.received[std::min<std::size_t>(view.qos, 2)].fetch_add(1, std::memory_order_relaxed);
+  stats_.count_received(view);
+  if (view.payload.empty()) {
+    stats_.acknowledged.fetch_add(view.qos > 0 ? 1 : 0, std::memory_order_relaxed);
+    return;
+  }
   const auto promise = std::make_shared<std::promise<std::pair<Durability, SpoolId>>>();
   spool_.append(view, [promise](Durability durability, SpoolId id) {
     promise->set_value({durability, id});

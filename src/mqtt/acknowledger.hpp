@@ -19,7 +19,8 @@ class Acknowledger {
   /// Messages come from `client` from now on.
   virtual void begin_connection(paho::Client& client) = 0;
 
-  /// Called in Paho's callback.
+  /// Called in Paho's callback. A message without payload clears a retained one and is no picture:
+  /// it is counted and acknowledged in its turn, and the spool does not get it.
   virtual void hand_over(paho::Message message) noexcept = 0;
 
   /// The same for one that is borrowed: returns once the spool needs it no more.

@@ -46,17 +46,23 @@ std::chrono::seconds ConnackProperties::keep_alive(std::chrono::seconds asked) c
                                                              : asked;
 }
 
-std::vector<std::string> ConnackProperties::unsupported(
-    const std::vector<std::string>& filters) const {
-  std::vector<std::string> found;
-  for (const std::string& filter : filters) {
-    const bool is_shared = filter.starts_with("$share/");
-    const bool has_wildcard = filter.find_first_of("+#") != std::string::npos;
-    if ((is_shared && !shared_subscriptions) || (has_wildcard && !wildcard_subscriptions)) {
-      found.push_back(filter);
-    }
+std::optional<int> ConnackProperties::refusal_of(std::string_view filter) const {
+  constexpr int kPacketTooLarge = 0x95;
+  constexpr int kNoSharedSubscriptions = 0x9E;
+  constexpr int kNoWildcardSubscriptions = 0xA2;
+  if (!shared_subscriptions && filter.starts_with("$share/")) {
+    return kNoSharedSubscriptions;
   }
-  return found;
+  if (!wildcard_subscriptions && filter.find_first_of("+#") != std::string_view::npos) {
+    return kNoWildcardSubscriptions;
+  }
+  // SUBSCRIBE (section 3.8): type, length of up to three bytes, packet identifier, no properties,
+  // length of the filter, filter, options.
+  constexpr std::size_t kAround = 1 + 3 + 2 + 1 + 2 + 1;
+  if (filter.size() + kAround > maximum_packet_size) {
+    return kPacketTooLarge;
+  }
+  return std::nullopt;
 }
 
 }  // namespace m2b

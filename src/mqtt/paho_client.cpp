@@ -51,16 +51,6 @@ struct Properties {
   }
 };
 
-/// Paho wants arrays of char* but does not write through them.
-std::vector<char*> to_c_strings(const std::vector<std::string>& texts) {
-  std::vector<char*> pointers;
-  pointers.reserve(texts.size());
-  for (const std::string& text : texts) {
-    pointers.push_back(const_cast<char*>(text.c_str()));
-  }
-  return pointers;
-}
-
 Handle create_handle(const std::string& uri, const std::string& client_id, int version) {
   MQTTAsync_createOptions create = MQTTAsync_createOptions_initializer;
   create.MQTTVersion = version;
@@ -299,35 +289,31 @@ void Client::connect(const Secret& password) {
   check(MQTTAsync_connect(handle_.get(), &connect), "MQTTAsync_connect");
 }
 
-void Client::subscribe(const std::vector<std::string>& filters, int qos) {
-  const std::vector<char*> names = to_c_strings(filters);
-  std::vector<int> levels(filters.size(), qos);
-  MQTTSubscribe_options only_if_new = MQTTSubscribe_options_initializer;
-  only_if_new.retainHandling = 1;
-  std::vector<MQTTSubscribe_options> each(filters.size(), only_if_new);
+bool Client::subscribe(const std::string& filter, int qos) {
   MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
   response.context = this;
   if (version_ == MqttVersion::v5) {
-    response.subscribeOptions = only_if_new;  // Paho takes this for one filter, the list for more
-    response.subscribeOptionsList = each.data();
-    response.subscribeOptionsCount = static_cast<int>(each.size());
+    response.subscribeOptions.retainHandling = 1;
     response.onSuccess5 = &Callbacks::subscribed5;
     response.onFailure5 = &Callbacks::subscribe_failed5;
   } else {
     response.onSuccess = &Callbacks::subscribed;
     response.onFailure = &Callbacks::subscribe_failed;
   }
-  check(MQTTAsync_subscribeMany(handle_.get(), static_cast<int>(names.size()), names.data(),
-                                levels.data(), &response),
-        "MQTTAsync_subscribeMany");
+  const int code = MQTTAsync_subscribe(handle_.get(), filter.c_str(), qos, &response);
+  if (code == MQTTASYNC_DISCONNECTED) {
+    return false;
+  }
+  check(code, "MQTTAsync_subscribe");
+  return true;
 }
 
-void Client::unsubscribe(const std::vector<std::string>& filters) {
-  const std::vector<char*> names = to_c_strings(filters);
+void Client::unsubscribe(const std::string& filter) {
   MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
-  check(MQTTAsync_unsubscribeMany(handle_.get(), static_cast<int>(names.size()), names.data(),
-                                  &response),
-        "MQTTAsync_unsubscribeMany");
+  const int code = MQTTAsync_unsubscribe(handle_.get(), filter.c_str(), &response);
+  if (code != MQTTASYNC_DISCONNECTED) {
+    check(code, "MQTTAsync_unsubscribe");
+  }
 }
 
 void Client::disconnect() {

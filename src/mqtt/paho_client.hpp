@@ -95,7 +95,7 @@ class Events {
   /// The broker said good-bye (MQTT 5). Paho keeps its end open, and on_connection_lost() follows
   /// only once the broker closes its own.
   virtual void on_server_disconnect(int reason_code, const BrokerStatement& statement) noexcept = 0;
-  /// The codes of a SUBACK as the broker sent them; there may be fewer or more than filters.
+  /// The codes of a SUBACK as the broker sent them; there may be fewer or more than the one filter.
   virtual void on_suback(std::vector<int> codes, const BrokerStatement& statement) noexcept = 0;
   virtual void on_disconnected() noexcept = 0;
   /// Something came on the connection, after on_connected(); where KeepAlive::is_linked(). Takes no
@@ -129,11 +129,12 @@ class Client final {
 
   /// With this password, if any.
   void connect(const Secret& password);
-  /// One SUBSCRIBE; on 3.1.1 of one filter. Its answer, if one comes, is on_suback(). On 5 retained
-  /// messages come only if the subscription is new at the broker (MQTT 5, section 3.8.3.1).
-  void subscribe(const std::vector<std::string>& filters, int qos);
+  /// One SUBSCRIBE; its answer, if one comes, is on_suback(). On 5 retained messages come only if
+  /// the subscription is new at the broker (MQTT 5, section 3.8.3.1). False when the connection has
+  /// ended, of which an event tells.
+  [[nodiscard]] bool subscribe(const std::string& filter, int qos);
   /// Without an event: an old filter that stays costs traffic, nothing else.
-  void unsubscribe(const std::vector<std::string>& filters);
+  void unsubscribe(const std::string& filter);
   void disconnect();
 
   /// With AckTime::when_told, on any thread; see LateAck::send().

@@ -22,6 +22,8 @@ constexpr std::chrono::milliseconds kKeepAliveTick{250};
 /// How often the spool is asked whether a large message has room by now.
 constexpr std::chrono::seconds kRoomRecheck{1};
 constexpr std::chrono::minutes kDiskRecheck{1};
+/// No broker may have more messages unacknowledged (MQTT 5, section 2.2.1).
+constexpr std::size_t kMostPacketIds = 65'535;
 
 }  // namespace
 
@@ -103,6 +105,16 @@ class ParkedAcks::Queue {
     parked_.push_back({std::move(message), ack, bytes, std::nullopt, SpoolId{}});
     bytes_ += bytes;
     return Place{next_number() - 1, view, needs_ack ? withdrawal_.get_token() : std::stop_token()};
+  }
+
+  /// Takes a place for the acknowledgement of a message that needs no commit.
+  void park_finished(paho::Ack ack) {
+    const std::lock_guard lock(mutex_);
+    if (!open_ || taking_ != Taking::all || parked_.size() >= kMostPacketIds) {
+      return;
+    }
+    parked_.push_back({std::nullopt, ack, 0, Durability::durable, SpoolId{}});
+    ready_.notify_one();
   }
 
   /// Takes a place for a borrowed message, which fills none of the memory that is bounded here.
@@ -310,8 +322,13 @@ void ParkedAcks::end_connection() noexcept {
 
 void ParkedAcks::hand_over(paho::Message message) noexcept {
   fail_point("mqtt.arrived");
-  const std::size_t qos = message.view().qos;
-  stats_.received[std::min<std::size_t>(qos, 2)].fetch_add(1, std::memory_order_relaxed);
+  stats_.count_received(message.view());
+  if (message.view().payload.empty()) {
+    if (message.ack().qos > 0) {
+      queue_->park_finished(message.ack());
+    }
+    return;
+  }
   if (auto place = queue_->park(std::move(message))) {
     spool_.append(
         place->message,
@@ -324,8 +341,7 @@ void ParkedAcks::hand_over(paho::Message message) noexcept {
 
 void ParkedAcks::hand_over_large(const paho::LargeMessage& message) noexcept {
   fail_point("mqtt.arrived");
-  const std::size_t qos = message.view().qos;
-  stats_.received[std::min<std::size_t>(qos, 2)].fetch_add(1, std::memory_order_relaxed);
+  stats_.count_received(message.view());
   if (auto place = queue_->take_place(message)) {
     spool_.append(
         place->message,

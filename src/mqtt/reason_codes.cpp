@@ -24,8 +24,8 @@ constexpr std::array kReasonCodes{
     ReasonCode{0x04, "bad username or password", true},
     ReasonCode{0x05, "not authorised", true},
     // MQTT 5
-    ReasonCode{0x80, "unspecified error", false},
-    ReasonCode{0x81, "malformed packet", false},
+    ReasonCode{kFirstFailure, "unspecified error", false},
+    ReasonCode{kMalformedPacket, "malformed packet", false},
     ReasonCode{0x82, "protocol error", false},
     ReasonCode{0x83, "implementation specific error", false},
     ReasonCode{kUnsupportedVersion5, "unsupported protocol version", true},
@@ -41,7 +41,7 @@ constexpr std::array kReasonCodes{
     ReasonCode{0x8E, "session taken over: another client uses our client id", true},
     ReasonCode{0x8F, "topic filter invalid", true},
     ReasonCode{0x90, "topic name invalid", true},
-    ReasonCode{0x91, "packet identifier in use", false},
+    ReasonCode{kPacketIdInUse, "packet identifier in use", false},
     ReasonCode{0x92, "packet identifier not found", false},
     ReasonCode{0x93, "receive maximum exceeded", false},
     ReasonCode{0x94, "topic alias invalid", false},
@@ -90,6 +90,23 @@ bool is_unavailable(int code) noexcept {
 
 bool is_unsupported_version(int code) noexcept {
   return code == kUnsupportedVersion311 || code == kUnsupportedVersion5;
+}
+
+bool may_answer_subscribe(int code) noexcept {
+  constexpr std::array kCodes{kFirstFailure,
+                              kMalformedPacket,
+                              0x82,
+                              0x83,
+                              0x87,
+                              0x8F,
+                              kPacketIdInUse,
+                              0x95,
+                              0x97,
+                              0x9B,
+                              0x9E,
+                              0xA1,
+                              0xA2};
+  return std::ranges::find(kCodes, code) != kCodes.end();
 }
 
 }  // namespace m2b

@@ -4,6 +4,11 @@
 
 namespace m2b {
 
+/// Of MQTT 5's reason codes (section 2.4). Those from the first failure on are refusals.
+constexpr int kFirstFailure = 0x80;
+constexpr int kMalformedPacket = 0x81;
+constexpr int kPacketIdInUse = 0x91;
+
 /// What a CONNACK code means: 1 to 5 are MQTT 3.1.1's return codes (section 3.2.2.3), from 0x80 on
 /// MQTT 5's reason codes (section 2.4), which DISCONNECT and SUBACK use too; negative ones are
 /// Paho's, when there was no answer.
@@ -18,5 +23,9 @@ namespace m2b {
 
 /// Whether the broker says that it does not know our MQTT version.
 [[nodiscard]] bool is_unsupported_version(int code) noexcept;
+
+/// Whether a broker that answers SUBSCRIBE with this code in DISCONNECT may mean just that. Others
+/// are about the connection, the client or the broker.
+[[nodiscard]] bool may_answer_subscribe(int code) noexcept;
 
 }  // namespace m2b

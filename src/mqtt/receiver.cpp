@@ -73,6 +73,13 @@ const char* name_of(MqttVersion version) noexcept {
 
 }  // namespace
 
+void ReceiverStats::count_received(const MessageView& message) noexcept {
+  received[std::min<std::size_t>(message.qos, 2)].fetch_add(1, std::memory_order_relaxed);
+  if (message.payload.empty()) {
+    empty.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
 void ReceiverStats::count_connect_failure(std::string_view reason) {
   connect_failures.fetch_add(1, std::memory_order_relaxed);
   const std::lock_guard lock(mutex_);
@@ -206,13 +213,26 @@ class Receiver::Session final : public paho::Events {
   void begin_message(const MessageView& message) noexcept {
     message_in_hand_ = true;
     stats_.message_at.store(message.received_at, std::memory_order_relaxed);
+    if (message.retained) {
+      retained_came_ = true;
+    }
   }
   void end_message() noexcept {
     messages_.fetch_add(1, std::memory_order_relaxed);
     message_in_hand_ = false;
     if (message_is_proof_) {
-      stats_.subscribed = true;
+      const std::lock_guard lock(mutex_);
+      if (message_is_proof_.exchange(false)) {
+        stats_.subscribed = true;
+      }
     }
+  }
+
+  /// A filter is known not to be granted, whatever messages of others seem to prove.
+  void withdraw_proof() {
+    const std::lock_guard lock(mutex_);
+    message_is_proof_ = false;
+    stats_.subscribed = false;
   }
 
   void post(Event event) noexcept {
@@ -519,240 +539,200 @@ class Receiver::Session final : public paho::Events {
         std::min<std::chrono::milliseconds>(options_.connect_timeout, kProbePatience), stop);
   }
 
-  /// Subscribes where the broker may not have it, then waits for the end of the connection.
+  /// Subscribes, and again what is refused, until the end of the connection.
   void serve(const std::stop_token& stop) {
-    using State = Subscriber::State;
-    if (asks_for_what_is_not_offered()) {
-      return hang_up(stop);
-    }
-    subscriber_.begin(*client_, client_id_, session_present_);
+    subscriber_.begin(*client_, client_id_, session_present_, retained_came_);
     message_is_proof_ = subscriber_.is_proven_by_a_message();
     std::uint64_t messages = messages_;
-    auto deadline = subscribe_deadline();
     while (true) {
-      const bool waiting = subscriber_.state() == State::waiting;
-      const auto ping_at = client_->keep_alive();
-      const auto event = next_event(stop, waiting ? std::min(deadline, ping_at) : ping_at);
+      const auto subscribe_at = subscriber_.proceed(*client_);
+      if (subscriber_.has_failed()) {
+        withdraw_proof();
+      }
+      const auto event = next_event(stop, std::min(subscribe_at, client_->keep_alive()));
       if (stop.stop_requested()) {
         return hang_up(std::stop_token());
       }
       if (!event) {
         if (is_dead()) {
-          return on_lost({.kind = Event::Kind::connection_lost});
+          return on_lost({.kind = Event::Kind::connection_lost}, true);
         }
-        if (!waiting || Clock::now() < deadline) {
-          continue;
-        }
-        if (!message_in_hand_ && messages == messages_) {
-          if (const auto held_back = comings_.admit("no answer")) {
-            log::warn("mqtt", "no answer to the subscription, trying again",
-                      {{"broker", broker()}, {"repeated", *held_back}});
+        if (subscriber_.is_overdue()) {
+          if (!message_in_hand_ && messages == messages_) {
+            subscriber_.give_up();
+            return hang_up(stop);
           }
-          stats_.on_trouble({.kind = BrokerTrouble::Kind::not_subscribed,
-                             .meaning = "no answer to the subscription"});
-          return hang_up(stop);
+          messages = messages_;
+          subscriber_.wait_longer();
         }
-        messages = messages_;
-        deadline = subscribe_deadline();
       } else if (event->kind == Event::Kind::suback) {
-        subscriber_.answered(*client_, event->codes);
-        tell_of_suback(event->statement);
-        if (subscriber_.state() == State::refused) {
-          return hang_up(stop);
-        }
-      } else if (event->kind == Event::Kind::spool_has_room) {
-        if (const auto held_back = comings_.admit("room")) {
-          log::info("mqtt", "connects again to fetch what was left unacknowledged",
-                    {{"broker", broker()}, {"repeated", *held_back}});
-        }
+        subscriber_.answered(event->codes, event->statement);
+      }
+    }
+    else if (event->kind == Event::Kind::spool_has_room) {
+      if (const auto held_back = comings_.admit("room")) {
+        log::info("mqtt", "connects again to fetch what was left unacknowledged",
+                  {{"broker", broker()}, {"repeated", *held_back}});
+      }
+      if (stats_.subscribed) {
         stats_.on_well();
-        return hang_up(stop);
-      } else if (event->kind == Event::Kind::connection_lost ||
-                 event->kind == Event::Kind::server_disconnect) {
-        return on_lost(*event);
       }
+      return hang_up(stop);
+    }
+    else if (event->kind == Event::Kind::connection_lost ||
+             event->kind == Event::Kind::server_disconnect) {
+      return on_lost(*event);
     }
   }
+}
 
-  /// Whether nothing has come for so long that Paho would have given up by now, if it knew of the
-  /// broker's keep-alive.
-  [[nodiscard]] bool is_dead() const {
-    constexpr int kIntervals = 3;
-    return paho::KeepAlive::is_linked() && !message_in_hand_ &&
-           Clock::now() - stats_.heard_at.load() > kIntervals * stats_.keep_alive.load();
+/// Whether nothing has come for so long that Paho would have given up by now, if it knew of the
+/// broker's keep-alive.
+[[nodiscard]] bool
+is_dead() const {
+  constexpr int kIntervals = 3;
+  return paho::KeepAlive::is_linked() && !message_in_hand_ &&
+         Clock::now() - stats_.heard_at.load() > kIntervals * stats_.keep_alive.load();
+}
+
+/// Whether the connection ended within a message. The broker begins it anew on the next one,
+/// perhaps for ever.
+bool look_at_transfer() {
+  const std::size_t received = received_bytes_;
+  const std::size_t total = total_bytes_;
+  if (received >= total) {
+    return false;
   }
-
-  /// A SUBSCRIBE for it would be a protocol error that ends the connection (MQTT 5, sections
-  /// 3.2.2.3.11 and 3.2.2.3.13).
-  [[nodiscard]] bool asks_for_what_is_not_offered() {
-    const auto unsupported =
-        stats_.connack().value_or(ConnackProperties()).unsupported(options_.filters);
-    if (unsupported.empty()) {
-      return false;
-    }
-    const std::string meaning =
-        fmt::format("{}: the broker announces that it has no {}", unsupported.front(),
-                    unsupported.front().starts_with("$share/") ? "shared subscriptions"
-                                                               : "subscriptions with wildcards");
-    stats_.on_trouble(
-        {.kind = BrokerTrouble::Kind::not_subscribed, .meaning = meaning, .needs_a_person = true});
-    if (const auto held_back = comings_.admit("not offered")) {
-      log::error("mqtt", "TOPIC asks for a subscription that the broker does not offer",
-                 {{"broker", broker()}, {"meaning", meaning}, {"repeated", *held_back}});
-    }
-    return true;
+  const IncompleteMessage message = stats_.on_message_cut(received, total);
+  const auto held_back = message.times >= 2 ? comings_.admit("incomplete message") : std::nullopt;
+  if (held_back) {
+    log::warn("mqtt",
+              "a message begins again on each connection and never arrives whole: the "
+              "connection ends first",
+              {{"broker", broker()},
+               {"total_bytes", message.total_bytes},
+               {"received_bytes", message.received_bytes},
+               {"times", message.times},
+               {"repeated", *held_back}});
   }
+  return true;
+}
 
-  void tell_of_suback(const BrokerStatement& statement) {
-    if (statement.empty()) {
-      return;
-    }
-    stats_.on_statement(statement);
-    const std::string text = statement.text();
-    if (const auto held_back = comings_.admit(text)) {
-      log::info("mqtt", "the broker answered the subscription with a statement",
-                {{"broker", broker()}, {"statement", text}, {"repeated", *held_back}});
-    }
+/// `by_silence`: nobody has ended it, but it is dead.
+void on_lost(const Event& event, bool by_silence = false) {
+  const bool said_good_bye = event.kind == Event::Kind::server_disconnect;
+  const auto code = said_good_bye ? std::optional(event.code) : std::nullopt;
+  const bool is_no_answer = look_at_transfer() || by_silence;
+  if (subscriber_.connection_ended(code, event.statement, is_no_answer)) {
+    return;
   }
-
-  /// A transfer that was cut by the end of its connection begins anew on the next one, perhaps for
-  /// ever.
-  void look_at_transfer() {
-    const std::size_t received = received_bytes_;
-    const std::size_t total = total_bytes_;
-    if (received >= total) {
-      return;
-    }
-    const IncompleteMessage message = stats_.on_message_cut(received, total);
-    if (message.times < 2) {
-      return;
-    }
-    if (const auto held_back = comings_.admit("incomplete message")) {
-      log::warn("mqtt",
-                "a message begins again on each connection and never arrives whole: the "
-                "connection ends first",
-                {{"broker", broker()},
-                 {"total_bytes", message.total_bytes},
-                 {"received_bytes", message.received_bytes},
-                 {"times", message.times},
-                 {"repeated", *held_back}});
-    }
+  stats_.connections_lost.fetch_add(1, std::memory_order_relaxed);
+  const std::optional<RelayEnd> relay = client_->relay_end();
+  const std::string cause = by_silence
+                                ? "nothing came from the broker for three keep-alive intervals"
+                            : relay ? relay->fault.text
+                                    : "";
+  if (stats_.subscribed) {
+    stats_.on_well();  // until now
   }
-
-  /// The answer comes behind messages that are already on their way to us, and one may take long on
-  /// a slow line, or wait for the disk. So the time starts again with each, and is no shorter than
-  /// Paho's own patience while nothing arrives as a whole: up to three intervals of keep-alive (13
-  /// to 16 s were measured at 5 s).
-  [[nodiscard]] Clock::time_point subscribe_deadline() const {
-    return Clock::now() + std::max(options_.connect_timeout, 3 * options_.keep_alive);
+  stats_.on_trouble({.kind = BrokerTrouble::Kind::lost,
+                     .meaning = said_good_bye   ? std::string(describe_reason_code(event.code))
+                                : cause.empty() ? "connection lost"
+                                                : "connection lost: " + cause,
+                     .statement = event.statement,
+                     .needs_a_person = said_good_bye && needs_a_person(event.code)});
+  const std::string_view meaning = said_good_bye ? describe_reason_code(event.code) : "lost";
+  const auto held_back = comings_.admit(meaning);
+  if (!held_back) {
+    return;
   }
+  if (said_good_bye) {
+    log::warn("mqtt", "broker ended the connection",
+              {{"broker", broker()},
+               {"code", event.code},
+               {"meaning", event.statement.behind(meaning)},
+               {"repeated", *held_back}});
+  } else if (cause.empty()) {
+    log::warn("mqtt", "connection lost", {{"broker", broker()}, {"repeated", *held_back}});
+  } else {
+    log::warn("mqtt", "connection lost",
+              {{"broker", broker()}, {"cause", cause}, {"repeated", *held_back}});
+  }
+}
 
-  void on_lost(const Event& event) {
-    look_at_transfer();
-    stats_.connections_lost.fetch_add(1, std::memory_order_relaxed);
-    const bool said_good_bye = event.kind == Event::Kind::server_disconnect;
-    const std::optional<RelayEnd> relay = client_->relay_end();
-    const std::string cause = relay ? relay->fault.text : "";
-    if (stats_.subscribed) {
-      stats_.on_well();  // until now
-    }
-    stats_.on_trouble({.kind = BrokerTrouble::Kind::lost,
-                       .meaning = said_good_bye   ? std::string(describe_reason_code(event.code))
-                                  : cause.empty() ? "connection lost"
-                                                  : "connection lost: " + cause,
-                       .statement = event.statement,
-                       .needs_a_person = said_good_bye && needs_a_person(event.code)});
-    const std::string_view meaning = said_good_bye ? describe_reason_code(event.code) : "lost";
-    const auto held_back = comings_.admit(meaning);
-    if (!held_back) {
-      return;
-    }
-    if (said_good_bye) {
-      log::warn("mqtt", "broker ended the connection",
-                {{"broker", broker()},
-                 {"code", event.code},
-                 {"meaning", event.statement.behind(meaning)},
-                 {"repeated", *held_back}});
-    } else if (cause.empty()) {
-      log::warn("mqtt", "connection lost", {{"broker", broker()}, {"repeated", *held_back}});
-    } else {
-      log::warn("mqtt", "connection lost",
-                {{"broker", broker()}, {"cause", cause}, {"repeated", *held_back}});
+/// Says good-bye to the broker.
+void hang_up(const std::stop_token& stop) {
+  acknowledger_->end_connection();
+  client_->disconnect();
+  const auto deadline = Clock::now() + kGoodbyePatience;
+  while (const auto event = next_event(stop, deadline)) {
+    if (event->kind == Event::Kind::disconnected || event->kind == Event::Kind::connection_lost) {
+      break;
     }
   }
+}
 
-  /// Says good-bye to the broker.
-  void hang_up(const std::stop_token& stop) {
-    acknowledger_->end_connection();
-    client_->disconnect();
-    const auto deadline = Clock::now() + kGoodbyePatience;
-    while (const auto event = next_event(stop, deadline)) {
-      if (event->kind == Event::Kind::disconnected || event->kind == Event::Kind::connection_lost) {
-        break;
-      }
-    }
-  }
+/// Each connection has a handle of its own. Paho still works on the old connection while it
+/// reports its end, and calls the failure callback of whoever connects the same handle by then;
+/// it would send an unanswered SUBSCRIBE on the next connection; and after the broker's
+/// DISCONNECT it reports the end at some later time. Nothing is reported once the handle is gone.
+void end_connection() {
+  acknowledger_->end_connection();
+  client_.reset();
+  message_is_proof_ = false;
+  received_bytes_ = 0;
+  total_bytes_ = 0;
+  stats_.connected = false;
+  stats_.subscribed = false;
+  const std::lock_guard lock(mutex_);
+  events_.clear();
+}
 
-  /// Each connection has a handle of its own. Paho still works on the old connection while it
-  /// reports its end, and calls the failure callback of whoever connects the same handle by then;
-  /// it would send an unanswered SUBSCRIBE on the next connection; and after the broker's
-  /// DISCONNECT it reports the end at some later time. Nothing is reported once the handle is gone.
-  void end_connection() {
-    acknowledger_->end_connection();
-    client_.reset();
-    message_is_proof_ = false;
-    received_bytes_ = 0;
-    total_bytes_ = 0;
-    stats_.connected = false;
-    stats_.subscribed = false;
-    const std::lock_guard lock(mutex_);
-    events_.clear();
-  }
+[[nodiscard]] std::string broker() const {
+  return fmt::format("{}:{}", options_.host, options_.port);
+}
 
-  [[nodiscard]] std::string broker() const {
-    return fmt::format("{}:{}", options_.host, options_.port);
-  }
+const MqttOptions& options_;
+Spool& spool_;
+ReceiverStats stats_;
+std::atomic<bool> message_in_hand_ = false;
+std::atomic<std::uint64_t> messages_ = 0;  // that were handed over
+// Of the packet that arrived last, or is arriving.
+std::atomic<std::size_t> received_bytes_ = 0;
+std::atomic<std::size_t> total_bytes_ = 0;
+/// A backlog may hold up our SUBSCRIBE for as long as it lasts: Paho's sending thread hardly gets
+/// the lock that its receiving thread holds for each message.
+std::atomic<bool> message_is_proof_ = false;
+std::atomic<bool> retained_came_ = false;
 
-  const MqttOptions& options_;
-  Spool& spool_;
-  ReceiverStats stats_;
-  std::atomic<bool> message_in_hand_ = false;
-  std::atomic<std::uint64_t> messages_ = 0;  // that were handed over
-  // Of the packet that arrived last, or is arriving.
-  std::atomic<std::size_t> received_bytes_ = 0;
-  std::atomic<std::size_t> total_bytes_ = 0;
-  /// A backlog may hold up our SUBSCRIBE for as long as it lasts: Paho's sending thread hardly gets
-  /// the lock that its receiving thread holds for each message.
-  std::atomic<bool> message_is_proof_ = false;
+// Only the mqtt-session thread touches these.
+std::string client_id_;
+Subscriber subscriber_;
+BrokerAddresses addresses_;
+std::string address_;              // of the present attempt or connection
+bool calls_next_address_ = false;  // at once: another address of the broker's name
+VersionChoice version_;
+ReconnectPause pause_;
+Repetition failures_;
+SecretSource password_;
+/// Connections that come and go: each of a few, then summed up.
+Repetition comings_{std::chrono::seconds(30), 10};
+bool session_present_ = false;
+std::size_t large_bytes_ = paho::Client::kNone;  // from which on messages are borrowed
 
-  // Only the mqtt-session thread touches these.
-  std::string client_id_;
-  Subscriber subscriber_;
-  BrokerAddresses addresses_;
-  std::string address_;              // of the present attempt or connection
-  bool calls_next_address_ = false;  // at once: another address of the broker's name
-  VersionChoice version_;
-  ReconnectPause pause_;
-  Repetition failures_;
-  SecretSource password_;
-  /// Connections that come and go: each of a few, then summed up.
-  Repetition comings_{std::chrono::seconds(30), 10};
-  bool session_present_ = false;
-  std::size_t large_bytes_ = paho::Client::kNone;  // from which on messages are borrowed
+std::mutex mutex_;  // guards the fields below
+std::condition_variable_any changed_;
+std::deque<Event> events_;
+bool poked_ = false;
+bool finished_ = false;
 
-  std::mutex mutex_;  // guards the fields below
-  std::condition_variable_any changed_;
-  std::deque<Event> events_;
-  bool poked_ = false;
-  bool finished_ = false;
+Pulse pulse_;
 
-  Pulse pulse_;
+// Made by the mqtt-session thread before the first connection.
+std::unique_ptr<Acknowledger> acknowledger_;
+std::optional<paho::Client> client_;
 
-  // Made by the mqtt-session thread before the first connection.
-  std::unique_ptr<Acknowledger> acknowledger_;
-  std::optional<paho::Client> client_;
-
-  std::jthread thread_;
+std::jthread thread_;
 };
 
 Receiver::Receiver(const MqttOptions& options, Spool& spool)

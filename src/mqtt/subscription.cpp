@@ -6,20 +6,6 @@
 #include <iterator>
 
 namespace m2b {
-namespace {
-
-constexpr int kHighestQos = 2;
-constexpr int kFirstRefusal = 0x80;
-constexpr int kLastCode = 0xFF;
-constexpr int kMalformedPacket = 0x81;
-
-int known_code(int code) noexcept {
-  const bool qos = code >= 0 && code <= kHighestQos;
-  const bool refusal = code >= kFirstRefusal && code <= kLastCode;
-  return qos || refusal ? code : kMalformedPacket;
-}
-
-}  // namespace
 
 std::string encode(const Subscription& subscription) {
   std::string text =
@@ -62,23 +48,6 @@ std::vector<std::string> no_longer_wanted(const Subscription& before, const Subs
 
 int subscribe_qos(int configured, MqttVersion version) noexcept {
   return version == MqttVersion::v5 ? configured : std::min(configured, 1);
-}
-
-std::vector<std::string> SubscribeRound::next() const {
-  const auto begin = filters_.begin() + static_cast<std::ptrdiff_t>(codes_.size());
-  return {begin, one_by_one_ && begin != filters_.end() ? begin + 1 : filters_.end()};
-}
-
-void SubscribeRound::answer(const std::vector<int>& codes) {
-  const std::size_t asked = next().size();
-  for (std::size_t i = 0; i < asked; ++i) {
-    codes_.push_back(codes.size() == asked ? known_code(codes[i]) : kMalformedPacket);
-  }
-}
-
-bool SubscribeRound::granted() const {
-  return complete() &&
-         std::all_of(codes_.begin(), codes_.end(), [](int code) { return code <= kHighestQos; });
 }
 
 }  // namespace m2b

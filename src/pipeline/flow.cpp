@@ -48,6 +48,16 @@ Flow::Flow(const PipelineOptions& options, Spool& spool)
                   .retry = {.postponement = options.postponement,
                             .dead_letter_after = options.dead_letter_after}}) {}
 
+template <typename Change>
+void Flow::update(const Change& change) {
+  Steps steps;
+  {
+    const std::lock_guard lock(mutex_);
+    change(steps);
+  }
+  carry_out(std::move(steps));
+}
+
 bool Flow::admit(const SpoolEntry& entry) {
   const Delivery delivery{.id = entry.id,
                           .record_bytes = entry.bytes,
@@ -116,21 +126,11 @@ std::optional<Flow::Clock::time_point> Flow::requeue() {
 
 void Flow::decoded(Delivery delivery, std::shared_ptr<const Object> object) {
   delivery.set_object(std::move(object));
-  Steps steps;
-  {
-    const std::lock_guard lock(mutex_);
-    in_flight_.decoded(std::move(delivery), steps);
-  }
-  carry_out(std::move(steps));
+  update([&](Steps& steps) { in_flight_.decoded(std::move(delivery), steps); });
 }
 
 void Flow::gone(const Delivery& delivery) {
-  Steps steps;
-  {
-    const std::lock_guard lock(mutex_);
-    in_flight_.gone(delivery, Clock::now(), steps);
-  }
-  carry_out(std::move(steps));
+  update([&](Steps& steps) { in_flight_.gone(delivery, Clock::now(), steps); });
 }
 
 void Flow::undecodable(const Delivery& delivery, std::string_view topic,
@@ -147,8 +147,8 @@ std::optional<Delivery> Flow::next_upload(bool only_live) {
   std::condition_variable& ready = only_live ? live_ready_ : upload_ready_;
   while (!is_closed_) {
     if (auto next = in_flight_.next_upload(only_live, Clock::now())) {
-      if (in_flight_.lanes().live_may_go()) {
-        live_ready_.notify_one();
+      if (next->lane != Lane::live && in_flight_.lanes().live_may_go()) {
+        live_ready_.notify_one();  // the share of the others is paid
       }
       return next;
     }
@@ -181,19 +181,16 @@ void Flow::ended(Delivery delivery, const PutResult& result) {
       on_stored_(*delivery.object);
     }
   }
-  Steps steps;
   RetryAction action{};
-  {
-    const std::lock_guard lock(mutex_);
+  update([&](Steps& steps) {
     action = in_flight_.ended(delivery, result, Clock::now(), steps);
     note_answer(result);
     if (delivery.lane == Lane::dead_letter && action != RetryAction::retry_now) {
       dead_letter_action_ = action;
       dead_letter_ended_.notify_all();
     }
-  }
+  });
   log_refusal(delivery, result, action);
-  carry_out(std::move(steps));
   if (delivery.lane != Lane::in_turn) {
     return;
   }
@@ -207,12 +204,9 @@ void Flow::ended(Delivery delivery, const PutResult& result) {
 }
 
 void Flow::batch_failed(std::vector<Delivery> batch, const PutResult& result) {
-  Steps steps;
-  {
-    const std::lock_guard lock(mutex_);
+  update([&](Steps& steps) {
     in_flight_.batch_failed(std::move(batch), result, Clock::now(), steps);
-  }
-  carry_out(std::move(steps));
+  });
 }
 
 bool Flow::wait_to_ask() {
@@ -229,13 +223,10 @@ bool Flow::wait_to_ask() {
 }
 
 void Flow::asked(const PutResult& result) {
-  Steps steps;
-  {
-    const std::lock_guard lock(mutex_);
+  update([&](Steps& steps) {
     in_flight_.asked(result, Clock::now(), steps);
     note_answer(result);
-  }
-  carry_out(std::move(steps));
+  });
 }
 
 RetryAction Flow::upload_dead_letter(SpoolId id, std::shared_ptr<const Object> object) {
@@ -342,7 +333,9 @@ void Flow::tell(const Steps& steps) {
     for (std::size_t i = 0; i < steps.ready; ++i) {
       upload_ready_.notify_one();
     }
-    live_ready_.notify_one();
+    if (steps.has_ready_live) {
+      live_ready_.notify_one();
+    }
   }
   if (steps.freed_bytes > 0) {
     has_changed = budget_.release(steps.freed_bytes) || has_changed;
@@ -356,12 +349,7 @@ void Flow::tell(const Steps& steps) {
 }
 
 void Flow::finish(const Delivery& delivery) {
-  Steps steps;
-  {
-    const std::lock_guard lock(mutex_);
-    in_flight_.removed(delivery, Clock::now(), steps);
-  }
-  carry_out(std::move(steps));
+  update([&](Steps& steps) { in_flight_.removed(delivery, Clock::now(), steps); });
 }
 
 void Flow::to_dead_letters(const Delivery& delivery, std::string_view name, std::string_view value,
@@ -369,15 +357,9 @@ void Flow::to_dead_letters(const Delivery& delivery, std::string_view name, std:
   switch (spool_.bury(delivery.id, rejection, closed_.get_token())) {
     case Burial::stopped:
       return;
-    case Burial::not_now: {
-      Steps steps;
-      {
-        const std::lock_guard lock(mutex_);
-        in_flight_.undecoded(delivery, Clock::now(), steps);
-      }
-      carry_out(std::move(steps));
+    case Burial::not_now:
+      update([&](Steps& steps) { in_flight_.undecoded(delivery, Clock::now(), steps); });
       return;
-    }
     case Burial::done:
       break;
   }

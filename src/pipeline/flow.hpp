@@ -96,6 +96,10 @@ class Flow {
  private:
   using Steps = InFlight::Steps;
 
+  /// Calls change(steps), which tells InFlight what happened, with the mutex held; then carries out
+  /// the steps.
+  template <typename Change>
+  void update(const Change& change);
   /// Does what the steps ask for, which may bring further ones.
   void carry_out(Steps steps);
   /// Wakes whom the steps concern.

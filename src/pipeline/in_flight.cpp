@@ -310,8 +310,7 @@ void InFlight::postpone(const Delivery& delivery, Time now, Steps& steps) {
 }
 
 void InFlight::add_dead_letter(Delivery delivery, Steps& steps) {
-  lanes_.push(std::move(delivery));
-  ++steps.ready;
+  push(std::move(delivery), steps);
 }
 
 std::optional<InFlight::Alone> InFlight::refused_alone() const {
@@ -365,11 +364,11 @@ void InFlight::enqueue(Delivery delivery, Steps& steps) {
   if (delivery.is_probe) {
     probes_.push_back(std::move(delivery));
     ++steps.ready;
+    steps.has_ready_live = true;  // uploaders of live ones take it as well
     return;
   }
   if (!breakers_.all_open() && !breakers_.has_open_groups()) {
-    lanes_.push(std::move(delivery));  // nothing is refused: no group needs to be named
-    ++steps.ready;
+    push(std::move(delivery), steps);  // nothing is refused: no group needs to be named
     return;
   }
   const std::vector<Group> groups = groups_of(delivery);
@@ -388,8 +387,13 @@ void InFlight::enqueue(Delivery delivery, Steps& steps) {
     }
     return;
   }
-  lanes_.push(std::move(delivery));
+  push(std::move(delivery), steps);
+}
+
+void InFlight::push(Delivery delivery, Steps& steps) {
+  steps.has_ready_live = steps.has_ready_live || delivery.lane == Lane::live;
   ++steps.ready;
+  lanes_.push(std::move(delivery));
 }
 
 void InFlight::hurry_better_probe(std::string_view group, const std::vector<Group>& groups,
@@ -409,20 +413,20 @@ bool InFlight::may_search() const noexcept {
 
 void InFlight::wait_for(std::string_view group, Delivery delivery, Steps& steps) {
   searched_ += breakers_.all_open() ? 1 : 0;
-  leave_memory(delivery, steps);
-  if (delivery.has_turn) {
-    steps.freed_bytes += order_.postponed(delivery.key_hash);
-  }
+  give_up_memory(delivery, steps);
   postponed_.wait_for(group, std::move(delivery));
-  steps.has_postponed = true;
 }
 
 void InFlight::wait_until(Time due, Delivery delivery, Steps& steps) {
+  give_up_memory(delivery, steps);
+  postponed_.wait_until(due, std::move(delivery));
+}
+
+void InFlight::give_up_memory(const Delivery& delivery, Steps& steps) {
   leave_memory(delivery, steps);
   if (delivery.has_turn) {
     steps.freed_bytes += order_.postponed(delivery.key_hash);
   }
-  postponed_.wait_until(due, std::move(delivery));
   steps.has_postponed = true;
 }
 

@@ -50,9 +50,10 @@ class InFlight {
     std::size_t freed_bytes = 0;       // of the budget for deliveries in turn
     std::size_t freed_live_bytes = 0;  // of the budget for live ones
     std::size_t ready = 0;             // deliveries that became ready to upload
-    bool has_postponed =
-        false;                // take_released() or take_solo() may have one, or later than before
-    bool has_probed = false;  // a probe ended, or may go earlier
+    bool has_ready_live = false;       // one of them is for uploaders of live ones too
+    // take_released() or take_solo() may have one, or later than before.
+    bool has_postponed = false;
+    bool has_probed = false;         // a probe ended, or may go earlier
     std::vector<Group> opened = {};  // circuit breakers
     std::vector<Group> closed = {};
   };
@@ -134,11 +135,14 @@ class InFlight {
   void apply(KeyOrder::Release release, Steps& steps);
   /// It may be uploaded, as far as its key is concerned.
   void enqueue(Delivery delivery, Steps& steps);
+  void push(Delivery delivery, Steps& steps);
   [[nodiscard]] bool may_search() const noexcept;
   /// One that has less in common with the refused than all probes of that group tells more.
   void hurry_better_probe(std::string_view group, const std::vector<Group>& groups, Steps& steps);
   void wait_for(std::string_view group, Delivery delivery, Steps& steps);
   void wait_until(Time due, Delivery delivery, Steps& steps);
+  /// It waits without its memory, and so do those behind it.
+  void give_up_memory(const Delivery& delivery, Steps& steps);
   /// Nothing of it is in memory any more.
   void leave_memory(const Delivery& delivery, Steps& steps);
   void end_solo(const Delivery& delivery, Time now, bool was_stored, Steps& steps);

@@ -51,9 +51,7 @@ class Postponed {
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   /// Those that may not go yet.
   [[nodiscard]] std::size_t size_unreleased() const noexcept { return size_ - released_size_; }
-  /// Those with a time of their own.
-  [[nodiscard]] std::size_t size_alone() const noexcept { return alone_.size(); }
-  /// Of these, those that the store has refused; others wait for the disk.
+  /// Those with a time of their own that the store has refused; others wait for the disk.
   [[nodiscard]] std::size_t size_refused_alone() const noexcept { return refused_alone_; }
   [[nodiscard]] std::size_t size_of(std::string_view group) const;
 

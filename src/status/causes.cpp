@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <string>
@@ -9,6 +10,32 @@
 #include "status/words.hpp"
 
 namespace m2b {
+namespace {
+
+/// `“a/#” (not authorised), “b/#” (no SUBACK)`; the first few.
+std::string list_of(std::span<const FilterStatus> filters, bool with_meanings) {
+  constexpr std::size_t kTold = 5;
+  std::string text;
+  for (const FilterStatus& filter : filters.first(std::min(filters.size(), kTold))) {
+    text += fmt::format("{}“{}”", text.empty() ? "" : ", ", filter.filter);
+    if (with_meanings) {
+      text += fmt::format(" ({})", filter.statement.behind(filter.meaning()));
+    }
+  }
+  if (filters.size() > kTold) {
+    text += fmt::format(" and {} more", filters.size() - kTold);
+  }
+  return text;
+}
+
+/// `the topic filter “a/#”`, `2 of 9 topic filters`
+std::string number_of(std::span<const FilterStatus> filters, std::size_t all) {
+  return filters.size() == 1 && all == 1
+             ? "the topic filter"
+             : fmt::format("{} of {} topic filters", filters.size(), all);
+}
+
+}  // namespace
 
 using std::chrono::seconds;
 
@@ -85,6 +112,43 @@ Cause cause_of_short_session(seconds asked, seconds granted, const StatusNames& 
                   granted.count() == 0 ? "none" : words::duration(granted)),
       "Raise the broker's limit of session expiry, or set MQTT_SESSION_EXPIRY to what it grants if "
       "that is long enough."};
+}
+
+Cause cause_of(FilterStatus::State state, std::span<const FilterStatus> filters, std::size_t all,
+               const StatusNames& names) {
+  using State = FilterStatus::State;
+  const std::string which = number_of(filters, all);
+  const std::string others =
+      filters.size() < all ? " The other topic filters are asked for first." : "";
+  if (state == State::disconnected) {
+    return {"subscribe_ends_connection", "Broker ends the connection when we subscribe to " + which,
+            fmt::format("{} ended the connection right after SUBSCRIBE for {}.{}", names.broker,
+                        list_of(filters, true), others),
+            "Let our user read these topics (the broker's access rules), correct TOPIC, or raise "
+            "the broker's limit of subscriptions. The broker's log may tell which. The network is "
+            "not the cause."};
+  }
+  if (state == State::no_answer) {
+    return {"subscribe_unanswered", "Broker does not answer our SUBSCRIBE for " + which,
+            fmt::format("{} has sent no SUBACK for {}.{}", names.broker, list_of(filters, false),
+                        others),
+            "See the broker's log, and whether it hangs."};
+  }
+  return {"broker_refuses_subscription", "Broker refuses " + which,
+          fmt::format("{} refuses {}.{}", names.broker, list_of(filters, true),
+                      filters.size() < all ? " The other topic filters are served." : ""),
+          "Let our user read these topics (the broker's access rules), or correct TOPIC. We ask "
+          "again by ourselves."};
+}
+
+Cause cause_of_qos_0(std::span<const FilterStatus> filters, std::size_t all,
+                     const StatusNames& names) {
+  return {"qos_0_granted", "Broker guarantees nothing for " + number_of(filters, all),
+          fmt::format("{} grants QoS 0 alone for {}, where MQTT_QOS asks for {}: what is lost on "
+                      "the way is not sent again, and what comes while we are away is gone.",
+                      names.broker, list_of(filters, false), filters.front().wanted_qos),
+          "Let the broker grant QoS 1 (its maximum QoS, or our user's). With MQTT_QOS=0 this "
+          "warning ends, and nothing is guaranteed all the same."};
 }
 
 Cause cause_of_silence(const StatusNames& names) {

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
+#include <span>
 #include <string>
 
 #include "m2b/mqtt/receiver.hpp"
@@ -19,6 +21,12 @@ struct Cause {
 
 /// Pure.
 [[nodiscard]] Cause cause_of(const BrokerTrouble& trouble, const StatusNames& names);
+/// Of filters that failed, all in the same `state`; `all`: of how many there are.
+[[nodiscard]] Cause cause_of(FilterStatus::State state, std::span<const FilterStatus> filters,
+                             std::size_t all, const StatusNames& names);
+/// Of filters that were granted with QoS 0 although more was asked for.
+[[nodiscard]] Cause cause_of_qos_0(std::span<const FilterStatus> filters, std::size_t all,
+                                   const StatusNames& names);
 /// Of a broker that is connected, and silent beyond its keep-alive.
 /// A message of which the transfer from the broker is cut again and again.
 [[nodiscard]] Cause cause_of(const IncompleteMessage& message, const StatusNames& names);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <span>
 #include <utility>
@@ -109,6 +110,40 @@ class Diagnostician {
 
   [[nodiscard]] bool is_starting() const { return !now_.broker.trouble && now_.up_for < kStarting; }
 
+  template <class Predicate>
+  [[nodiscard]] std::vector<FilterStatus> filters_that(Predicate predicate) const {
+    std::vector<FilterStatus> filters;
+    std::ranges::copy_if(now_.broker.filters, std::back_inserter(filters), predicate);
+    return filters;
+  }
+
+  /// Whether filters are why there is no subscription: the broker is there, or has just ended the
+  /// connection because of them.
+  bool warn_of_filters() {
+    using State = FilterStatus::State;
+    const StatusSnapshot::Broker& broker = now_.broker;
+    const bool is_their_fault =
+        broker.connected ||
+        (broker.trouble && broker.trouble->kind == BrokerTrouble::Kind::not_subscribed);
+    bool warned = false;
+    for (const State state : {State::refused, State::disconnected, State::no_answer}) {
+      const std::vector<FilterStatus> failed = filters_that([state](const FilterStatus& filter) {
+        return filter.has_failed() && filter.state == state;
+      });
+      if (failed.empty() || !is_their_fault) {
+        continue;
+      }
+      Cause cause = cause_of(state, failed, broker.filters.size(), now_.names);
+      cause.headline += for_long(std::ranges::min(failed, {}, &FilterStatus::since).since);
+      if (!warned) {
+        broker_clause_ = cause.headline;
+      }
+      warned = true;
+      warn(Health::trouble, result_.broker, std::move(cause));
+    }
+    return warned;
+  }
+
   void look_at_broker() {
     const StatusSnapshot::Broker& broker = now_.broker;
     if (!broker.connected || !broker.subscribed) {
@@ -116,6 +151,8 @@ class Diagnostician {
         broker_clause_ = "Starting: connecting to the broker";
         result_.broker = Health::attention;
         result_.state = Health::attention;
+      } else if (warn_of_filters()) {
+        // It was told.
       } else {
         const BrokerTrouble trouble = broker.trouble.value_or(
             BrokerTrouble{.meaning = "no answer yet", .since = now_.at - now_.up_for});
@@ -150,6 +187,11 @@ class Diagnostician {
       warn(Health::attention, result_.broker,
            cause_of_short_session(broker.session_expiry_asked, *broker.connack->session_expiry,
                                   now_.names));
+    }
+    const std::vector<FilterStatus> unguaranteed = filters_that(&FilterStatus::is_unguaranteed);
+    if (broker.connected && !unguaranteed.empty()) {
+      warn(Health::attention, result_.broker,
+           cause_of_qos_0(unguaranteed, broker.filters.size(), now_.names));
     }
     if (broker.session_lost_at && ago(*broker.session_lost_at) < kTold) {
       warn(Health::attention, result_.broker,

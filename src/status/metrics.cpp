@@ -126,6 +126,34 @@ void add_session_expiry(Families& families, const ReceiverStats& stats) {
   }
 }
 
+void add_filters(Families& families, const ReceiverStats& stats) {
+  using State = FilterStatus::State;
+  const std::vector<FilterStatus> filters = stats.filters();
+  families.family("broker_topic_filters",
+                  "Topic filters by what the broker last said to them: pending (nothing yet), "
+                  "granted, refused, disconnected (it ended the connection instead), no_answer.",
+                  MetricType::Gauge);
+  for (const State state :
+       {State::pending, State::granted, State::refused, State::disconnected, State::no_answer}) {
+    families.add(
+        static_cast<std::uint64_t>(std::ranges::count(filters, state, &FilterStatus::state)),
+        {{"state", std::string(to_string(state))}});
+  }
+  families.gauge(
+      "broker_topic_filters_unguaranteed",
+      "Topic filters for which the broker granted QoS 0 although MQTT_QOS asks for "
+      "more: it may lose their messages.",
+      static_cast<double>(std::ranges::count_if(filters, &FilterStatus::is_unguaranteed)));
+  families
+      .family("broker_subscribe_failures_total",
+              "SUBSCRIBEs that failed: refused, disconnected (the broker ended the connection "
+              "instead), no_answer.",
+              MetricType::Counter)
+      .add(stats.subscribes_refused.load(), {{"result", "refused"}})
+      .add(stats.subscribes_disconnected.load(), {{"result", "disconnected"}})
+      .add(stats.subscribes_unanswered.load(), {{"result", "no_answer"}});
+}
+
 void add_receiver(Families& families, const Receiver& receiver) {
   const ReceiverStats& stats = receiver.stats();
   families.family("messages_received_total",
@@ -133,6 +161,10 @@ void add_receiver(Families& families, const Receiver& receiver) {
   for (std::size_t qos = 0; qos < stats.received.size(); ++qos) {
     families.add(stats.received[qos].load(), {{"qos", std::to_string(qos)}});
   }
+  families.counter(
+      "messages_empty_total",
+      "Messages without payload, which clear a retained one: acknowledged, and ignored.",
+      stats.empty);
   families.counter("messages_acknowledged_total",
                    "QoS 1 and 2 messages acknowledged to the broker after their commit.",
                    stats.acknowledged);
@@ -143,6 +175,7 @@ void add_receiver(Families& families, const Receiver& receiver) {
                  stats.connected ? 1 : 0);
   families.gauge("broker_subscribed", "1 while the broker has granted every topic filter.",
                  stats.subscribed ? 1 : 0);
+  add_filters(families, stats);
   families.gauge("broker_alive",
                  "1 while the connection is proven alive: something came from the broker in the "
                  "last one and a half intervals of the keep-alive in effect.",
@@ -155,7 +188,8 @@ void add_receiver(Families& families, const Receiver& receiver) {
   for (const auto& [reason, count] : stats.connect_failures_by_reason()) {
     families.add(count, {{"reason", reason}});
   }
-  families.counter("broker_connections_lost_total", "Connections that ended unasked.",
+  families.counter("broker_connections_lost_total",
+                   "Connections that ended unasked, other than by the answer to a SUBSCRIBE.",
                    stats.connections_lost);
   families.counter(
       "broker_sessions_lost_total",

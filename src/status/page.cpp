@@ -61,16 +61,37 @@ class Rows {
 
 std::string yes_or_no(bool value) { return value ? "yes" : "no"; }
 
+std::string in_words(const FilterStatus& filter) {
+  switch (filter.state) {
+    case FilterStatus::State::pending:
+      return "asked for";
+    case FilterStatus::State::granted:
+      return filter.is_unguaranteed()
+                 ? fmt::format("granted with QoS 0 instead of {}: without any guarantee",
+                               filter.wanted_qos)
+                 : fmt::format("granted with QoS {}", filter.code);
+    case FilterStatus::State::refused:
+    case FilterStatus::State::disconnected:
+    case FilterStatus::State::no_answer:
+      return fmt::format("not granted: {}", filter.meaning());
+  }
+  return "";
+}
+
 void add_broker(Rows& rows, const StatusSnapshot& now, const Rates& rates) {
   rows.group("Broker");
   rows.row("Address", now.names.broker);
   rows.row("Topics", fmt::format("{}", fmt::join(now.names.topics, ", ")));
   rows.row("Connected", yes_or_no(now.broker.connected));
   rows.row("Subscribed", yes_or_no(now.broker.subscribed));
+  for (const FilterStatus& filter : now.broker.filters) {
+    rows.row("Topic filter " + filter.filter, in_words(filter));
+  }
   rows.row("Heard within its keep-alive",
            yes_or_no(now.broker.connected && !now.broker.silent_since));
   rows.row("Messages a second", words::per_second(rates.in));
   rows.row("Messages received", now.broker.received);
+  rows.row("Messages without payload, ignored", now.broker.empty);
   rows.row("Messages acknowledged", now.broker.acknowledged);
   rows.row("Connections", now.broker.connects);
   rows.row("Connections that failed", now.broker.connect_failures);

@@ -12,6 +12,7 @@ StatusSnapshot::Broker broker_of(const Receiver& receiver) {
   const ReceiverStats& stats = receiver.stats();
   StatusSnapshot::Broker broker{.connected = stats.connected,
                                 .subscribed = stats.subscribed,
+                                .filters = stats.filters(),
                                 .trouble = stats.trouble(),
                                 .session_lost_at = stats.session_lost_at(),
                                 .keep_alive = stats.keep_alive,
@@ -19,6 +20,7 @@ StatusSnapshot::Broker broker_of(const Receiver& receiver) {
                                 .connack = stats.connack(),
                                 .incomplete_message = stats.incomplete_message(),
                                 .messages_cut = stats.messages_cut,
+                                .empty = stats.empty,
                                 .acknowledged = stats.acknowledged,
                                 .connects = stats.connects,
                                 .connect_failures = stats.connect_failures,

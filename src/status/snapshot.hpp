@@ -32,6 +32,7 @@ struct StatusSnapshot {
   struct Broker {
     bool connected = false;
     bool subscribed = false;
+    std::vector<FilterStatus> filters = {};  // in the order of TOPIC
     std::optional<BrokerTrouble> trouble = {};
     std::optional<Time> silent_since = {};  // connected, and for too long nothing has come from it
     std::optional<Time> session_lost_at = {};
@@ -41,6 +42,7 @@ struct StatusSnapshot {
     std::optional<IncompleteMessage> incomplete_message = {};
     std::uint64_t messages_cut = 0;
     std::uint64_t received = 0;  // redeliveries included
+    std::uint64_t empty = 0;     // of these, without payload: ignored
     std::uint64_t acknowledged = 0;
     std::uint64_t connects = 0;
     std::uint64_t connect_failures = 0;

@@ -104,9 +104,11 @@ class Writer {
               {"topics", now_.names.topics},
               {"connected", broker.connected},
               {"subscribed", broker.subscribed},
+              {"filters", filters()},
               {"trouble", nullptr},
               {"silent_for_seconds", nullptr},
               {"received", broker.received},
+              {"empty", broker.empty},
               {"acknowledged", broker.acknowledged},
               {"connects", broker.connects},
               {"connect_failures", broker.connect_failures},
@@ -153,6 +155,32 @@ class Writer {
             {"assigned_client_id", connack.assigned_client_id},
             {"reason_string", connack.statement.reason},
             {"server_reference", connack.statement.server_reference}};
+  }
+
+  [[nodiscard]] Json filters() const {
+    Json list = Json::array();
+    for (const FilterStatus& filter : now_.broker.filters) {
+      const bool is_granted = filter.state == FilterStatus::State::granted;
+      Json json{{"filter", filter.filter},
+                {"state", to_string(filter.state)},
+                {"wanted_qos", filter.wanted_qos},
+                {"granted_qos", nullptr},
+                {"reason_code", nullptr},
+                {"meaning", nullptr},
+                {"reason_string", filter.statement.reason},
+                {"failures", filter.failures},
+                {"for_seconds", ago(filter.since)}};
+      if (is_granted) {
+        json["granted_qos"] = filter.code;
+      } else if (filter.code != 0) {
+        json["reason_code"] = filter.code;
+      }
+      if (filter.has_failed()) {
+        json["meaning"] = filter.meaning();
+      }
+      list.push_back(std::move(json));
+    }
+    return list;
   }
 
   [[nodiscard]] Json queue() const {

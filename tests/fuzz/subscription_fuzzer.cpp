@@ -1,14 +1,17 @@
-// mqtt/subscription: the note in the spool of what the broker was asked for, and SUBACK codes.
+// mqtt/subscription: the note in the spool of what the broker was asked for, and what is asked for
+// when.
 
 #include <fuzzer/FuzzedDataProvider.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "fuzz/checks.hpp"
 #include "mqtt/subscription.hpp"
+#include "mqtt/topic_filters.hpp"
 
 namespace {
 
@@ -22,14 +25,24 @@ std::string line(FuzzedDataProvider& input) {
 }
 
 void answer_subscriptions(FuzzedDataProvider& input, const std::vector<std::string>& filters) {
-  SubscribeRound round(filters, input.ConsumeBool() ? MqttVersion::v5 : MqttVersion::v3_1_1);
-  while (!round.complete()) {
-    std::vector<int> codes(input.ConsumeIntegralInRange<std::size_t>(0, filters.size() + 1));
-    for (int& code : codes) code = input.ConsumeIntegral<int>();
-    round.answer(codes);
+  TopicFilters topics(filters, 1, BackoffPolicy{});
+  TopicFilters::Time now{};
+  topics.begin(now);
+  while (input.remaining_bytes() > 0) {
+    now += std::chrono::milliseconds(input.ConsumeIntegralInRange(0, 100'000));
+    if (const auto filter = topics.next(now)) topics.asked(*filter, now);
+    if (input.ConsumeBool()) topics.answered(input.ConsumeIntegral<int>(), now);
+    if (input.ConsumeBool()) topics.unanswered(FilterStatus::State::disconnected, 0, now);
+    if (input.ConsumeBool()) topics.begin(now);
   }
-  for (const int code : round.codes()) {
-    require((code >= 0 && code <= 2) || (code >= 0x80 && code <= 0xFF), "a code is MQTT's");
+  for (const FilterStatus& filter : topics.statuses()) {
+    if (filter.state == FilterStatus::State::granted) {
+      require(filter.code >= 0 && filter.code <= 2 && !filter.has_failed(), "a QoS is MQTT's");
+    }
+    if (filter.state == FilterStatus::State::refused) {
+      require(filter.code >= 0x80 && filter.code <= 0xFF && filter.has_failed(),
+              "a refusal is MQTT's");
+    }
   }
 }
 

@@ -46,6 +46,19 @@ class Packet:
         """Of a PUBLISH with QoS 1 or 2, an acknowledgement of one, or a SUBSCRIBE."""
         return _number(self.body[2 + _number(self.body) :] if self.kind == PUBLISH else self.body)
 
+    def filters(self, level):
+        """Of a SUBSCRIBE."""
+        rest = self.body[2:]
+        if level == LEVELS["5"]:
+            length, size = _length_at(rest, 0)
+            rest = rest[size + length :]
+        found = []
+        while rest:
+            end = 2 + _number(rest)
+            found.append(bytes(rest[2:end]).decode())
+            rest = rest[end + 1 :]  # its options
+        return found
+
     def payload(self, level):
         """Of a PUBLISH."""
         rest = self.body[2 + _number(self.body) + (2 if self.qos else 0) :]
@@ -99,8 +112,8 @@ def _packet(first, body):
             return bytes(head) + body
 
 
-def connack(level, code):
-    return _packet(0x20, bytes([0, code]) + (b"\0" if level == LEVELS["5"] else b""))
+def connack(level, code, session_present=False):
+    return _packet(0x20, bytes([session_present, code]) + (b"\0" if level == LEVELS["5"] else b""))
 
 
 def connack5(session_present, code, properties):

@@ -235,7 +235,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._verify(body)
             etag = None
             if not request.key:
-                self.store.make_bucket(request.bucket)
+                if not answer.status:
+                    self.store.make_bucket(request.bucket)
             elif answer.keeps or not answer.status:
                 etag = self.store.put(request, body, self.headers)
         except Refusal as refusal:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from harness.messages import picture, pictures
+from harness.messages import Message, picture, pictures
 from harness.proxy import OldBrokerProxy
 from harness.volumes import Injection, with_slow_disk
 from harness.waiting import stays_true, wait_until
@@ -215,3 +215,24 @@ def test_acknowledgements_that_cannot_be_sent_do_not_stop_the_flow(new_stack):
         stack.publisher.send(*pictures(300))
         stack.bridge.wait_for_log(re.compile("connection lost"), 20, mark)
     stack.assert_exactly_stored()
+
+
+@pytest.mark.parametrize("group_commit", ["True", "False"])
+def test_clearing_a_retained_picture_is_no_fault(new_stack, group_commit):
+    stack = new_stack(MQTT_GROUP_COMMIT=group_commit).start()
+    kept = picture()
+    stack.publisher.send(kept, retain=True)
+    for number, retain in enumerate([True, False], 1):
+        with stack.new_publisher(judged=False) as publisher:
+            publisher.send(Message(kept.topic, b""), retain=retain)
+        wait_until(
+            lambda: stack.bridge.total("messages_empty_total") == number, 15, "it is counted"
+        )
+    stack.publisher.send(picture())
+    stack.assert_exactly_stored()
+    wait_until(
+        lambda: stack.bridge.total("messages_acknowledged_total") == 4, 15, "all are acknowledged"
+    )
+    assert stack.bridge.dead_letters() == {}
+    assert stack.bridge.metric("spool_account_messages", account="received") == 2
+    assert stack.bridge.status()["state"] == "well"

@@ -77,7 +77,7 @@ def test_the_metrics_add_up_over_a_mixed_run(new_stack):
     assert assert_adds_up(stack.bridge, 122) == (62, 0, 60)
 
     stack.store.stop()
-    sender.send(*pictures(30), *(Message(TOPIC, b"") for _ in range(5)))
+    sender.send(*pictures(30), *(Message(TOPIC, b"{") for _ in range(5)))
     wait_until(lambda: stack.bridge.dead_letters() == {"not_json": 65}, 10, "the dead letters")
     stack.bridge.wait_until_acknowledged(157)
     assert assert_adds_up(stack.bridge, 157) == (62, 30, 65)

@@ -128,13 +128,9 @@ ScriptedBroker::Packet ScriptedBroker::answer_subscription(std::string_view code
 }
 
 ScriptedBroker::Packet ScriptedBroker::grant_subscription(std::size_t filters, int qos) {
-  const std::string granted(filters, static_cast<char>(qos));
-  if (v5_) {
-    return answer_subscription(granted);
-  }
   Packet last;
   for (std::size_t i = 0; i < filters; ++i) {
-    last = answer_subscription(granted.substr(i, 1));
+    last = answer_subscription(std::string(1, static_cast<char>(qos)));
   }
   return last;
 }

@@ -60,8 +60,8 @@ class ScriptedBroker {
   Packet answer_connect(bool session_present, int code, std::string_view properties);
   /// SUBSCRIBE, SUBACK with these codes, however many the client asked for. Returns SUBSCRIBE.
   Packet answer_subscription(std::string_view codes, std::string_view properties = {});
-  /// SUBSCRIBE of so many filters, SUBACK that grants them; on 3.1.1 the client sends one for each.
-  /// Returns the last SUBSCRIBE.
+  /// So many times SUBSCRIBE, of one filter each, and SUBACK that grants it. Returns the last
+  /// SUBSCRIBE.
   Packet grant_subscription(std::size_t filters = 1, int qos = 1);
   void publish(std::uint16_t packet_id, std::string_view topic, std::string_view payload, int qos) {
     send(publication(packet_id, topic, payload, qos));
@@ -69,8 +69,8 @@ class ScriptedBroker {
   /// The bytes of that packet.
   [[nodiscard]] std::string publication(std::uint16_t packet_id, std::string_view topic,
                                         std::string_view payload, int qos) const;
-  /// DISCONNECT of MQTT 5, with properties as in answer_connect().
-  void disconnect(int code, std::string_view properties);
+  /// DISCONNECT of MQTT 5, with properties as in answer_connect(), and the end of the connection.
+  void disconnect(int code, std::string_view properties = {});
 
   void send(std::string_view bytes);
   void close() { client_ = Fd(); }

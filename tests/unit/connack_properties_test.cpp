@@ -100,12 +100,20 @@ TEST_SUITE("connack_properties") {
   }
 
   TEST_CASE("filters that the broker takes no SUBSCRIBE for") {
-    const std::vector<std::string> filters{"a/b", "a/+/c", "a/#", "$share/g/a/b"};
-    CHECK(ConnackProperties().unsupported(filters).empty());
-    CHECK(ConnackProperties{.wildcard_subscriptions = false}.unsupported(filters) ==
-          std::vector<std::string>{"a/+/c", "a/#"});
-    CHECK(ConnackProperties{.shared_subscriptions = false}.unsupported(filters) ==
-          std::vector<std::string>{"$share/g/a/b"});
+    for (const char* const filter : {"a/b", "a/+/c", "a/#", "$share/g/a/b"}) {
+      CHECK_FALSE(ConnackProperties().refusal_of(filter));
+    }
+    const ConnackProperties plain{.wildcard_subscriptions = false};
+    CHECK_FALSE(plain.refusal_of("a/b"));
+    CHECK_FALSE(plain.refusal_of("$share/g/a/b"));
+    CHECK(plain.refusal_of("a/+/c") == 0xA2);
+    CHECK(plain.refusal_of("a/#") == 0xA2);
+    const ConnackProperties unshared{.shared_subscriptions = false};
+    CHECK_FALSE(unshared.refusal_of("a/#"));
+    CHECK(unshared.refusal_of("$share/g/a/#") == 0x9E);
+    const ConnackProperties small{.maximum_packet_size = 30};
+    CHECK_FALSE(small.refusal_of(std::string(20, 'a')));
+    CHECK(small.refusal_of(std::string(21, 'a')) == 0x95);
   }
 
   TEST_CASE("a broker's text is bounded and cannot command a terminal") {

@@ -423,22 +423,80 @@ TEST_SUITE("diagnosis") {
           "Broker unreachable for 3 min; 1 picture (450 kB) is safe in the queue.");
   }
 
-  TEST_CASE("a refused login and refused topics are told apart") {
+  TEST_CASE("a refused login and a session that was ended are told apart") {
     StatusSnapshot snapshot = well();
     let_broker_fail(snapshot, {.kind = BrokerTrouble::Kind::refused,
                                .meaning = "bad username or password",
                                .needs_a_person = true});
     CHECK(contains(warning(diagnosis(snapshot), "broker_refuses_login").remedy, "MQTT_PASSWORD"));
     CHECK(sentence(snapshot).starts_with("Broker refuses our login for 3 min"));
-    let_broker_fail(snapshot, {.kind = BrokerTrouble::Kind::not_subscribed,
-                               .meaning = "ia/#: not authorised",
-                               .needs_a_person = true});
-    snapshot.broker.connected = true;
-    CHECK(contains(warning(diagnosis(snapshot), "broker_refuses_subscription").remedy, "TOPIC"));
     let_broker_fail(snapshot, {.kind = BrokerTrouble::Kind::lost,
                                .meaning = "session taken over: another client uses our client id",
                                .needs_a_person = true});
     CHECK(contains(warning(diagnosis(snapshot), "broker_ended").remedy, "MQTT_CLIENT_ID"));
+  }
+
+  /// One of two filters is not granted, for three minutes.
+  StatusSnapshot with_failed_filter(FilterStatus::State state, int code) {
+    StatusSnapshot snapshot = well();
+    snapshot.broker.subscribed = false;
+    snapshot.broker.filters = {
+        {.filter = "ia/#", .state = FilterStatus::State::granted, .code = 1, .since = snapshot.at},
+        {.filter = "x/#",
+         .state = state,
+         .code = code,
+         .failures = 2,
+         .since = snapshot.at - 3min}};
+    return snapshot;
+  }
+
+  TEST_CASE("a refused topic filter is named, and those that are served are not") {
+    const auto snapshot = with_failed_filter(FilterStatus::State::refused, 0x87);
+    const Diagnosis found = diagnosis(snapshot);
+    CHECK(found.state == Health::trouble);
+    CHECK(found.broker == Health::trouble);
+    CHECK(found.sentence ==
+          "Broker refuses 1 of 2 topic filters for 3 min; nothing waits in the queue.");
+    const Warning refused = warning(found, "broker_refuses_subscription");
+    CHECK(contains(refused.cause, "“x/#” (not authorised)"));
+    CHECK_FALSE(contains(refused.cause, "ia/#"));
+    CHECK(contains(refused.remedy, "TOPIC"));
+    CHECK(found.warnings.size() == 1);
+  }
+
+  TEST_CASE("a broker that closes at SUBSCRIBE is not taken for a network that fails") {
+    auto snapshot = with_failed_filter(FilterStatus::State::disconnected, 0);
+    CHECK(contains(warning(diagnosis(snapshot), "subscribe_ends_connection").cause,
+                   "“x/#” (connection closed)"));
+    // Also before the next connection.
+    let_broker_fail(snapshot, {.kind = BrokerTrouble::Kind::not_subscribed});
+    CHECK(sentence(snapshot).starts_with(
+        "Broker ends the connection when we subscribe to 1 of 2 topic filters for 3 min"));
+    CHECK(diagnosis(snapshot).warnings.size() == 1);
+    // But not when the broker is away.
+    let_broker_fail(snapshot, {.meaning = "no answer from the broker"});
+    CHECK(sentence(snapshot).starts_with("Broker unreachable for 3 min"));
+  }
+
+  TEST_CASE("no SUBACK, and the last word before the first answer") {
+    auto snapshot = with_failed_filter(FilterStatus::State::no_answer, 0);
+    CHECK(contains(warning(diagnosis(snapshot), "subscribe_unanswered").cause, "“x/#”"));
+    snapshot.broker.filters.clear();
+    CHECK(diagnosis(snapshot).state == Health::trouble);
+  }
+
+  TEST_CASE("QoS 0 instead of more is told, and all is not called well") {
+    StatusSnapshot snapshot = well();
+    snapshot.broker.filters = {{.filter = "ia/#", .state = FilterStatus::State::granted}};
+    const Diagnosis found = diagnosis(snapshot);
+    CHECK(found.state == Health::attention);
+    CHECK(found.sentence ==
+          "Every picture that came is in the bucket; but broker guarantees nothing for the topic "
+          "filter.");
+    CHECK(contains(warning(found, "qos_0_granted").cause, "“ia/#”"));
+    snapshot.broker.filters.front().wanted_qos = 0;
+    CHECK(diagnosis(snapshot).state == Health::well);
+    CHECK(sentence(snapshot) == "All is well: every picture that came is in the bucket.");
   }
 
   TEST_CASE("both ends down") {

@@ -707,7 +707,7 @@ TEST_SUITE("in_flight_exploration") {
       workers_.asleep = live_workers_.asleep = 0;
     } else if (steps.ready > 0) {
       workers_.wake(steps.ready);
-      live_workers_.wake(1);
+      live_workers_.wake(steps.has_ready_live ? 1 : 0);
     }
     if (steps.freed_bytes > 0) {
       has_changed = budget_.release(steps.freed_bytes) || has_changed;
@@ -823,7 +823,7 @@ TEST_SUITE("in_flight_exploration") {
       check_begin(request.deliveries.back());
     }
     requests_.push_back(std::move(request));
-    if (in_flight_.lanes().live_may_go()) {
+    if (lane != Lane::live && in_flight_.lanes().live_may_go()) {
       live_workers_.wake(1);
     }
     return true;

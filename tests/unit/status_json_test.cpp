@@ -53,6 +53,36 @@ TEST_SUITE("status_json") {
     CHECK(broker["incomplete_message"]["total_bytes"] == 12'000'000);
   }
 
+  TEST_CASE("each topic filter is shown with what the broker said to it") {
+    StatusSnapshot snapshot = test::well();
+    snapshot.broker.filters = {{.filter = "a/#",
+                                .state = FilterStatus::State::granted,
+                                .code = 0,
+                                .since = snapshot.at - std::chrono::seconds(5)},
+                               {.filter = "b/#",
+                                .state = FilterStatus::State::refused,
+                                .code = 0x87,
+                                .failures = 3,
+                                .since = snapshot.at - std::chrono::seconds(7)}};
+    const Json json = status_json(view_of(std::move(snapshot)), Access(kOpen));
+    CHECK(json["broker"]["filters"] == Json::array({{{"filter", "a/#"},
+                                                     {"state", "granted"},
+                                                     {"wanted_qos", 1},
+                                                     {"granted_qos", 0},
+                                                     {"reason_code", nullptr},
+                                                     {"meaning", nullptr},
+                                                     {"failures", 0},
+                                                     {"for_seconds", 5}},
+                                                    {{"filter", "b/#"},
+                                                     {"state", "refused"},
+                                                     {"wanted_qos", 1},
+                                                     {"granted_qos", nullptr},
+                                                     {"reason_code", 0x87},
+                                                     {"meaning", "not authorised"},
+                                                     {"failures", 3},
+                                                     {"for_seconds", 7}}}));
+  }
+
   TEST_CASE("the names are those of docs/status.md") {
     const Json json = status_json(view_of(test::well()), Access(kOpen));
     CHECK(names_of(json) == std::set<std::string>{"version", "time_ms", "up_seconds", "state",
@@ -60,11 +90,11 @@ TEST_SUITE("status_json") {
                                                   "forecast", "broker", "queue", "store",
                                                   "dead_letters", "pictures", "history", "access"});
     CHECK(names_of(json["broker"]) ==
-          std::set<std::string>{"address", "topics", "connected", "subscribed", "trouble",
-                                "silent_for_seconds", "received", "acknowledged", "connects",
-                                "connect_failures", "connections_lost", "sessions_lost",
-                                "messages_cut", "incomplete_message", "keep_alive_seconds",
-                                "session_expiry_asked_seconds", "connack"});
+          std::set<std::string>{"address", "topics", "connected", "subscribed", "filters",
+                                "trouble", "silent_for_seconds", "received", "empty",
+                                "acknowledged", "connects", "connect_failures", "connections_lost",
+                                "sessions_lost", "messages_cut", "incomplete_message",
+                                "keep_alive_seconds", "session_expiry_asked_seconds", "connack"});
     CHECK(names_of(json["queue"]) ==
           std::set<std::string>{"folder", "accounts", "intake", "closed_for_seconds",
                                 "oldest_age_seconds", "used_bytes", "left_bytes", "bound",

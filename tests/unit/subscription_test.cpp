@@ -41,46 +41,6 @@ TEST_SUITE("subscription") {
     CHECK(subscribe_qos(1, MqttVersion::v3_1_1) == 1);
     CHECK(subscribe_qos(0, MqttVersion::v3_1_1) == 0);
   }
-
-  TEST_CASE("on MQTT 5 all filters are asked for at once, on 3.1.1 one after the other") {
-    SubscribeRound at_once(sample.filters, MqttVersion::v5);
-    CHECK(at_once.next() == sample.filters);
-    at_once.answer({1, 0});
-    CHECK(at_once.granted());
-    CHECK(at_once.next().empty());
-
-    SubscribeRound one_by_one(sample.filters, MqttVersion::v3_1_1);
-    CHECK(one_by_one.next() == std::vector<std::string>{"a/#"});
-    one_by_one.answer({1});
-    CHECK_FALSE(one_by_one.complete());
-    CHECK_FALSE(one_by_one.granted());
-    CHECK(one_by_one.next() == std::vector<std::string>{"$share/g/b c"});
-    one_by_one.answer({0});
-    CHECK(one_by_one.granted());
-    CHECK(one_by_one.next().empty());
-    CHECK(one_by_one.codes() == std::vector<int>{1, 0});
-  }
-
-  TEST_CASE("one refused filter refuses the round, and the others are asked for all the same") {
-    SubscribeRound round(sample.filters, MqttVersion::v3_1_1);
-    round.answer({0x80});
-    CHECK(round.next() == std::vector<std::string>{"$share/g/b c"});
-    round.answer({1});
-    CHECK(round.complete());
-    CHECK_FALSE(round.granted());
-    CHECK(round.codes() == std::vector<int>{0x80, 1});
-  }
-
-  TEST_CASE("an answer with the wrong number of codes or unknown ones is malformed") {
-    for (const std::vector<int>& codes :
-         {std::vector<int>{}, {1}, {1, 1, 1}, {3, 0x7F}, {-1, 0x100}, {0x1A2B3C4, -16}}) {
-      SubscribeRound round(sample.filters, MqttVersion::v5);
-      round.answer(codes);
-      CHECK(round.complete());
-      CHECK_FALSE(round.granted());
-      CHECK(round.codes() == std::vector<int>{0x81, 0x81});
-    }
-  }
 }
 
 }  // namespace

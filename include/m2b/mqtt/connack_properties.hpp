@@ -5,7 +5,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace m2b {
 
@@ -53,9 +52,10 @@ struct ConnackProperties {
   /// for, so that a dead connection is noticed in that time whatever the broker says.
   [[nodiscard]] std::chrono::seconds keep_alive(std::chrono::seconds asked) const noexcept;
 
-  /// Those that this broker takes no SUBSCRIBE for: a wildcard or a shared subscription where it
-  /// has announced to have none (sections 3.2.2.3.11 and 3.2.2.3.13).
-  [[nodiscard]] std::vector<std::string> unsupported(const std::vector<std::string>& filters) const;
+  /// The reason code with which the broker would end the connection at a SUBSCRIBE for that filter
+  /// alone: a wildcard or a shared subscription where it has announced to have none (sections
+  /// 3.2.2.3.11 and 3.2.2.3.13), or a packet that is longer than it takes (3.2.2.3.6).
+  [[nodiscard]] std::optional<int> refusal_of(std::string_view filter) const;
 
   friend bool operator==(const ConnackProperties&, const ConnackProperties&) = default;
 };

@@ -13,9 +13,11 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "m2b/mqtt/connack_properties.hpp"
 #include "m2b/mqtt/options.hpp"
+#include "m2b/spool/message.hpp"
 #include "m2b/spool/spool.hpp"
 #include "m2b/util/pulse.hpp"
 
@@ -44,10 +46,42 @@ struct IncompleteMessage {
   std::uint64_t times = 0;         // in a row
 };
 
+/// What the broker last said to one of our topic filters (MQTT 5, section 3.9.3).
+struct FilterStatus {
+  enum class State : std::uint8_t {
+    pending,       ///< not answered yet
+    granted,       ///< with the QoS in `code`
+    refused,       ///< SUBACK with the reason code in `code`
+    disconnected,  ///< the broker ended the connection right after SUBSCRIBE; `code` of DISCONNECT
+    no_answer      ///< no SUBACK came in time
+  };
+  std::string filter;
+  int wanted_qos = 1;  // MQTT_QOS
+  State state = State::pending;
+  int code = 0;
+  BrokerStatement statement = {};                    // behind the code
+  std::uint32_t failures = 0;                        // in a row, over connections
+  std::chrono::steady_clock::time_point since = {};  // of the state; of the first of the failures
+
+  [[nodiscard]] bool has_failed() const noexcept { return failures > 0; }
+  /// Of a failure: what `code` means, or that there is none.
+  [[nodiscard]] std::string_view meaning() const noexcept;
+  /// The broker may lose messages on the way, and all that come while we are away.
+  [[nodiscard]] bool is_unguaranteed() const noexcept {
+    return state == State::granted && code == 0 && wanted_qos > 0;
+  }
+};
+
+/// `pending`, `granted`, `refused`, `disconnected`, `no_answer`
+[[nodiscard]] std::string_view to_string(FilterStatus::State state) noexcept;
+
 /// What the receiver counts; monotonic since the start of the process. Any thread.
 class ReceiverStats {
  public:
   using Clock = std::chrono::steady_clock;
+
+  /// One that came: by its QoS, and whether it has a payload.
+  void count_received(const MessageView& message) noexcept;
 
   /// `reason` as describe_reason_code() has them, of which there are few.
   void count_connect_failure(std::string_view reason);
@@ -55,10 +89,14 @@ class ReceiverStats {
       const;
 
   std::array<std::atomic<std::uint64_t>, 3> received{};  // by QoS, redeliveries included
+  std::atomic<std::uint64_t> empty{0};                   // of these, without payload: ignored
   std::atomic<std::uint64_t> acknowledged{0};            // QoS 1 and 2, after their commit
   std::atomic<std::uint64_t> connects{0};
   std::atomic<std::uint64_t> connect_failures{0};
   std::atomic<std::uint64_t> connections_lost{0};
+  std::atomic<std::uint64_t> subscribes_refused{0};
+  std::atomic<std::uint64_t> subscribes_disconnected{0};  // FilterStatus::State::disconnected
+  std::atomic<std::uint64_t> subscribes_unanswered{0};
   std::atomic<std::uint64_t> sessions_lost{0};  // the broker had forgotten what it should have kept
   std::atomic<std::uint64_t> messages_cut{0};   // by the end of their connection
   // As far as Paho has told us. While a message waits for the disk Paho stands still: both stay set
@@ -86,14 +124,6 @@ class ReceiverStats {
     const std::lock_guard lock(mutex_);
     return trouble_;
   }
-  /// The broker's own words about that failure, if there is one.
-  void on_statement(const BrokerStatement& statement) {
-    const std::lock_guard lock(mutex_);
-    if (trouble_) {
-      trouble_->statement = statement;
-    }
-  }
-
   /// A connection was accepted with these. Nothing where MQTT 3.1.1 is spoken.
   void on_connack(std::optional<ConnackProperties> properties) {
     const std::lock_guard lock(mutex_);
@@ -115,6 +145,15 @@ class ReceiverStats {
     return incomplete_message_;
   }
 
+  /// In the order of TOPIC; empty before the first connection.
+  void set_filters(std::vector<FilterStatus> filters) {
+    const std::lock_guard lock(mutex_);
+    filters_ = std::move(filters);
+  }
+  [[nodiscard]] std::vector<FilterStatus> filters() const {
+    const std::lock_guard lock(mutex_);
+    return filters_;
+  }
   /// When a session was found lost for the last time.
   void on_session_lost() {
     const std::lock_guard lock(mutex_);
@@ -128,6 +167,7 @@ class ReceiverStats {
  private:
   mutable std::mutex mutex_;  // guards the fields below
   std::map<std::string, std::uint64_t, std::less<>> connect_failures_by_reason_;
+  std::vector<FilterStatus> filters_;
   std::optional<BrokerTrouble> trouble_;
   std::optional<Clock::time_point> session_lost_at_;
   std::optional<ConnackProperties> connack_;
