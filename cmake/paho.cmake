@@ -1,15 +1,16 @@
 # m2b_paho: Eclipse Paho MQTT C, asynchronous, with TLS.
 #
 # Debian's static library if it is there, as its internals can be wrapped by the linker and those of the shared
-# one cannot: that is what group commit needs (docs/decisions/0014), large messages without a copy (0027), another name
-# in the broker's certificate than that of its host, the limit of what a broker may send of TLS itself, and a proxy in
-# the environment that Paho is not to take. Without it, or where wrapping it does not link, the shared library serves:
-# each message waits for a commit of its own, and a large one takes its size twice.
+# one cannot: that is what group commit needs (docs/decisions/0014), pings while a message is on its way and the words of a
+# refusal (0032), large messages without a copy (0027), another name in the broker's certificate than that of its host, the
+# limit of what a broker may send of TLS itself, and a proxy in the environment that Paho is not to take. Without it, or
+# where wrapping it does not link, the shared library serves: each message waits for a commit of its own, and a large one
+# takes its size twice.
 find_package(eclipse-paho-mqtt-c REQUIRED)
 add_library(m2b_paho INTERFACE)
 
-set(wrapped Protocol_processPublication MQTTPacket_Factory MQTTPacket_send_puback MQTTPacket_send_pubrec getaddrinfo
-    getenv SSL_new)
+set(wrapped Protocol_processPublication MQTTPacket_Factory MQTTPacket_send_puback MQTTPacket_send_pubrec
+    WebSocket_getdata getaddrinfo getenv SSL_new)
 list(TRANSFORM wrapped PREPEND "-Wl,--wrap=" OUTPUT_VARIABLE wrap_options)
 find_library(PAHO_STATIC_LIBRARY libpaho-mqtt3as.a)
 if(PAHO_STATIC_LIBRARY)
@@ -40,6 +41,8 @@ if(PAHO_STATIC_LIBRARY)
     void __wrap_Protocol_processPublication(void* p, void* c, int a) { __real_Protocol_processPublication(p, c, a); }
     void* __real_MQTTPacket_Factory(int, void*, int*);
     void* __wrap_MQTTPacket_Factory(int v, void* n, int* e) { return __real_MQTTPacket_Factory(v, n, e); }
+    char* __real_WebSocket_getdata(void*, unsigned long, unsigned long*);
+    char* __wrap_WebSocket_getdata(void* n, unsigned long b, unsigned long* r) { return __real_WebSocket_getdata(n, b, r); }
     void* __real_SSL_new(void*);
     void* __wrap_SSL_new(void* c) { return __real_SSL_new(c); }
     }

@@ -25,7 +25,7 @@ constexpr std::chrono::milliseconds kTick{500};
 }  // namespace
 
 void AckAfterCommit::hand_over(paho::Message message) noexcept {
-  store(message.view(), message.ack(), [] {});
+  store(message.view(), message.ack(), [&] { message.keep_alive(); });
 }
 
 void AckAfterCommit::hand_over_large(const paho::LargeMessage& message) noexcept {

@@ -4,7 +4,6 @@
 
 #include <MQTTAsync.h>
 #include <sys/mman.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +12,8 @@
 #include <mutex>
 #include <utility>
 #include <vector>
+
+#include "mqtt/arrival.hpp"
 
 /// The beginning of Paho's Publish. check_late_ack() finds out whether it is so.
 struct m2b::paho::LargeMessages::Publish {
@@ -24,14 +25,7 @@ struct m2b::paho::LargeMessages::Publish {
   int payload_bytes;
 };
 
-// Of Paho 1.3.12, as Debian's static library has them; its shared one hides them.
 extern "C" {
-// NOLINTBEGIN(readability-identifier-naming)
-int Socket_noPendingWrites(int socket);
-int MQTTPacket_send_pingreq(void* net, const char* client_id);
-timeval MQTTTime_now();
-// NOLINTEND(readability-identifier-naming)
-
 // The linker's --wrap: Paho calls the first, and the second is Paho's own.
 // NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming)
 void __wrap_Protocol_processPublication(m2b::paho::LargeMessages::Publish* publish, void* client,
@@ -43,16 +37,6 @@ void __real_Protocol_processPublication(m2b::paho::LargeMessages::Publish* publi
 
 namespace m2b::paho {
 namespace {
-
-constexpr int kSent = 0;  // Paho's TCPSOCKET_COMPLETE
-
-/// The beginning of Paho's networkHandles.
-struct Net {
-  int socket;
-  timeval last_sent;
-  timeval last_received;
-  timeval last_ping;
-};
 
 /// Paho gives the function that we hook into no context of ours, so this is the process's.
 class Takers {
@@ -83,20 +67,6 @@ Takers& takers() {
   return instance;
 }
 
-/// As Paho's own keep-alive does. Its answer waits behind the message, so the time by which Paho
-/// misses one that it asked for itself begins anew.
-void send_ping(void* connection, const std::string& client_id) {
-  auto* const net = static_cast<Net*>(connection);
-  if (net->socket <= 0 || Socket_noPendingWrites(net->socket) == 0 ||
-      MQTTPacket_send_pingreq(connection, client_id.c_str()) != kSent) {
-    return;
-  }
-  constexpr suseconds_t kMicroseconds = 1'000'000;
-  if (net->last_ping.tv_usec >= 0 && net->last_ping.tv_usec < kMicroseconds) {
-    net->last_ping = MQTTTime_now();
-  }
-}
-
 /// Paho's buffer never shrinks, and of a payload that was taken nobody reads a byte any more.
 void give_pages_back(char* payload, std::size_t bytes) noexcept {
   const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
@@ -110,18 +80,14 @@ void give_pages_back(char* payload, std::size_t bytes) noexcept {
 
 }  // namespace
 
-LargeMessages::LargeMessages(std::size_t least_bytes, std::string client_id,
-                             std::chrono::seconds keep_alive, Take take)
-    : least_bytes_(least_bytes),
-      client_id_(std::move(client_id)),
-      keep_alive_(keep_alive),
-      take_(std::move(take)) {}
+LargeMessages::LargeMessages(std::size_t least_bytes, KeepAlive& keep_alive, Take take)
+    : least_bytes_(least_bytes), keep_alive_(keep_alive), take_(std::move(take)) {}
 
 LargeMessages::~LargeMessages() { takers().remove(*this); }
 
 void LargeMessages::begin() noexcept {
-  if (connection_ == nullptr && LateAck::arriving_on() != nullptr) {
-    connection_ = LateAck::arriving_on();
+  if (connection_ == nullptr && Arrival::current().connection != nullptr) {
+    connection_ = Arrival::current().connection;
     takers().add(connection_, *this);
   }
 }
@@ -129,7 +95,7 @@ void LargeMessages::begin() noexcept {
 bool LargeMessages::take(Publish& publish) noexcept {
   constexpr unsigned kRetain = 1;
   constexpr unsigned kDuplicate = 8;
-  const LargeMessages* const taker = takers().find(LateAck::arriving_on());
+  const LargeMessages* const taker = takers().find(Arrival::current().connection);
   const auto payload_bytes = static_cast<std::size_t>(std::max(publish.payload_bytes, 0));
   if (taker == nullptr || payload_bytes < taker->least_bytes_) {
     return false;
@@ -144,8 +110,7 @@ bool LargeMessages::take(Publish& publish) noexcept {
       // As Paho has it: at QoS 2 the flag tells nothing.
       .duplicate = qos != 2 && (publish.header & kDuplicate) != 0,
   };
-  taker->take_(LargeMessage(view, {publish.packet_id, qos}, taker->keep_alive_,
-                            [&] { send_ping(taker->connection_, taker->client_id_); }));
+  taker->take_(LargeMessage(view, {publish.packet_id, qos}, taker->keep_alive_));
   give_pages_back(publish.payload, payload_bytes);
   MQTTAsync_free(std::exchange(publish.topic, nullptr));
   return true;
@@ -169,12 +134,8 @@ void __wrap_Protocol_processPublication(m2b::paho::LargeMessages::Publish* publi
 
 namespace m2b::paho {
 
-LargeMessages::LargeMessages(std::size_t least_bytes, std::string client_id,
-                             std::chrono::seconds keep_alive, Take take)
-    : least_bytes_(least_bytes),
-      client_id_(std::move(client_id)),
-      keep_alive_(keep_alive),
-      take_(std::move(take)) {}
+LargeMessages::LargeMessages(std::size_t least_bytes, KeepAlive& keep_alive, Take take)
+    : least_bytes_(least_bytes), keep_alive_(keep_alive), take_(std::move(take)) {}
 LargeMessages::~LargeMessages() = default;
 void LargeMessages::begin() noexcept {}
 

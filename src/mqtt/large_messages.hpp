@@ -1,11 +1,10 @@
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <functional>
-#include <string>
 
 #include "m2b/spool/message.hpp"
+#include "mqtt/keep_alive.hpp"
 #include "mqtt/late_ack.hpp"
 
 namespace m2b::paho {
@@ -14,39 +13,20 @@ namespace m2b::paho {
 /// during Events::on_large_message(). For the thread of that call, which holds Paho's lock.
 class LargeMessage {
  public:
-  using Clock = std::chrono::steady_clock;
-
-  /// `send_ping` writes one PINGREQ, or nothing while the socket is full.
-  LargeMessage(const MessageView& view, Ack ack, std::chrono::seconds keep_alive,
-               std::function<void()> send_ping)
-      : view_(view),
-        ack_(ack),
-        ping_interval_(keep_alive / 2),
-        ping_at_(Clock::now() + kFirstPing),
-        send_ping_(std::move(send_ping)) {}
+  /// `keep_alive` outlives it.
+  LargeMessage(const MessageView& view, Ack ack, KeepAlive& keep_alive)
+      : view_(view), ack_(ack), keep_alive_(keep_alive) {}
 
   [[nodiscard]] const MessageView& view() const noexcept { return view_; }
   [[nodiscard]] Ack ack() const noexcept { return ack_; }
 
-  /// To be called about every second while the call lasts: as long as it does, Paho itself sends no
-  /// PINGREQ, and the broker closes a connection that is silent for one and a half intervals of
-  /// keep-alive (MQTT 5, section 3.1.2.10).
-  void keep_alive() const {
-    if (Clock::now() >= ping_at_) {
-      ping_at_ = Clock::now() + ping_interval_;
-      send_ping_();
-    }
-  }
+  /// To be called about every second while the call lasts; see KeepAlive::ping_in_callback().
+  void keep_alive() const noexcept { keep_alive_.ping_in_callback(); }
 
  private:
-  /// Paho sent its last packet up to one interval ago, while it received the message.
-  static constexpr std::chrono::seconds kFirstPing{1};
-
   MessageView view_;
   Ack ack_;
-  std::chrono::milliseconds ping_interval_;
-  mutable Clock::time_point ping_at_;
-  std::function<void()> send_ping_;
+  KeepAlive& keep_alive_;
 };
 
 /// Delivers large messages without a copy: Paho copies each payload out of its receive buffer
@@ -63,9 +43,8 @@ class LargeMessages {
   /// Whether this program was linked so that it can work; if not, every message is copied.
   [[nodiscard]] static bool is_linked() noexcept { return LateAck::is_linked(); }
 
-  /// `take` is called on Paho's receiving thread, and must not throw.
-  LargeMessages(std::size_t least_bytes, std::string client_id, std::chrono::seconds keep_alive,
-                Take take);
+  /// `take` is called on Paho's receiving thread, and must not throw. `keep_alive` outlives it.
+  LargeMessages(std::size_t least_bytes, KeepAlive& keep_alive, Take take);
   /// Only once the handle is gone.
   ~LargeMessages();
   LargeMessages(const LargeMessages&) = delete;
@@ -80,8 +59,7 @@ class LargeMessages {
 
  private:
   const std::size_t least_bytes_;
-  const std::string client_id_;
-  const std::chrono::seconds keep_alive_;
+  KeepAlive& keep_alive_;
   const Take take_;
   void* connection_ = nullptr;
 };

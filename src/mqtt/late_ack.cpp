@@ -9,32 +9,21 @@
 #include <vector>
 
 #include "m2b/util/fail_point.hpp"
-#include "mqtt/hearing.hpp"
+#include "mqtt/arrival.hpp"
+#include "mqtt/paho_internals.hpp"
 
-// Of Paho 1.3.12, as Debian's static library has them; its shared one hides them. `net` points to
-// the networkHandles of a handle, whose first field is the socket.
 extern "C" {
-extern void* mqttasync_mutex;             // NOLINT(readability-identifier-naming)
-int MQTTAsync_lock_mutex(void* mutex);    // NOLINT(readability-identifier-naming)
-int MQTTAsync_unlock_mutex(void* mutex);  // NOLINT(readability-identifier-naming)
-int Socket_noPendingWrites(int socket);   // NOLINT(readability-identifier-naming)
-
 // The linker's --wrap: Paho calls the first of each pair, and the second is Paho's own.
 // NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming)
 int __wrap_MQTTPacket_send_puback(int version, int id, void* net, const char* client_id);
 int __real_MQTTPacket_send_puback(int version, int id, void* net, const char* client_id);
 int __wrap_MQTTPacket_send_pubrec(int version, int id, void* net, const char* client_id);
 int __real_MQTTPacket_send_pubrec(int version, int id, void* net, const char* client_id);
-void* __wrap_MQTTPacket_Factory(int version, void* net, int* error);
-void* __real_MQTTPacket_Factory(int version, void* net, int* error);
 // NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)
 }
 
 namespace m2b::paho {
 namespace {
-
-constexpr int kComplete = 0;      // Paho's TCPSOCKET_COMPLETE
-constexpr int kSocketError = -1;  // Paho's SOCKET_ERROR
 
 /// The connections that are acknowledged by us. Paho gives its functions no context of ours, so
 /// this is the process's.
@@ -66,35 +55,21 @@ Connections& connections() {
   return instance;
 }
 
-/// The packet that this thread, Paho's receiving one, is working on.
-struct Arrival {
-  void* net = nullptr;
-  int version = 0;
-};
-thread_local Arrival arrival;
-
-class PahoLock {
- public:
-  PahoLock() { MQTTAsync_lock_mutex(mqttasync_mutex); }
-  ~PahoLock() { MQTTAsync_unlock_mutex(mqttasync_mutex); }
-  PahoLock(const PahoLock&) = delete;
-  PahoLock& operator=(const PahoLock&) = delete;
-};
-
-[[nodiscard]] int socket_of(const void* net) noexcept { return *static_cast<const int*>(net); }
+[[nodiscard]] int socket_of(const void* net) noexcept {
+  return static_cast<const Net*>(net)->socket;
+}
 
 }  // namespace
 
 bool LateAck::is_linked() noexcept { return true; }
 
-void* LateAck::arriving_on() noexcept { return arrival.net; }
-
 LateAck::~LateAck() { connections().remove(connection_); }
 
 void LateAck::take_over() noexcept {
-  if (connection_ != arrival.net) {
+  const Arrival& arrival = Arrival::current();
+  if (connection_ != arrival.connection) {
     connections().remove(connection_);
-    connection_ = arrival.net;
+    connection_ = arrival.connection;
     version_ = arrival.version;
     connections().add(connection_);
   }
@@ -142,16 +117,6 @@ int __wrap_MQTTPacket_send_pubrec(int version, int id, void* net, const char* cl
                                      : __real_MQTTPacket_send_pubrec(version, id, net, client_id);
 }
 
-void* __wrap_MQTTPacket_Factory(int version, void* net, int* error) {
-  m2b::paho::arrival = {net, version};
-  void* const packet = __real_MQTTPacket_Factory(version, net, error);
-  // Paho comes here when the socket has something; an end of the connection is no sign of life.
-  if (*error != m2b::paho::kSocketError) {
-    m2b::paho::Hearing::on_arrival(net);
-  }
-  return packet;
-}
-
 // NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)
 
 #else  // without Paho's static library
@@ -159,7 +124,6 @@ void* __wrap_MQTTPacket_Factory(int version, void* net, int* error) {
 namespace m2b::paho {
 
 bool LateAck::is_linked() noexcept { return false; }
-void* LateAck::arriving_on() noexcept { return nullptr; }
 LateAck::~LateAck() = default;
 void LateAck::take_over() noexcept {}
 std::size_t LateAck::send(std::span<const Ack> acks) { return acks.size(); }

@@ -20,9 +20,6 @@ class LateAck {
   /// Whether this program was linked so that it can work.
   [[nodiscard]] static bool is_linked() noexcept;
 
-  /// On Paho's receiving thread: the connection of the packet that it is working on.
-  [[nodiscard]] static void* arriving_on() noexcept;
-
   explicit LateAck(std::string client_id) : client_id_(std::move(client_id)) {}
   /// Only once the handle is gone: Paho would answer by itself what it has queued.
   ~LateAck();

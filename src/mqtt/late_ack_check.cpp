@@ -100,11 +100,15 @@ class Broker {
 /// Keeps the messages.
 class Messages final : public paho::Events {
  public:
-  void on_connected(bool /*session_present*/) noexcept override {}
-  void on_connect_failed(int /*code*/, bool /*dropped*/) noexcept override {}
+  void on_connected(bool /*session_present*/,
+                    const ConnackProperties& /*properties*/) noexcept override {}
+  void on_connect_failed(int /*code*/, bool /*dropped*/,
+                         const BrokerStatement& /*statement*/) noexcept override {}
   void on_connection_lost() noexcept override {}
-  void on_server_disconnect(int /*reason_code*/) noexcept override {}
-  void on_suback(std::vector<int> /*codes*/) noexcept override {}
+  void on_server_disconnect(int /*reason_code*/,
+                            const BrokerStatement& /*statement*/) noexcept override {}
+  void on_suback(std::vector<int> /*codes*/,
+                 const BrokerStatement& /*statement*/) noexcept override {}
   void on_disconnected() noexcept override {}
   void on_message(paho::Message message) noexcept override {
     const std::lock_guard lock(mutex_);
@@ -147,7 +151,7 @@ void exchange() {
   options.host = "127.0.0.1";
   options.port = broker.port();
   Messages messages;
-  paho::Client client(options, "check", MqttVersion::v3_1_1, paho::AckTime::when_told, messages,
+  paho::Client client(options, "check", MqttVersion::v3_1_1, paho::AckTime::when_told, messages, "",
                       kLargePayload.size());
   client.connect({});
   broker.accept();

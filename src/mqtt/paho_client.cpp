@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "m2b/util/host.hpp"
+#include "mqtt/arrival.hpp"
+#include "mqtt/read_properties.hpp"
 
 namespace m2b::paho {
 namespace {
@@ -59,13 +61,22 @@ Handle create_handle(const std::string& uri, const std::string& client_id, int v
   return Handle(handle);
 }
 
-/// Of a broker without WebSocket. With TLS Paho verifies the certificate against the host in it.
-std::string uri_of(const MqttOptions& options) {
-  const bool is_tls = options.transport == MqttTransport::tls;
-  return fmt::format(
-      "{}://{}:{}", is_tls ? "ssl" : "tcp",
-      is_tls && !options.tls.server_name.empty() ? options.tls.server_name : options.host,
-      options.port);
+/// With TLS.
+const std::string& certificate_name(const MqttOptions& options) {
+  return options.tls.server_name.empty() ? options.host : options.tls.server_name;
+}
+
+/// Of a broker without WebSocket.
+std::string uri_of(const MqttOptions& options, const std::string& address) {
+  if (options.transport == MqttTransport::tls) {  // Paho verifies the certificate against its host
+    return fmt::format("ssl://{}:{}", certificate_name(options), options.port);
+  }
+  const bool is_ipv6 = address.find(':') != std::string::npos;
+  return fmt::format("tcp://{}:{}",
+                     address.empty() ? options.host
+                     : is_ipv6       ? "[" + address + "]"
+                                     : address,
+                     options.port);
 }
 
 /// Borrows from the options. Paho reads the files for each handle, and so finds renewed ones.
@@ -98,31 +109,39 @@ struct Client::Callbacks {
   static Events& events(void* context) noexcept { return static_cast<Client*>(context)->events_; }
 
   static void connected(void* context, MQTTAsync_successData* data) noexcept {
-    accepted(context, data->alt.connect.sessionPresent);
+    accepted(context, data->alt.connect.sessionPresent, {});
   }
   static void connected5(void* context, MQTTAsync_successData5* data) noexcept {
-    accepted(context, data->alt.connect.sessionPresent);
+    accepted(context, data->alt.connect.sessionPresent, read_connack(data->properties));
   }
-  static void accepted(void* context, int session_present) noexcept {
-    static_cast<Client*>(context)->hearing_.begin();
-    static_cast<Client*>(context)->large_messages_.begin();
-    events(context).on_connected(session_present != 0);
+  static void accepted(void* context, int session_present,
+                       const ConnackProperties& properties) noexcept {
+    auto& client = *static_cast<Client*>(context);
+    client.keep_alive_.begin(properties.keep_alive(client.options_.keep_alive));
+    client.large_messages_.begin();
+    client.events_.on_connected(session_present != 0, properties);
   }
   static void connect_failed(void* context, MQTTAsync_failureData* data) noexcept {
     const int code = data != nullptr ? data->code : -1;
-    events(context).on_connect_failed(code, data != nullptr && was_dropped(code, data->message));
+    events(context).on_connect_failed(code, data != nullptr && was_dropped(code, data->message),
+                                      {});
   }
   static void connect_failed5(void* context, MQTTAsync_failureData5* data) noexcept {
-    // Until Paho 1.3.15 the reason stands in `code` and reasonCode is 0.
+    // Until Paho 1.3.15 the reason stands in `code`, reasonCode is 0, and there are no properties.
     const int code = data == nullptr ? -1 : data->code != 0 ? data->code : data->reasonCode;
-    events(context).on_connect_failed(code, data != nullptr && was_dropped(code, data->message));
+    events(context).on_connect_failed(
+        code, data != nullptr && was_dropped(code, data->message),
+        code > 0 ? Arrival::current().connack_statement : BrokerStatement());
   }
   static void connection_lost(void* context, char*) noexcept {
     events(context).on_connection_lost();
   }
-  static void server_disconnect(void* context, MQTTProperties*,
+  static void server_disconnect(void* context, MQTTProperties* properties,
                                 enum MQTTReasonCodes reason) noexcept {
-    events(context).on_server_disconnect(reason);
+    events(context).on_server_disconnect(reason, statement_of(properties));
+  }
+  static BrokerStatement statement_of(const MQTTProperties* properties) {
+    return properties != nullptr ? read_statement(*properties) : BrokerStatement();
   }
   static void disconnected(void* context, MQTTAsync_successData*) noexcept {
     events(context).on_disconnected();
@@ -134,25 +153,30 @@ struct Client::Callbacks {
   static void subscribed(void* context, MQTTAsync_successData* data) noexcept {
     // One filter was asked for, so this is its code. Should a broker send several all the same, it
     // is the low half of Paho's pointer to them, which is aligned and so none of the codes.
-    events(context).on_suback({data->alt.qos});
+    events(context).on_suback({data->alt.qos}, {});
   }
   static void subscribed5(void* context, MQTTAsync_successData5* data) noexcept {
     const auto& sub = data->alt.sub;
     events(context).on_suback(
         sub.reasonCodeCount > 1 && sub.reasonCodes != nullptr
             ? std::vector<int>(sub.reasonCodes, sub.reasonCodes + sub.reasonCodeCount)
-            : std::vector<int>{data->reasonCode});
+            : std::vector<int>{data->reasonCode},
+        read_statement(data->properties));
   }
   static void subscribe_failed(void* context, MQTTAsync_failureData* data) noexcept {
-    refused(context, data != nullptr ? data->code : -1);
+    refused(context, data != nullptr ? data->code : -1, {});
   }
   static void subscribe_failed5(void* context, MQTTAsync_failureData5* data) noexcept {
-    refused(context, data == nullptr ? -1 : data->reasonCode != 0 ? data->reasonCode : data->code);
+    refused(context,
+            data == nullptr         ? -1
+            : data->reasonCode != 0 ? data->reasonCode
+                                    : data->code,
+            data != nullptr ? read_statement(data->properties) : BrokerStatement());
   }
-  static void refused(void* context, int code) noexcept {
+  static void refused(void* context, int code, const BrokerStatement& statement) noexcept {
     // Negative: the connection broke before an answer, which is an event of its own.
     if (code >= 0) {
-      events(context).on_suback({code});
+      events(context).on_suback({code}, statement);
     }
   }
 
@@ -162,16 +186,18 @@ struct Client::Callbacks {
     if (late_ack) {
       late_ack->take_over();
     }
-    events(context).on_message(Message(topic, topic_bytes, message));
+    events(context).on_message(
+        Message(topic, topic_bytes, message, static_cast<Client*>(context)->keep_alive_));
     return 1;  // never 0: Paho would acknowledge all the same and keep the message in memory
   }
 };
 
-Message::Message(char* topic, int topic_bytes, MQTTAsync_message* message)
+Message::Message(char* topic, int topic_bytes, MQTTAsync_message* message, KeepAlive& keep_alive)
     : topic_(topic),
       topic_bytes_(topic_bytes > 0 ? static_cast<std::size_t>(topic_bytes) : std::strlen(topic)),
       message_(message),
-      received_at_(wall_now()) {}
+      received_at_(wall_now()),
+      keep_alive_(&keep_alive) {}
 
 MessageView Message::view() const noexcept {
   return {.topic = {topic_.get(), topic_bytes_},
@@ -191,27 +217,28 @@ Library::Library()
     : never_connected_(create_handle("tcp://127.0.0.1:1883", "none", MQTTVERSION_DEFAULT)) {}
 
 Client::Client(const MqttOptions& options, std::string client_id, MqttVersion version,
-               AckTime ack_time, Events& events, std::size_t large_bytes)
+               AckTime ack_time, Events& events, const std::string& address,
+               std::size_t large_bytes)
     : options_(options),
       client_id_(std::move(client_id)),
       version_(version),
       events_(events),
-      large_messages_(large_bytes, client_id_, options.keep_alive,
-                      [this](const LargeMessage& message) {
-                        if (late_ack_) {
-                          late_ack_->take_over();
-                        }
-                        events_.on_large_message(message);
-                      }) {
+      large_messages_(large_bytes, keep_alive_, [this](const LargeMessage& message) {
+        if (late_ack_) {
+          late_ack_->take_over();
+        }
+        events_.on_large_message(message);
+      }) {
   if (ack_time == AckTime::when_told) {
     late_ack_.emplace(client_id_);
   }
   if (is_websocket(options.transport)) {
     relay_.emplace(options);
-  } else if (is_secure(options.transport) && !options.tls.server_name.empty()) {
-    server_name_.emplace(options.tls.server_name, bare_host(options.host));
+  } else if (is_secure(options.transport) && ServerName::is_linked()) {
+    server_name_.emplace(bare_host(certificate_name(options)),
+                         address.empty() ? bare_host(options.host) : address);
   }
-  handle_ = create_handle(relay_ ? relay_->address() : uri_of(options), client_id_,
+  handle_ = create_handle(relay_ ? relay_->address() : uri_of(options, address), client_id_,
                           version == MqttVersion::v5 ? MQTTVERSION_5 : MQTTVERSION_3_1_1);
   check(MQTTAsync_setCallbacks(handle_.get(), this, &Callbacks::connection_lost,
                                &Callbacks::message_arrived, nullptr),

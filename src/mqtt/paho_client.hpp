@@ -11,9 +11,10 @@
 #include <string_view>
 #include <vector>
 
+#include "m2b/mqtt/connack_properties.hpp"
 #include "m2b/mqtt/options.hpp"
 #include "m2b/spool/message.hpp"
-#include "mqtt/hearing.hpp"
+#include "mqtt/keep_alive.hpp"
 #include "mqtt/large_messages.hpp"
 #include "mqtt/late_ack.hpp"
 #include "mqtt/server_name.hpp"
@@ -39,12 +40,16 @@ using Handle = std::unique_ptr<void, DestroyHandle>;
 class Message {
  public:
   /// As Paho's callback has them: `topic_bytes` is 0 unless the topic holds a NUL.
-  Message(char* topic, int topic_bytes, MQTTAsync_message* message);
+  Message(char* topic, int topic_bytes, MQTTAsync_message* message, KeepAlive& keep_alive);
 
   /// Borrowed from this object.
   [[nodiscard]] MessageView view() const noexcept;
   [[nodiscard]] std::size_t bytes() const noexcept;
   [[nodiscard]] Ack ack() const noexcept { return {message_->msgid, message_->qos}; }
+
+  /// During Events::on_message() alone, about every second while it waits; see
+  /// KeepAlive::ping_in_callback().
+  void keep_alive() const noexcept { keep_alive_->ping_in_callback(); }
 
  private:
   struct FreeTopic {
@@ -57,6 +62,7 @@ class Message {
   std::size_t topic_bytes_;
   std::unique_ptr<MQTTAsync_message, FreeMessage> message_;
   WallTime received_at_;
+  KeepAlive* keep_alive_;
 };
 
 /// Keeps Paho's memory for messages alive: with the last handle of the process Paho forgets what it
@@ -81,19 +87,20 @@ enum class AckTime {
 class Events {
  public:
   virtual ~Events() = default;
-  virtual void on_connected(bool session_present) noexcept = 0;
+  virtual void on_connected(bool session_present, const ConnackProperties& properties) noexcept = 0;
   /// `code` as in describe_reason_code(). `dropped`: the connection ended before an answer came.
-  virtual void on_connect_failed(int code, bool dropped) noexcept = 0;
+  virtual void on_connect_failed(int code, bool dropped,
+                                 const BrokerStatement& statement) noexcept = 0;
   virtual void on_connection_lost() noexcept = 0;
   /// The broker said good-bye (MQTT 5). Paho keeps its end open, and on_connection_lost() follows
   /// only once the broker closes its own.
-  virtual void on_server_disconnect(int reason_code) noexcept = 0;
+  virtual void on_server_disconnect(int reason_code, const BrokerStatement& statement) noexcept = 0;
   /// The codes of a SUBACK as the broker sent them; there may be fewer or more than the one filter.
-  virtual void on_suback(std::vector<int> codes) noexcept = 0;
+  virtual void on_suback(std::vector<int> codes, const BrokerStatement& statement) noexcept = 0;
   virtual void on_disconnected() noexcept = 0;
-  /// Something came on the connection, after on_connected(); where Hearing::is_linked(). Takes no
-  /// lock: it is called under the mutex of the list of listeners.
-  virtual void on_heard() noexcept {}
+  /// Something came on the connection, after on_connected(); where KeepAlive::is_linked(). Takes no
+  /// lock: it is called under the mutex of the list of connections.
+  virtual void on_heard(PacketProgress /*progress*/) noexcept {}
   virtual void on_message(Message message) noexcept = 0;
   /// Instead of on_message(), where the client borrows large ones.
   virtual void on_large_message(const LargeMessage& message) noexcept = 0;
@@ -107,11 +114,14 @@ class Client final {
   /// Messages are never borrowed.
   static constexpr std::size_t kNone = ~std::size_t{0};
 
-  /// `version` is v3_1_1 or v5. Payloads of `large_bytes` and more are borrowed, where
-  /// LargeMessages::is_linked(). Throws Error, and std::system_error where the relay of a WebSocket
-  /// cannot be started.
+  /// `version` is v3_1_1 or v5. `address` is the one to call of the host's, numeric and without
+  /// brackets; empty: Paho looks the host up and calls one address. A WebSocket's relay tries all
+  /// by itself. The name stays the one that a certificate must be for; where ServerName is not
+  /// linked, Paho looks the host up with TLS. Payloads of `large_bytes` and more are borrowed,
+  /// where LargeMessages::is_linked(). Throws Error, and std::system_error where the relay of a
+  /// WebSocket cannot be started.
   Client(const MqttOptions& options, std::string client_id, MqttVersion version, AckTime ack_time,
-         Events& events, std::size_t large_bytes = kNone);
+         Events& events, const std::string& address = {}, std::size_t large_bytes = kNone);
   /// No event comes afterwards.
   ~Client() = default;
   Client(const Client&) = delete;
@@ -132,6 +142,10 @@ class Client final {
 
   [[nodiscard]] MqttVersion version() const noexcept { return version_; }
 
+  /// To be called at the time that it returns, from on_connected() on; see
+  /// KeepAlive::ping_if_due().
+  [[nodiscard]] KeepAlive::Clock::time_point keep_alive() { return keep_alive_.ping_if_due(); }
+
   /// With a WebSocket, why the broker's side of it ended; known before the event of that.
   [[nodiscard]] std::optional<RelayEnd> relay_end() const {
     return relay_ ? relay_->end() : std::nullopt;
@@ -146,7 +160,7 @@ class Client final {
   std::optional<LateAck> late_ack_;
   std::optional<ServerName> server_name_;
   std::optional<WebSocketRelay> relay_;
-  Hearing hearing_{events_};
+  KeepAlive keep_alive_{events_, client_id_};
   LargeMessages large_messages_;
   Handle handle_;  // last: its callbacks use the fields above
 };

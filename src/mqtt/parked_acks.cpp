@@ -17,8 +17,8 @@ namespace {
 
 /// While the socket is full there is nothing to wait on: Paho's own thread empties it.
 constexpr std::chrono::milliseconds kSocketRetry{2};
-/// How often a callback with a borrowed message sees to the connection.
-constexpr std::chrono::milliseconds kLargeTick{250};
+/// How often a callback that waits keeps the connection alive.
+constexpr std::chrono::milliseconds kKeepAliveTick{250};
 /// How often the spool is asked whether a large message has room by now.
 constexpr std::chrono::seconds kRoomRecheck{1};
 constexpr std::chrono::minutes kDiskRecheck{1};
@@ -85,13 +85,20 @@ class ParkedAcks::Queue {
     if (needs_ack && taking_ != Taking::all) {
       return std::nullopt;
     }
-    const bool in_time = room_.wait_for(lock, options_.patience, [&] {
+    const auto has_room = [&] {
       return !open_ || bytes_ == 0 || bytes_ + bytes <= options_.max_bytes;
-    });
-    if (!in_time) {
-      refuse(needs_ack, bytes);
+    };
+    const auto give_up_at = std::chrono::steady_clock::now() + options_.patience;
+    while (!room_.wait_for(lock, kKeepAliveTick, has_room)) {
+      if (std::chrono::steady_clock::now() >= give_up_at) {
+        refuse(needs_ack, bytes);
+        return std::nullopt;
+      }
+      lock.unlock();
+      message.keep_alive();
+      lock.lock();
     }
-    if (!in_time || !open_) {
+    if (!open_) {
       return std::nullopt;
     }
     const paho::Ack ack = message.ack();
@@ -133,7 +140,7 @@ class ParkedAcks::Queue {
     const auto is_finished = [&] {
       return number < first_ || parked_[number - first_].outcome.has_value();
     };
-    while (!room_.wait_for(lock, kLargeTick, is_finished)) {
+    while (!room_.wait_for(lock, kKeepAliveTick, is_finished)) {
       const bool withdraws = !open_ || Clock::now() >= give_up_at;
       if (withdraws) {
         gave_up = open_;

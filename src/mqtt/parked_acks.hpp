@@ -19,7 +19,7 @@ namespace m2b {
 struct ParkedAcksOptions {
   /// Of copied messages that have no commit yet; one that is larger alone has its place too.
   std::size_t max_bytes = std::size_t{8} << 20;
-  /// How long a callback waits for room, and with it Paho's pings to the broker.
+  /// How long a callback waits for room. Paho's thread stands still meanwhile; the pings are ours.
   std::chrono::milliseconds patience{15000};
 };
 

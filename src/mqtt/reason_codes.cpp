@@ -83,6 +83,11 @@ bool needs_a_person(int code) noexcept {
   return row != nullptr && row->needs_a_person;
 }
 
+bool is_unavailable(int code) noexcept {
+  constexpr std::array kCodes{0x03, 0x88, 0x89, 0x8B, 0x97, 0x9C, 0x9D, 0x9F};
+  return std::ranges::find(kCodes, code) != kCodes.end();
+}
+
 bool is_unsupported_version(int code) noexcept {
   return code == kUnsupportedVersion311 || code == kUnsupportedVersion5;
 }

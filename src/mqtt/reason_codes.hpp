@@ -18,6 +18,9 @@ constexpr int kPacketIdInUse = 0x91;
 /// error and not just a broker that is away.
 [[nodiscard]] bool needs_a_person(int code) noexcept;
 
+/// Whether the server has no room or no time for us, so that another one of the same name may.
+[[nodiscard]] bool is_unavailable(int code) noexcept;
+
 /// Whether the broker says that it does not know our MQTT version.
 [[nodiscard]] bool is_unsupported_version(int code) noexcept;
 

@@ -24,6 +24,7 @@ constexpr std::chrono::minutes kRetainedAgain{10};
 void Subscriber::begin(paho::Client& client, const std::string& client_id, bool session_present,
                        bool retained_come_again) {
   version_ = client.version();
+  connack_ = stats_.connack().value_or(ConnackProperties());
   wanted_ = {client_id, fmt::format("{}:{}", options_.host, options_.port),
              subscribe_qos(options_.qos, version_), options_.filters};
   look_at_the_past(client, session_present);
@@ -78,6 +79,12 @@ std::chrono::seconds Subscriber::patience() const {
 
 Subscriber::Time Subscriber::proceed(paho::Client& client) {
   if (const auto filter = filters_.next(Clock::now())) {
+    if (const auto code = connack_.refusal_of(filters_.status(*filter).filter)) {
+      was_sent_ = false;
+      filters_.asked(*filter, Clock::now());
+      answered({*code}, {});
+      return Clock::now();
+    }
     fail_point("mqtt.before_subscribe");
     was_sent_ = client.subscribe(filters_.status(*filter).filter, wanted_.qos);
     const Time now = Clock::now();
@@ -91,13 +98,13 @@ bool Subscriber::is_overdue() const { return filters_.awaited() && Clock::now() 
 
 void Subscriber::wait_longer() { overdue_at_ = Clock::now() + patience(); }
 
-void Subscriber::answered(const std::vector<int>& codes) {
+void Subscriber::answered(const std::vector<int>& codes, const BrokerStatement& statement) {
   const auto awaited = filters_.awaited();
   if (!awaited) {
     return;
   }
   const FilterStatus before = filters_.status(*awaited);
-  filters_.answered(codes.size() == 1 ? codes.front() : kMalformedPacket, Clock::now());
+  filters_.answered(codes.size() == 1 ? codes.front() : kMalformedPacket, Clock::now(), statement);
   const FilterStatus& now = filters_.status(*awaited);
   if (now.failures > before.failures) {
     tell_failed(now);
@@ -121,16 +128,17 @@ void Subscriber::give_up() {
   }
 }
 
-bool Subscriber::connection_ended(std::optional<int> code) {
+bool Subscriber::connection_ended(std::optional<int> code, const BrokerStatement& statement,
+                                  bool is_no_answer) {
   const auto awaited = filters_.awaited();
-  const bool is_answer = awaited && was_sent_ &&
+  const bool is_answer = awaited && was_sent_ && !is_no_answer &&
                          Clock::now() - filters_.asked_at() <= options_.connect_timeout &&
                          (!code || may_answer_subscribe(*code));
   if (!is_answer) {
     filters_.connection_ended();
     return false;
   }
-  filters_.unanswered(State::disconnected, code.value_or(0), Clock::now());
+  filters_.unanswered(State::disconnected, code.value_or(0), Clock::now(), statement);
   tell_failed(filters_.status(*awaited));
   publish();
   return true;
@@ -158,13 +166,14 @@ void Subscriber::tell_granted(const FilterStatus& filter, const FilterStatus& be
 }
 
 void Subscriber::tell_failed(const FilterStatus& filter) {
-  const std::string_view meaning = filter.meaning();
+  const std::string meaning = filter.statement.behind(filter.meaning());
   auto& count = filter.state == State::refused        ? stats_.subscribes_refused
                 : filter.state == State::disconnected ? stats_.subscribes_disconnected
                                                       : stats_.subscribes_unanswered;
   count.fetch_add(1, std::memory_order_relaxed);
   stats_.on_trouble({.kind = BrokerTrouble::Kind::not_subscribed,
-                     .meaning = fmt::format("{}: {}", filter.filter, meaning),
+                     .meaning = fmt::format("{}: {}", filter.filter, filter.meaning()),
+                     .statement = filter.statement,
                      .needs_a_person = true});
   const auto held_back =
       lines_.admit(fmt::format("{} {} {}", to_string(filter.state), filter.code, filter.filter));

@@ -43,7 +43,7 @@ class Subscriber {
   [[nodiscard]] Time proceed(paho::Client& client);
 
   /// SUBACK, with as many codes as the broker sent.
-  void answered(const std::vector<int>& codes);
+  void answered(const std::vector<int>& codes, const BrokerStatement& statement);
 
   /// Whether SUBACK should have come by now.
   [[nodiscard]] bool is_overdue() const;
@@ -52,9 +52,11 @@ class Subscriber {
   /// It is given up, and the connection too.
   void give_up();
 
-  /// The connection has ended, by a DISCONNECT with `code` if there is one. Returns whether that
-  /// was the broker's answer to SUBSCRIBE, of which everything is told then.
-  [[nodiscard]] bool connection_ended(std::optional<int> code);
+  /// The connection has ended, by a DISCONNECT with `code` if there is one. `is_no_answer`: it is
+  /// known to have another reason. Returns whether that was the broker's answer to SUBSCRIBE, of
+  /// which everything is told then.
+  [[nodiscard]] bool connection_ended(std::optional<int> code, const BrokerStatement& statement,
+                                      bool is_no_answer);
 
   /// An attempt to connect ended without an answer. The broker may have accepted it and made a new
   /// session that the next answer calls present.
@@ -81,6 +83,7 @@ class Subscriber {
 
   TopicFilters filters_;
   Subscription wanted_;
+  ConnackProperties connack_;          // of this connection
   std::optional<Subscription> noted_;  // in the spool
   MqttVersion version_ = MqttVersion::v5;
   bool message_is_proof_ = false;

@@ -98,7 +98,7 @@ void TopicFilters::asked(std::size_t filter, Time now) {
   entries_[filter].asked_at = now;
 }
 
-void TopicFilters::answered(int code, Time now) {
+void TopicFilters::answered(int code, Time now, const BrokerStatement& statement) {
   if (!awaited_) {
     return;
   }
@@ -106,6 +106,7 @@ void TopicFilters::answered(int code, Time now) {
   awaited_.reset();
   if (code >= 0 && code <= kHighestQos) {
     entry.status.failures = 0;
+    entry.status.statement = {};
     entry.status.state = State::granted;
     entry.status.code = code;
     entry.status.since = now;
@@ -120,27 +121,29 @@ void TopicFilters::answered(int code, Time now) {
     return;
   }
   const bool is_known = code >= kFirstFailure && code <= kLastCode;
-  fail(entry, State::refused, is_known ? code : kMalformedPacket, now);
+  fail(entry, State::refused, is_known ? code : kMalformedPacket, now, statement);
   entry.due = now + entry.pauses.next();
 }
 
-void TopicFilters::unanswered(State failure, int code, Time now) {
+void TopicFilters::unanswered(State failure, int code, Time now, const BrokerStatement& statement) {
   if (!awaited_) {
     return;
   }
   Entry& entry = entries_[*awaited_];
   awaited_.reset();
   const bool again = entry.ends_connections();
-  fail(entry, failure, code, now);
+  fail(entry, failure, code, now, statement);
   entry.due = again ? now + entry.long_pauses.next() : now;
 }
 
-void TopicFilters::fail(Entry& entry, State failure, int code, Time now) {
+void TopicFilters::fail(Entry& entry, State failure, int code, Time now,
+                        const BrokerStatement& statement) {
   if (entry.status.failures++ == 0) {
     entry.status.since = now;
   }
   entry.status.state = failure;
   entry.status.code = code;
+  entry.status.statement = statement;
 }
 
 std::vector<FilterStatus> TopicFilters::statuses() const {

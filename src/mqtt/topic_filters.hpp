@@ -43,11 +43,12 @@ class TopicFilters {
   /// The code of the SUBACK for the filter that is awaited; one that MQTT does not know refuses.
   /// "Packet identifier in use" (0x91) says nothing about the filter: it is due again at once,
   /// sixteen times, and only then has failed.
-  void answered(int code, Time now);
+  void answered(int code, Time now, const BrokerStatement& statement = {});
   /// The connection ended instead, with the code of DISCONNECT if there was one, or no answer came.
   /// The filter is due at the beginning of the next connection, and after a pause from the second
   /// time on.
-  void unanswered(FilterStatus::State failure, int code, Time now);
+  void unanswered(FilterStatus::State failure, int code, Time now,
+                  const BrokerStatement& statement = {});
   /// The connection has ended for another reason.
   void connection_ended() noexcept { awaited_.reset(); }
 
@@ -76,7 +77,8 @@ class TopicFilters {
     }
   };
 
-  void fail(Entry& entry, FilterStatus::State failure, int code, Time now);
+  static void fail(Entry& entry, FilterStatus::State failure, int code, Time now,
+                   const BrokerStatement& statement);
 
   std::vector<Entry> entries_;
   std::optional<std::size_t> awaited_;

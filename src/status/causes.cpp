@@ -3,7 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
+#include <cstddef>
 #include <string>
+
+#include "status/words.hpp"
 
 namespace m2b {
 namespace {
@@ -15,7 +19,7 @@ std::string list_of(std::span<const FilterStatus> filters, bool with_meanings) {
   for (const FilterStatus& filter : filters.first(std::min(filters.size(), kTold))) {
     text += fmt::format("{}“{}”", text.empty() ? "" : ", ", filter.filter);
     if (with_meanings) {
-      text += fmt::format(" ({})", filter.meaning());
+      text += fmt::format(" ({})", filter.statement.behind(filter.meaning()));
     }
   }
   if (filters.size() > kTold) {
@@ -33,9 +37,11 @@ std::string number_of(std::span<const FilterStatus> filters, std::size_t all) {
 
 }  // namespace
 
+using std::chrono::seconds;
+
 Cause cause_of(const BrokerTrouble& trouble, const StatusNames& names) {
   using Kind = BrokerTrouble::Kind;
-  const std::string said = fmt::format(" ({})", trouble.meaning);
+  const std::string said = fmt::format(" ({})", trouble.statement.behind(trouble.meaning));
   const bool is_login = trouble.meaning.find("password") != std::string::npos ||
                         trouble.meaning.find("not authorised") != std::string::npos;
   switch (trouble.kind) {
@@ -53,11 +59,13 @@ Cause cause_of(const BrokerTrouble& trouble, const StatusNames& names) {
                 names.broker + " does not accept our user name and password." + said,
                 "Set MQTT_USERNAME and MQTT_PASSWORD to what the broker expects."};
       }
-      return {"broker_refuses", "Broker refuses us",
-              names.broker + " refuses our connection." + said,
-              trouble.needs_a_person ? "See what the broker says, and its log; then correct the "
-                                       "MQTT settings here or there."
-                                     : "Nothing, if this passes; otherwise see the broker's log."};
+      return {
+          "broker_refuses", "Broker refuses us", names.broker + " refuses our connection." + said,
+          !trouble.statement.server_reference.empty()
+              ? "Set BROKER_URL to the server that the broker names, if that is right."
+          : trouble.needs_a_person ? "See what the broker says, and its log; then correct the "
+                                     "MQTT settings here or there."
+                                   : "Nothing, if this passes; otherwise see the broker's log."};
     case Kind::lost:
       if (trouble.needs_a_person) {
         return {"broker_ended", "Broker ended our session", names.broker + " ended it." + said,
@@ -75,6 +83,35 @@ Cause cause_of(const BrokerTrouble& trouble, const StatusNames& names) {
           "See whether the broker runs, and whether this machine reaches it (network, firewall, "
           "BROKER_URL, BROKER_PORT). Cameras that publish at QoS 1 keep trying; what the broker "
           "holds for us comes once it is back."};
+}
+
+Cause cause_of(const IncompleteMessage& message, const StatusNames& names) {
+  const auto bytes = [](std::size_t count) { return words::bytes(static_cast<double>(count)); };
+  return {
+      "message_never_complete",
+      fmt::format("A message of {} never arrives whole", bytes(message.total_bytes)),
+      fmt::format("{} connections in a row ended while {} was sending it; at most {} of it "
+                  "arrived on one of them. The broker begins it again each time, and what is "
+                  "behind it waits.",
+                  message.times, names.broker, bytes(message.received_bytes)),
+      "See the broker's log for why it ends the connection. Where the line is too slow for such "
+      "a message, look for a limit of time on the way (broker, proxy, load balancer); otherwise "
+      "let the camera send smaller pictures."};
+}
+
+Cause cause_of_short_session(seconds asked, seconds granted, const StatusNames& names) {
+  return {
+      "session_expiry_short",
+      granted.count() == 0
+          ? "The broker keeps no session for us"
+          : fmt::format("The broker keeps our session for {} only", words::duration(granted)),
+      fmt::format("MQTT_SESSION_EXPIRY asks {} for {}; it grants {}. Pictures that are published "
+                  "while the bridge is away for longer are lost there, whatever their QoS.",
+                  names.broker,
+                  asked == ConnackProperties::kNever ? "no end" : words::duration(asked),
+                  granted.count() == 0 ? "none" : words::duration(granted)),
+      "Raise the broker's limit of session expiry, or set MQTT_SESSION_EXPIRY to what it grants if "
+      "that is long enough."};
 }
 
 Cause cause_of(FilterStatus::State state, std::span<const FilterStatus> filters, std::size_t all,
@@ -117,8 +154,8 @@ Cause cause_of_qos_0(std::span<const FilterStatus> filters, std::size_t all,
 Cause cause_of_silence(const StatusNames& names) {
   return {"broker_silent", "Nothing heard from the broker",
           "The connection to " + names.broker +
-              " is open, but for one and a half intervals of MQTT_KEEPALIVE nothing has come over "
-              "it, nor an answer to our ping.",
+              " is open, but for one and a half keep-alive intervals nothing has come over it, nor "
+              "an answer to our ping.",
           "See whether the broker hangs, and whether the network to it passes anything. The "
           "connection is made anew by itself; what the broker holds for us comes then."};
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <span>
 #include <string>
@@ -27,6 +28,13 @@ struct Cause {
 [[nodiscard]] Cause cause_of_qos_0(std::span<const FilterStatus> filters, std::size_t all,
                                    const StatusNames& names);
 /// Of a broker that is connected, and silent beyond its keep-alive.
+/// A message of which the transfer from the broker is cut again and again.
+[[nodiscard]] Cause cause_of(const IncompleteMessage& message, const StatusNames& names);
+
+/// The broker keeps our session for a shorter time than asked for.
+[[nodiscard]] Cause cause_of_short_session(std::chrono::seconds asked, std::chrono::seconds granted,
+                                           const StatusNames& names);
+
 [[nodiscard]] Cause cause_of_silence(const StatusNames& names);
 /// Of a broker that is connected, and has not answered SUBSCRIBE.
 [[nodiscard]] Cause cause_of_no_suback(const StatusNames& names);

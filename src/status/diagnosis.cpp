@@ -38,6 +38,8 @@ constexpr double kNearlyFull = 0.9;
 constexpr std::uint64_t kManyConnectionsLost = 5;
 constexpr std::uint64_t kManyStoreOutages = 5;
 constexpr std::string_view kSpoolWriter = "spool-writer";  // in StatusSources::pulses
+/// One may be chance.
+constexpr std::uint64_t kCutsInARow = 2;
 constexpr std::chrono::hours kFarAhead{24 * 365};
 
 class Diagnostician {
@@ -191,8 +193,23 @@ class Diagnostician {
       warn(Health::attention, result_.broker,
            {"broker_unsteady", "The connection to the broker keeps breaking",
             fmt::format("It was lost {} times in the last ten minutes.{}", trends_.connections_lost,
-                        broker.trouble ? " (" + broker.trouble->meaning + ")" : ""),
+                        broker.trouble
+                            ? " (" + broker.trouble->statement.behind(broker.trouble->meaning) + ")"
+                            : ""),
             "See the broker's log. If two bridges use one MQTT_CLIENT_ID, give each its own."});
+    }
+    if (broker.incomplete_message && broker.incomplete_message->times >= kCutsInARow) {
+      Cause cause = cause_of(*broker.incomplete_message, now_.names);
+      if (broker_clause_.empty()) {
+        broker_clause_ = cause.headline;
+      }
+      warn(Health::trouble, result_.broker, std::move(cause));
+    }
+    if (broker.connack && broker.connack->session_expiry &&
+        *broker.connack->session_expiry < broker.session_expiry_asked) {
+      warn(Health::attention, result_.broker,
+           cause_of_short_session(broker.session_expiry_asked, *broker.connack->session_expiry,
+                                  now_.names));
     }
     const std::vector<FilterStatus> unguaranteed = filters_that(&FilterStatus::is_unguaranteed);
     if (broker.connected && !unguaranteed.empty()) {

@@ -111,6 +111,24 @@ double timestamp(WallTime time) {
   return std::chrono::duration<double>(time.time_since_epoch()).count();
 }
 
+double expiry_seconds(std::chrono::seconds expiry) {
+  return expiry >= ConnackProperties::kNever ? std::numeric_limits<double>::infinity()
+                                             : static_cast<double>(expiry.count());
+}
+
+void add_session_expiry(Families& families, const ReceiverStats& stats) {
+  families.gauge("session_expiry_asked_seconds",
+                 "MQTT_SESSION_EXPIRY: how long the broker is asked to keep our session.",
+                 expiry_seconds(stats.session_expiry_asked));
+  families.family("session_expiry_granted_seconds",
+                  "How long the broker of the last connection keeps our session; missing where it "
+                  "does not say, as with MQTT 3.1.1.",
+                  MetricType::Gauge);
+  if (const auto connack = stats.connack(); connack && connack->session_expiry) {
+    families.add(expiry_seconds(*connack->session_expiry));
+  }
+}
+
 void add_filters(Families& families, const ReceiverStats& stats) {
   using State = FilterStatus::State;
   const std::vector<FilterStatus> filters = stats.filters();
@@ -175,7 +193,7 @@ void add_receiver(Families& families, const Receiver& receiver) {
   add_filters(families, stats);
   families.gauge("broker_alive",
                  "1 while the connection is proven alive: something came from the broker in the "
-                 "last one and a half intervals of MQTT_KEEPALIVE.",
+                 "last one and a half intervals of the keep-alive in effect.",
                  receiver.hears_broker() ? 1 : 0);
   families.counter("broker_connects_total", "Connections that the broker accepted.",
                    stats.connects);
@@ -193,6 +211,19 @@ void add_receiver(Families& families, const Receiver& receiver) {
       "Times the broker had forgotten a session that it should have kept: messages may "
       "be lost there.",
       stats.sessions_lost);
+  families.counter("messages_cut_total",
+                   "Messages that were on their way from the broker when the connection ended.",
+                   stats.messages_cut);
+  const auto incomplete = stats.incomplete_message();
+  families.gauge("message_incomplete_times",
+                 "Connections in a row that ended within the same message; 0: none did since it "
+                 "arrived.",
+                 incomplete ? static_cast<double>(incomplete->times) : 0);
+  families.gauge("broker_keep_alive_seconds",
+                 "Keep-alive interval in effect: MQTT_KEEPALIVE, or less where the broker asks for "
+                 "less.",
+                 static_cast<double>(stats.keep_alive.load().count()));
+  add_session_expiry(families, stats);
 }
 
 /// By the wall clock, as the age must outlive a restart; a clock that was set back gives 0.

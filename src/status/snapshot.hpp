@@ -37,8 +37,13 @@ struct StatusSnapshot {
     std::optional<Time> silent_since = {};  // connected, and for too long nothing has come from it
     std::optional<Time> session_lost_at = {};
     std::optional<Time> last_message_at = {};  // nothing: none has come since the start
-    std::uint64_t received = 0;                // redeliveries included
-    std::uint64_t empty = 0;                   // of these, without payload: ignored
+    std::chrono::seconds keep_alive{0};             // in effect
+    std::chrono::seconds session_expiry_asked{0};   // MQTT_SESSION_EXPIRY
+    std::optional<ConnackProperties> connack = {};  // of MQTT 5; of the last connection
+    std::optional<IncompleteMessage> incomplete_message = {};
+    std::uint64_t messages_cut = 0;
+    std::uint64_t received = 0;  // redeliveries included
+    std::uint64_t empty = 0;     // of these, without payload: ignored
     std::uint64_t acknowledged = 0;
     std::uint64_t connects = 0;
     std::uint64_t connect_failures = 0;

@@ -113,25 +113,63 @@ class Writer {
               {"connects", broker.connects},
               {"connect_failures", broker.connect_failures},
               {"connections_lost", broker.connections_lost},
-              {"sessions_lost", broker.sessions_lost}};
+              {"sessions_lost", broker.sessions_lost},
+              {"messages_cut", broker.messages_cut},
+              {"incomplete_message", nullptr},
+              {"keep_alive_seconds", broker.keep_alive.count()},
+              {"session_expiry_asked_seconds", broker.session_expiry_asked.count()},
+              {"connack", nullptr}};
+    if (broker.connack) {
+      json["connack"] = connack(*broker.connack);
+    }
+    if (broker.incomplete_message) {
+      json["incomplete_message"] = {{"total_bytes", broker.incomplete_message->total_bytes},
+                                    {"received_bytes", broker.incomplete_message->received_bytes},
+                                    {"times", broker.incomplete_message->times}};
+    }
     if (broker.silent_since) {
       json["silent_for_seconds"] = ago(*broker.silent_since);
     }
     if (broker.trouble && !(broker.connected && broker.subscribed)) {
       json["trouble"] = {{"meaning", broker.trouble->meaning},
+                         {"reason_string", broker.trouble->statement.reason},
+                         {"server_reference", broker.trouble->statement.server_reference},
                          {"for_seconds", ago(broker.trouble->since)}};
     }
     return json;
+  }
+
+  [[nodiscard]] static Json connack(const ConnackProperties& connack) {
+    return {{"session_expiry_seconds", or_null(connack.session_expiry)},
+            {"server_keep_alive_seconds", or_null(connack.server_keep_alive)},
+            {"receive_maximum", connack.receive_maximum},
+            {"maximum_qos", connack.maximum_qos},
+            {"maximum_packet_size", connack.maximum_packet_size == ConnackProperties::kNoLimit
+                                        ? Json()
+                                        : Json(connack.maximum_packet_size)},
+            {"topic_alias_maximum", connack.topic_alias_maximum},
+            {"retain_available", connack.retain_available},
+            {"wildcard_subscriptions", connack.wildcard_subscriptions},
+            {"subscription_identifiers", connack.subscription_identifiers},
+            {"shared_subscriptions", connack.shared_subscriptions},
+            {"assigned_client_id", connack.assigned_client_id},
+            {"reason_string", connack.statement.reason},
+            {"server_reference", connack.statement.server_reference}};
   }
 
   [[nodiscard]] Json filters() const {
     Json list = Json::array();
     for (const FilterStatus& filter : now_.broker.filters) {
       const bool is_granted = filter.state == FilterStatus::State::granted;
-      Json json{{"filter", filter.filter},         {"state", to_string(filter.state)},
-                {"wanted_qos", filter.wanted_qos}, {"granted_qos", nullptr},
-                {"reason_code", nullptr},          {"meaning", nullptr},
-                {"failures", filter.failures},     {"for_seconds", ago(filter.since)}};
+      Json json{{"filter", filter.filter},
+                {"state", to_string(filter.state)},
+                {"wanted_qos", filter.wanted_qos},
+                {"granted_qos", nullptr},
+                {"reason_code", nullptr},
+                {"meaning", nullptr},
+                {"reason_string", filter.statement.reason},
+                {"failures", filter.failures},
+                {"for_seconds", ago(filter.since)}};
       if (is_granted) {
         json["granted_qos"] = filter.code;
       } else if (filter.code != 0) {

@@ -75,8 +75,8 @@ std::variant<Addresses, ConnectFault> look_up(const ProbeTarget& target) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
-  const int code = ::getaddrinfo(bare_host(target.host).c_str(),
-                                 std::to_string(target.port).c_str(), &hints, &found);
+  const std::string host = target.address.empty() ? bare_host(target.host) : target.address;
+  const int code = ::getaddrinfo(host.c_str(), std::to_string(target.port).c_str(), &hints, &found);
   if (code != 0) {
     return ConnectFault::passing(fmt::format(
         "the name {} cannot be resolved ({}): is {} right, and the name server there?", target.host,

@@ -46,11 +46,13 @@ class Broker(Service):
         )
         self.password_required = True
 
-    def listen(self, port=None, websockets=False, identity=None, clients_of=None):
+    def listen(
+        self, port=None, websockets=False, identity=None, clients_of=None, address="127.0.0.1"
+    ):
         """From the next start on it listens on another port too, which is returned: with TLS where
         it has an identity, and then for clients of an authority alone if one is given."""
         port = port or free_port()
-        lines = [f"listener {port} 127.0.0.1"]
+        lines = [f"listener {port} {address}"]
         if websockets:
             lines.append("protocol websockets")
         if identity is not None:

@@ -116,6 +116,11 @@ def connack(level, code, session_present=False):
     return _packet(0x20, bytes([session_present, code]) + (b"\0" if level == LEVELS["5"] else b""))
 
 
+def connack5(session_present, code, properties):
+    """Of MQTT 5, with up to 127 bytes of properties."""
+    return _packet(0x20, bytes([session_present, code, len(properties)]) + properties)
+
+
 def disconnect(code):
     """As a server sends it (MQTT 5)."""
     return _packet(0xE0, bytes([code, 0]) if code else b"")

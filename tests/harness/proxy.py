@@ -1,5 +1,7 @@
 """Servers that play a broker or store of a kind that cannot be installed here."""
 
+import socket
+
 from harness import mqtt
 from harness.acceptor import Acceptor, shut
 from harness.wire import TO_CLIENT, TO_SERVER, MqttWire
@@ -29,6 +31,34 @@ class OldBrokerProxy(MqttWire):
             link.send(TO_CLIENT, mqtt.connack(mqtt.LEVELS["3.1.1"], 1))
         link.end()
         return True
+
+
+class BlackHole:
+    """An address of the loopback where nothing answers a call, as behind a dead router: a listener
+    whose queue is full, so that the kernel drops what comes."""
+
+    def __init__(self, address, port):
+        self._listener = socket.create_server((address, port), backlog=0)
+        self._waiting = []
+        while self._fill(address, port):
+            pass
+
+    def _fill(self, address, port):
+        connection = socket.socket()
+        connection.settimeout(0.3)
+        self._waiting.append(connection)
+        try:
+            connection.connect((address, port))
+        except TimeoutError:
+            return False
+        return True
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for connection in [*self._waiting, self._listener]:
+            connection.close()
 
 
 class SilentServer(Acceptor):

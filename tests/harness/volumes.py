@@ -28,6 +28,17 @@ def on_tmpfs(folder, size):
     return _within_namespace(f"mount -t tmpfs -o size={size} tmpfs {shlex.quote(str(folder))}")
 
 
+def with_hosts(file, **addresses):
+    """A command prefix: what it runs knows these names, with dots for underscores, each with its
+    addresses in that order, and no others."""
+    require_root()
+    lines = ["127.0.0.1 localhost"]
+    for name, each in addresses.items():
+        lines += [f"{address} {name.replace('_', '.')}" for address in each]
+    file.write_text("\n".join(lines) + "\n")
+    return _within_namespace(f"mount --bind {shlex.quote(str(file))} /etc/hosts")
+
+
 def grow_tmpfs(pid, folder, size):
     """Gives the process's tmpfs another size while it runs."""
     command = ["nsenter", "-t", str(pid), "-m", "mount", "-o", f"remount,size={size}", str(folder)]

@@ -17,11 +17,17 @@ class PahoEvents final : public paho::Events {
   explicit PahoEvents(std::function<void(paho::Message)> on_message, OnLarge on_large = nullptr)
       : on_message_(std::move(on_message)), on_large_(std::move(on_large)) {}
 
-  void on_connected(bool /*session_present*/) noexcept override { connected = true; }
-  void on_connect_failed(int /*code*/, bool /*dropped*/) noexcept override {}
+  void on_connected(bool /*session_present*/,
+                    const ConnackProperties& /*properties*/) noexcept override {
+    connected = true;
+  }
+  void on_connect_failed(int /*code*/, bool /*dropped*/,
+                         const BrokerStatement& /*statement*/) noexcept override {}
   void on_connection_lost() noexcept override { lost = true; }
-  void on_server_disconnect(int /*reason_code*/) noexcept override {}
-  void on_suback(std::vector<int> /*codes*/) noexcept override {}
+  void on_server_disconnect(int /*reason_code*/,
+                            const BrokerStatement& /*statement*/) noexcept override {}
+  void on_suback(std::vector<int> /*codes*/,
+                 const BrokerStatement& /*statement*/) noexcept override {}
   void on_disconnected() noexcept override {}
   void on_message(paho::Message message) noexcept override { on_message_(std::move(message)); }
 

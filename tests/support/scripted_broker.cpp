@@ -101,22 +101,29 @@ ScriptedBroker::Packet ScriptedBroker::expect(Type type) {
   return packet;
 }
 
-ScriptedBroker::Packet ScriptedBroker::accept_session(bool session_present) {
+ScriptedBroker::Packet ScriptedBroker::answer_connect(bool session_present, int code,
+                                                      std::string_view properties) {
   accept();
   Packet connect = expect(Type::connect);
   v5_ = connect.protocol_level() == 5;
-  std::string body{static_cast<char>(session_present ? 1 : 0), '\0'};
+  std::string body{static_cast<char>(session_present ? 1 : 0), static_cast<char>(code)};
   if (v5_) {
-    body += '\0';  // no properties
+    body += static_cast<char>(properties.size());
+    body += properties;
   }
   send(packet(0x20, body));
   return connect;
 }
 
-ScriptedBroker::Packet ScriptedBroker::answer_subscription(std::string_view codes) {
+ScriptedBroker::Packet ScriptedBroker::answer_subscription(std::string_view codes,
+                                                           std::string_view properties) {
   Packet subscribe = expect(Type::subscribe);
-  const std::string properties(v5_ ? 1 : 0, '\0');
-  send(packet(0x90, packet_id_field(subscribe.packet_id()) + properties + std::string(codes)));
+  std::string body = packet_id_field(subscribe.packet_id());
+  if (v5_) {
+    body += static_cast<char>(properties.size());
+    body += properties;
+  }
+  send(packet(0x90, body + std::string(codes)));
   return subscribe;
 }
 
@@ -128,13 +135,8 @@ ScriptedBroker::Packet ScriptedBroker::grant_subscription(std::size_t filters, i
   return last;
 }
 
-void ScriptedBroker::disconnect(int reason_code) {
-  send(packet(0xE0, {static_cast<char>(reason_code), '\0'}));
-  close();
-}
-
-void ScriptedBroker::publish(std::uint16_t packet_id, std::string_view topic,
-                             std::string_view payload, int qos) {
+std::string ScriptedBroker::publication(std::uint16_t packet_id, std::string_view topic,
+                                        std::string_view payload, int qos) const {
   std::string body = text_field(topic);
   if (qos > 0) {
     body += packet_id_field(packet_id);
@@ -142,7 +144,12 @@ void ScriptedBroker::publish(std::uint16_t packet_id, std::string_view topic,
   if (v5_) {
     body += '\0';  // no properties
   }
-  send(packet(0x30 | qos << 1, body + std::string(payload)));
+  return packet(0x30 | qos << 1, body + std::string(payload));
+}
+
+void ScriptedBroker::disconnect(int code, std::string_view properties) {
+  std::string body{static_cast<char>(code), static_cast<char>(properties.size())};
+  send(packet(0xE0, body.append(properties)));
 }
 
 void ScriptedBroker::send(std::string_view bytes) {

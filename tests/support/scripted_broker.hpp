@@ -54,15 +54,23 @@ class ScriptedBroker {
 
   /// accept(), CONNECT, CONNACK with success, for the protocol that the client speaks. Returns
   /// CONNECT.
-  Packet accept_session(bool session_present);
+  Packet accept_session(bool session_present) { return answer_connect(session_present, 0, ""); }
+  /// accept(), CONNECT, CONNACK with that code; `properties` as they stand in the packet, behind
+  /// their length of one byte, of MQTT 5 alone. Returns CONNECT.
+  Packet answer_connect(bool session_present, int code, std::string_view properties);
   /// SUBSCRIBE, SUBACK with these codes, however many the client asked for. Returns SUBSCRIBE.
-  Packet answer_subscription(std::string_view codes);
+  Packet answer_subscription(std::string_view codes, std::string_view properties = {});
   /// So many times SUBSCRIBE, of one filter each, and SUBACK that grants it. Returns the last
   /// SUBSCRIBE.
   Packet grant_subscription(std::size_t filters = 1, int qos = 1);
-  /// DISCONNECT of MQTT 5, and the end of the connection.
-  void disconnect(int reason_code);
-  void publish(std::uint16_t packet_id, std::string_view topic, std::string_view payload, int qos);
+  void publish(std::uint16_t packet_id, std::string_view topic, std::string_view payload, int qos) {
+    send(publication(packet_id, topic, payload, qos));
+  }
+  /// The bytes of that packet.
+  [[nodiscard]] std::string publication(std::uint16_t packet_id, std::string_view topic,
+                                        std::string_view payload, int qos) const;
+  /// DISCONNECT of MQTT 5, with properties as in answer_connect(), and the end of the connection.
+  void disconnect(int code, std::string_view properties = {});
 
   void send(std::string_view bytes);
   void close() { client_ = Fd(); }

@@ -818,6 +818,49 @@ TEST_SUITE("diagnosis") {
     CHECK(diagnosis(snapshot).state == Health::well);
   }
 
+  TEST_CASE("a session that the broker keeps for too short a time is told while it is so") {
+    StatusSnapshot snapshot = well();
+    snapshot.broker.session_expiry_asked = std::chrono::hours(24 * 30);
+    snapshot.broker.connack = ConnackProperties{.session_expiry = std::chrono::hours(24 * 30)};
+    CHECK(diagnosis(snapshot).state == Health::well);
+    snapshot.broker.connack->session_expiry = 60s;
+    Warning told = warning(diagnosis(snapshot), "session_expiry_short");
+    CHECK(told.severity == Health::attention);
+    CHECK(told.title == "The broker keeps our session for 1 min only");
+    CHECK(contains(told.cause, "asks broker.lan:1883 for 30 d; it grants 1 min."));
+    snapshot.broker.connack->session_expiry = 0s;
+    snapshot.broker.session_expiry_asked = ConnackProperties::kNever;
+    told = warning(diagnosis(snapshot), "session_expiry_short");
+    CHECK(told.title == "The broker keeps no session for us");
+    CHECK(contains(told.cause, "asks broker.lan:1883 for no end; it grants none."));
+  }
+
+  TEST_CASE("a message that never arrives whole: how much of it did, and how often it was tried") {
+    StatusSnapshot snapshot = well();
+    snapshot.broker.incomplete_message = IncompleteMessage{12'000'000, 5'400'000, 1};
+    CHECK(diagnosis(snapshot).state == Health::well);  // may be chance
+    snapshot.broker.incomplete_message->times = 3;
+    const Diagnosis found = diagnosis(snapshot);
+    CHECK(found.state == Health::trouble);
+    CHECK(found.broker == Health::trouble);
+    CHECK(found.sentence == "A message of 12 MB never arrives whole; nothing waits in the queue.");
+    CHECK(contains(warning(found, "message_never_complete").cause,
+                   "3 connections in a row ended while broker.lan:1883 was sending it; at most "
+                   "5.4 MB"));
+  }
+
+  TEST_CASE("the broker's own words stand behind the meaning of its code") {
+    StatusSnapshot snapshot = well();
+    let_broker_fail(snapshot, {.kind = BrokerTrouble::Kind::refused,
+                               .meaning = "server busy",
+                               .statement = {"password store is down", "b:1883"}});
+    const Warning told = warning(diagnosis(snapshot), "broker_refuses");
+    CHECK(contains(told.cause,
+                   "(server busy; the broker says: password store is down; the broker "
+                   "names another server: b:1883)"));
+    CHECK(contains(told.remedy, "Set BROKER_URL to the server that the broker names"));
+  }
+
   TEST_CASE("files set aside are told until they are gone") {
     StatusSnapshot snapshot = well();
     snapshot.queue.files_set_aside = 1;

@@ -54,7 +54,7 @@ TEST_SUITE("parked_acks") {
       events.connected = false;
       mqtt_options.host = "127.0.0.1";
       mqtt_options.port = broker.port();
-      client.emplace(mqtt_options, "parked", MqttVersion::v5, parked->ack_time(), events,
+      client.emplace(mqtt_options, "parked", MqttVersion::v5, parked->ack_time(), events, "",
                      kBorrowed);
       parked->begin_connection(*client);
       client->connect({});
@@ -164,6 +164,28 @@ TEST_SUITE("parked_acks") {
     REQUIRE(std::holds_alternative<Record>(read));
     CHECK(std::get<Record>(read).message().topic == "a/topic");
     CHECK(std::get<Record>(read).message().payload == large);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "while a message waits for room we ping the broker") {
+    options.patience = 60s;
+    mqtt_options.keep_alive = 2s;
+    start();
+    fill_spool();
+    broker.publish(1, "t", std::string(600, 'a'), 1);
+    broker.publish(2, "t", std::string(600, 'b'), 1);
+    CHECK(received(2));
+    for (int pings = 0; pings < 3; ++pings) {
+      const auto packet = broker.read_within(2800);  // the broker's patience is 3 s
+      REQUIRE(packet);
+      CHECK(packet->type == Type::pingreq);
+    }
+    make_room();
+    ScriptedBroker::Packet packet = broker.read();
+    while (packet.type == Type::pingreq) {
+      packet = broker.read();
+    }
+    CHECK(packet.type == Type::puback);
+    CHECK_FALSE(events.lost);
   }
 
   TEST_CASE_FIXTURE(Fixture, "while a borrowed message waits for the disk we ping the broker") {

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -17,6 +18,7 @@ namespace {
 
 using namespace m2b;
 using namespace std::chrono_literals;
+using namespace std::string_view_literals;
 using test::eventually;
 using test::ScriptedBroker;
 using Type = ScriptedBroker::Type;
@@ -679,6 +681,225 @@ TEST_SUITE("receiver") {
     broker.close();
     CHECK(eventually([&] { return !receiver->stats().connected; }));
     CHECK_FALSE(receiver->hears_broker());
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "pings go out while a message is on its way, answered or not") {
+    in_both_forms();
+    options.keep_alive = 1s;
+    start();
+    broker.accept_session(false);
+    broker.grant_subscription();
+    CHECK(subscribed());
+    const std::string message = broker.publication(3, "ia/x", std::string(100'000, 'p'), 1);
+    broker.send(std::string_view(message).substr(0, 1000));
+    // The broker would give us up after 1.5 s without a packet. It answers none: its answers wait
+    // behind the message.
+    for (std::size_t pings = 0; pings < 6; ++pings) {
+      const auto packet = broker.read_within(1400);
+      REQUIRE(packet);
+      CHECK(packet->type == Type::pingreq);
+      broker.send(std::string_view(message).substr(1000 + pings, 1));
+    }
+    CHECK(receiver->hears_broker());
+    broker.send(std::string_view(message).substr(1006));
+    auto packet = broker.read();
+    while (packet.type == Type::pingreq) {
+      packet = broker.read();
+    }
+    CHECK(packet.type == Type::puback);
+    CHECK(packet.packet_id() == 3);
+    CHECK(receiver->stats().connects == 1);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "the broker's keep-alive is in effect where it is shorter") {
+    options.keep_alive = 60s;
+    start();
+    broker.answer_connect(false, 0, "\x13\x00\x01"sv);  // Server Keep Alive: 1 s
+    broker.grant_subscription();
+    CHECK(subscribed());
+    CHECK(receiver->stats().keep_alive.load() == 1s);
+    for (int pings = 0; pings < 3; ++pings) {
+      const auto packet = broker.read_within(1400);
+      REQUIRE(packet);
+      CHECK(packet->type == Type::pingreq);
+      CHECK(receiver->hears_broker());
+      broker.send(std::string_view("\xD0\x00", 2));
+    }
+    CHECK(eventually([&] { return !receiver->hears_broker(); }));  // after 1.5 s, not after 90 s
+    CHECK(eventually([&] { return receiver->stats().connections_lost == 1; }));  // after 3 s
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a message that never arrives whole is noticed") {
+    start();
+    const auto begin_message = [&](std::size_t bytes) {
+      const std::string message = broker.publication(3, "ia/x", std::string(bytes, 'p'), 1);
+      broker.send(std::string_view(message).substr(0, message.size() / 2));
+    };
+    const auto cut = [&](std::uint64_t times) {
+      broker.close();
+      CHECK(eventually([&] { return receiver->stats().messages_cut == times; }));
+    };
+    broker.accept_session(false);
+    broker.grant_subscription();
+    CHECK(subscribed());
+    begin_message(100'000);
+    CHECK_FALSE(receiver->stats().incomplete_message());
+    // What was read is known once all of it was.
+    CHECK(broker.is_quiet());
+    cut(1);
+    broker.accept_session(true);
+    broker.expect(Type::subscribe);  // whose answer comes behind the message
+    begin_message(100'000);
+    CHECK(broker.is_quiet());
+    cut(2);
+    auto incomplete = receiver->stats().incomplete_message();
+    REQUIRE(incomplete);
+    CHECK(incomplete->times == 2);
+    CHECK(incomplete->total_bytes == 100'000 + 9);  // topic with length, packet id, no properties
+    CHECK(incomplete->received_bytes > 40'000);
+    CHECK(incomplete->received_bytes < 60'000);
+
+    CHECK(receiver->stats().subscribes_disconnected == 0);
+    broker.accept_session(true);
+    broker.grant_subscription();
+    begin_message(200'000);  // another one
+    CHECK(broker.is_quiet());
+    cut(3);
+    incomplete = receiver->stats().incomplete_message();
+    REQUIRE(incomplete);
+    CHECK(incomplete->times == 1);
+
+    broker.accept_session(true);
+    broker.grant_subscription();
+    broker.publish(3, "ia/x", std::string(100'000, 'p'), 1);
+    CHECK(broker.expect(Type::puback).packet_id() == 3);
+    CHECK(receiver->stats().incomplete_message());  // the longer one is not there yet
+    broker.publish(4, "ia/x", std::string(200'000, 'p'), 1);
+    CHECK(broker.expect(Type::puback).packet_id() == 4);
+    CHECK_FALSE(receiver->stats().incomplete_message());
+    CHECK(receiver->stats().messages_cut == 3);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "what the broker grants is known") {
+    start();
+    // Session Expiry Interval 60 s, Reason String.
+    broker.answer_connect(false, 0, "\x11\x00\x00\x00\x3C\x1F\x00\x02hi"sv);
+    broker.grant_subscription();
+    CHECK(subscribed());
+    REQUIRE(receiver->stats().connack());
+    CHECK(receiver->stats().connack()->session_expiry == 60s);
+    CHECK(receiver->stats().connack()->statement.reason == "hi");
+    CHECK(receiver->stats().session_expiry_asked.load() == options.session_expiry);
+    broker.close();
+    broker.accept_session(true);  // the next one says nothing, and so grants what is asked
+    CHECK(eventually([&] { return receiver->stats().connects == 2; }));
+    CHECK(receiver->stats().connack()->session_expiry == options.session_expiry);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "every property of a CONNACK is read") {
+    start();
+    constexpr std::string_view properties =
+        "\x11\x00\x00\x00\x3C"  // Session Expiry Interval
+        "\x13\x00\x0A"          // Server Keep Alive
+        "\x21\x00\x14"          // Receive Maximum
+        "\x24\x01"              // Maximum QoS
+        "\x27\x00\x02\x00\x00"  // Maximum Packet Size
+        "\x22\x00\x08"          // Topic Alias Maximum
+        "\x25\x00"              // Retain Available
+        "\x28\x00"              // Wildcard Subscription Available
+        "\x29\x00"              // Subscription Identifiers Available
+        "\x2A\x00"              // Shared Subscription Available
+        "\x12\x00\x03our"       // Assigned Client Identifier
+        "\x1F\x00\x02hi"        // Reason String
+        "\x1C\x00\x06"
+        "b:1883"                     // Server Reference
+        "\x26\x00\x01k\x00\x01v"sv;  // User Property
+    broker.answer_connect(false, 0, properties);
+    CHECK(eventually([&] { return receiver->stats().connects == 1; }));
+    CHECK(receiver->stats().connack() == ConnackProperties{.session_expiry = 60s,
+                                                           .server_keep_alive = 10s,
+                                                           .receive_maximum = 20,
+                                                           .maximum_qos = 1,
+                                                           .maximum_packet_size = 131'072,
+                                                           .topic_alias_maximum = 8,
+                                                           .retain_available = false,
+                                                           .wildcard_subscriptions = false,
+                                                           .subscription_identifiers = false,
+                                                           .shared_subscriptions = false,
+                                                           .assigned_client_id = "our",
+                                                           .statement = {"hi", "b:1883"}});
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "on MQTT 3.1.1 nothing is granted or announced") {
+    options.version = MqttVersion::v3_1_1;
+    start();
+    broker.accept_session(false);
+    broker.grant_subscription();
+    CHECK(subscribed());
+    CHECK_FALSE(receiver->stats().connack());
+    CHECK(receiver->stats().keep_alive.load() == options.keep_alive);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a refusal has the broker's own words") {
+    options.version = MqttVersion::v5;
+    start();
+    // Reason String with a control character, Server Reference.
+    broker.answer_connect(false, 0x9D,
+                          "\x1F\x00\x06go\x1B[0m\x1C\x00\x06"
+                          "b:1883"sv);
+    CHECK(eventually([&] { return receiver->stats().trouble().has_value(); }));
+    const auto trouble = receiver->stats().trouble();
+    CHECK(trouble->kind == BrokerTrouble::Kind::refused);
+    CHECK(trouble->meaning == "server moved");
+    CHECK(trouble->statement == BrokerStatement{"go\\x1b[0m", "b:1883"});
+    // They are of this answer, and not of the next one.
+    broker.answer_connect(false, 0x87, "");
+    CHECK(eventually([&] { return receiver->stats().trouble()->meaning == "not authorised"; }));
+    CHECK(receiver->stats().trouble()->statement.empty());
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "the end of a session has the broker's own words") {
+    options.version = MqttVersion::v5;
+    start();
+    broker.accept_session(false);
+    broker.grant_subscription();
+    CHECK(subscribed());
+    broker.disconnect(0x98, "\x1F\x00\x07updates"sv);
+    CHECK(eventually([&] { return receiver->stats().connections_lost == 1; }));
+    const auto trouble = receiver->stats().trouble();
+    REQUIRE(trouble);
+    CHECK(trouble->meaning == "administrative action");
+    CHECK(trouble->statement == BrokerStatement{"updates", ""});
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a refused subscription has the broker's own words") {
+    options.version = MqttVersion::v5;
+    start();
+    broker.accept_session(false);
+    broker.answer_subscription("\x87", "\x1F\x00\x05no ia"sv);
+    CHECK(eventually([&] { return receiver->stats().trouble().has_value(); }));
+    CHECK(receiver->stats().trouble()->kind == BrokerTrouble::Kind::not_subscribed);
+    CHECK(receiver->stats().trouble()->statement == BrokerStatement{"no ia", ""});
+    CHECK(receiver->stats().filters().at(0).statement == BrokerStatement{"no ia", ""});
+    broker.grant_subscription();
+    CHECK(subscribed());
+    CHECK(receiver->stats().filters().at(0).statement.empty());
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "what the broker does not offer is not asked for, the rest is") {
+    options.version = MqttVersion::v5;
+    options.filters = {"one/#", "two/picture"};
+    start();
+    broker.answer_connect(false, 0, "\x28\x00"sv);  // no wildcards
+    CHECK(broker.grant_subscription().body.find("two/picture") != std::string::npos);
+    CHECK(eventually(
+        [&] { return receiver->stats().filters().at(1).state == FilterStatus::State::granted; }));
+    const FilterStatus refused = receiver->stats().filters().at(0);
+    CHECK(refused.state == FilterStatus::State::refused);
+    CHECK(refused.meaning() == "wildcard subscriptions not supported");
+    CHECK_FALSE(receiver->stats().subscribed);
+    broker.publish(3, "two/picture", "picture", 1);
+    CHECK(broker.expect(Type::puback).packet_id() == 3);
   }
 
   TEST_CASE_FIXTURE(Fixture, "failures to connect are counted by their reason") {

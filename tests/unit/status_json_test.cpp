@@ -30,6 +30,29 @@ TEST_SUITE("status_json") {
     return names;
   }
 
+  TEST_CASE("what the broker grants and announces") {
+    StatusSnapshot snapshot = test::well();
+    snapshot.broker.keep_alive = 10s;
+    snapshot.broker.connack = ConnackProperties{.session_expiry = 60s,
+                                                .server_keep_alive = 10s,
+                                                .maximum_packet_size = 131'072,
+                                                .statement = {.reason = "hi"}};
+    snapshot.broker.incomplete_message = IncompleteMessage{12'000'000, 5'400'000, 3};
+    const Json broker = status_json(view_of(snapshot), Access(kOpen))["broker"];
+    CHECK(broker["keep_alive_seconds"] == 10);
+    CHECK(names_of(broker["connack"]) ==
+          std::set<std::string>{"session_expiry_seconds", "server_keep_alive_seconds",
+                                "receive_maximum", "maximum_qos", "maximum_packet_size",
+                                "topic_alias_maximum", "retain_available", "wildcard_subscriptions",
+                                "subscription_identifiers", "shared_subscriptions",
+                                "assigned_client_id", "reason_string", "server_reference"});
+    CHECK(broker["connack"]["session_expiry_seconds"] == 60);
+    CHECK(broker["connack"]["maximum_packet_size"] == 131'072);
+    CHECK(broker["connack"]["reason_string"] == "hi");
+    CHECK(broker["incomplete_message"]["times"] == 3);
+    CHECK(broker["incomplete_message"]["total_bytes"] == 12'000'000);
+  }
+
   TEST_CASE("each topic filter is shown with what the broker said to it") {
     StatusSnapshot snapshot = test::well();
     snapshot.broker.filters = {{.filter = "a/#",
@@ -70,7 +93,8 @@ TEST_SUITE("status_json") {
           std::set<std::string>{"address", "topics", "connected", "subscribed", "filters",
                                 "trouble", "silent_for_seconds", "received", "empty",
                                 "acknowledged", "connects", "connect_failures", "connections_lost",
-                                "sessions_lost"});
+                                "sessions_lost", "messages_cut", "incomplete_message",
+                                "keep_alive_seconds", "session_expiry_asked_seconds", "connack"});
     CHECK(names_of(json["queue"]) ==
           std::set<std::string>{"folder", "accounts", "intake", "closed_for_seconds",
                                 "oldest_age_seconds", "used_bytes", "left_bytes", "bound",
@@ -83,6 +107,8 @@ TEST_SUITE("status_json") {
           std::set<std::string>{"objects", "recent_uploads", "recent_keys"});
     CHECK(json["state"] == "well");
     CHECK(json["broker"]["trouble"].is_null());
+    CHECK(json["broker"]["connack"].is_null());
+    CHECK(json["broker"]["incomplete_message"].is_null());
     CHECK(json["broker"]["silent_for_seconds"].is_null());
     CHECK(json["store"]["clock_offset_seconds"].is_null());
     CHECK(json["forecast"]["full_in_seconds"].is_null());

@@ -3,6 +3,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -14,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "m2b/mqtt/connack_properties.hpp"
 #include "m2b/mqtt/options.hpp"
 #include "m2b/spool/message.hpp"
 #include "m2b/spool/spool.hpp"
@@ -30,9 +32,18 @@ struct BrokerTrouble {
     not_subscribed
   };
   Kind kind = Kind::no_answer;
-  std::string meaning = {};  // of the broker's code, or of its silence
+  std::string meaning = {};        // of the broker's code, or of its silence
+  BrokerStatement statement = {};  // of the broker, behind its code
   bool needs_a_person = false;
   std::chrono::steady_clock::time_point since = {};  // it was well until then
+};
+
+/// A message whose transfer from the broker was cut by the end of the connection, connection after
+/// connection. The broker sends it again each time, from its first byte.
+struct IncompleteMessage {
+  std::size_t total_bytes = 0;     // of its packet
+  std::size_t received_bytes = 0;  // at most, on one connection
+  std::uint64_t times = 0;         // in a row
 };
 
 /// What the broker last said to one of our topic filters (MQTT 5, section 3.9.3).
@@ -48,6 +59,7 @@ struct FilterStatus {
   int wanted_qos = 1;  // MQTT_QOS
   State state = State::pending;
   int code = 0;
+  BrokerStatement statement = {};                    // behind the code
   std::uint32_t failures = 0;                        // in a row, over connections
   std::chrono::steady_clock::time_point since = {};  // of the state; of the first of the failures
 
@@ -86,6 +98,7 @@ class ReceiverStats {
   std::atomic<std::uint64_t> subscribes_disconnected{0};  // FilterStatus::State::disconnected
   std::atomic<std::uint64_t> subscribes_unanswered{0};
   std::atomic<std::uint64_t> sessions_lost{0};  // the broker had forgotten what it should have kept
+  std::atomic<std::uint64_t> messages_cut{0};   // by the end of their connection
   // As far as Paho has told us. While a message waits for the disk Paho stands still: both stay set
   // although the broker may have dropped us meanwhile.
   std::atomic<bool> connected{false};
@@ -93,6 +106,10 @@ class ReceiverStats {
   std::atomic<Clock::time_point> heard_at{};         // when anything last came from the broker
   std::atomic<WallTime> message_at{};                // when the last message came; 1970: none yet
   std::atomic<Clock::time_point> last_message_at{};  // likewise, whatever the clock is set to
+  /// MQTT_SESSION_EXPIRY.
+  std::atomic<std::chrono::seconds> session_expiry_asked{std::chrono::seconds(0)};
+  /// Keep-alive interval in effect, as the broker of the last connection has it.
+  std::atomic<std::chrono::seconds> keep_alive{std::chrono::seconds(0)};
 
   /// The last failure; any thread. Its `since` is that of the first one since all was well.
   void on_trouble(BrokerTrouble trouble) {
@@ -108,6 +125,27 @@ class ReceiverStats {
     const std::lock_guard lock(mutex_);
     return trouble_;
   }
+  /// A connection was accepted with these. Nothing where MQTT 3.1.1 is spoken.
+  void on_connack(std::optional<ConnackProperties> properties) {
+    const std::lock_guard lock(mutex_);
+    connack_ = std::move(properties);
+  }
+  /// Of the last connection; its session_expiry is always set.
+  [[nodiscard]] std::optional<ConnackProperties> connack() const {
+    const std::lock_guard lock(mutex_);
+    return connack_;
+  }
+
+  /// The connection ended within a message. Returns what is known of that message by now.
+  IncompleteMessage on_message_cut(std::size_t received_bytes, std::size_t total_bytes);
+  /// A packet with so many bytes arrived whole: the message in question is not longer, so the line
+  /// does let it through.
+  void on_packet_complete(std::size_t total_bytes);
+  [[nodiscard]] std::optional<IncompleteMessage> incomplete_message() const {
+    const std::lock_guard lock(mutex_);
+    return incomplete_message_;
+  }
+
   /// In the order of TOPIC; empty before the first connection.
   void set_filters(std::vector<FilterStatus> filters) {
     const std::lock_guard lock(mutex_);
@@ -133,6 +171,10 @@ class ReceiverStats {
   std::vector<FilterStatus> filters_;
   std::optional<BrokerTrouble> trouble_;
   std::optional<Clock::time_point> session_lost_at_;
+  std::optional<ConnackProperties> connack_;
+  std::optional<IncompleteMessage> incomplete_message_;
+  /// Its total_bytes; 0: there is none. Written under the mutex, read without.
+  std::atomic<std::size_t> incomplete_bytes_{0};
 };
 
 /// The MQTT session: connects, subscribes, and puts each message into the spool before it is
@@ -159,9 +201,9 @@ class Receiver {
   [[nodiscard]] const ReceiverStats& stats() const noexcept;
 
   /// Whether the connection is proven alive: something came from the broker in the last one and a
-  /// half intervals of keep-alive, after which the broker would give us up as well (MQTT 3.1.1,
-  /// section 3.1.2.10). Paho itself takes until up to three. Where nothing can be proven (without
-  /// Paho's static library), true as long as Paho believes in the connection.
+  /// half intervals of the keep-alive in effect, after which the broker would give us up as well
+  /// (MQTT 3.1.1, section 3.1.2.10). Paho itself takes until up to three. Where nothing can be
+  /// proven (without Paho's static library), true as long as Paho believes in the connection.
   [[nodiscard]] bool hears_broker() const noexcept;
 
   /// The session's thread shows in its pulse that it still takes events, once it is poked.

@@ -18,6 +18,7 @@ struct ProbeTarget {
   std::uint16_t port = 0;
   const TlsOptions* tls = nullptr;   // null: plain TCP
   std::string_view address_setting;  // the setting that holds the host, for messages
+  std::string address = {};          // the one of the host's to call; empty: each in turn
 };
 
 /// Why a call does not succeed.
