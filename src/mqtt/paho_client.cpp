@@ -218,10 +218,11 @@ Library::Library()
 
 Client::Client(const MqttOptions& options, std::string client_id, MqttVersion version,
                AckTime ack_time, Events& events, const std::string& address,
-               std::size_t large_bytes)
+               std::size_t large_bytes, SessionKind session)
     : options_(options),
       client_id_(std::move(client_id)),
       version_(version),
+      session_(session),
       events_(events),
       large_messages_(large_bytes, keep_alive_, [this](const LargeMessage& message) {
         if (late_ack_) {
@@ -251,13 +252,16 @@ Client::Client(const MqttOptions& options, std::string client_id, MqttVersion ve
 
 void Client::connect(const Secret& password) {
   const bool v5 = version_ == MqttVersion::v5;
+  const bool is_lasting = session_ == SessionKind::lasting;
   MQTTAsync_connectOptions connect = MQTTAsync_connectOptions_initializer;
   Properties properties;
   if (v5) {
     connect = MQTTAsync_connectOptions_initializer5;
-    connect.cleanstart = 0;
-    properties.add_integer4(MQTTPROPERTY_CODE_SESSION_EXPIRY_INTERVAL,
-                            static_cast<unsigned>(options_.session_expiry.count()));
+    connect.cleanstart = is_lasting ? 0 : 1;
+    if (is_lasting) {  // without it the session ends with the connection (section 3.1.2.11.2)
+      properties.add_integer4(MQTTPROPERTY_CODE_SESSION_EXPIRY_INTERVAL,
+                              static_cast<unsigned>(options_.session_expiry.count()));
+    }
     if (late_ack_) {
       properties.add_integer2(MQTTPROPERTY_CODE_RECEIVE_MAXIMUM, kReceiveMaximum);
     }
@@ -270,7 +274,7 @@ void Client::connect(const Secret& password) {
     connect.onFailure5 = &Callbacks::connect_failed5;
   } else {
     connect.MQTTVersion = MQTTVERSION_3_1_1;
-    connect.cleansession = 0;
+    connect.cleansession = is_lasting ? 0 : 1;
     connect.onSuccess = &Callbacks::connected;
     connect.onFailure = &Callbacks::connect_failed;
   }
@@ -293,7 +297,8 @@ bool Client::subscribe(const std::string& filter, int qos) {
   MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
   response.context = this;
   if (version_ == MqttVersion::v5) {
-    response.subscribeOptions.retainHandling = 1;
+    response.subscribeOptions.retainHandling =
+        session_ == SessionKind::lasting ? 1 : 2;  // 2: never
     response.onSuccess5 = &Callbacks::subscribed5;
     response.onFailure5 = &Callbacks::subscribe_failed5;
   } else {

@@ -1,8 +1,11 @@
 #include "m2b/service/signals.hpp"
 
 #include <string.h>
+#include <sys/signalfd.h>
 
+#include <cerrno>
 #include <csignal>
+#include <system_error>
 
 namespace m2b {
 namespace {
@@ -48,6 +51,19 @@ int Signals::wait() const noexcept {
   int signal = 0;
   sigwait(&set_, &signal);
   return signal;
+}
+
+Fd Signals::stop_descriptor() const {
+  sigset_t stops{};
+  sigemptyset(&stops);
+  for (const int signal : {SIGTERM, SIGINT, SIGQUIT}) {
+    sigaddset(&stops, signal);
+  }
+  const int descriptor = ::signalfd(-1, &stops, SFD_CLOEXEC);
+  if (descriptor < 0) {
+    throw std::system_error(errno, std::generic_category(), "signalfd");
+  }
+  return Fd(descriptor);
 }
 
 }  // namespace m2b

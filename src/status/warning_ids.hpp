@@ -7,7 +7,7 @@ namespace m2b {
 
 /// All ids that diagnose() gives to a warning: the labels of the metric `warning`, and the table in
 /// docs/status.md.
-inline constexpr std::array<std::string_view, 36> kWarningIds = {
+inline constexpr std::array<std::string_view, 38> kWarningIds = {
     "broker_unreachable",
     "broker_ended",
     "broker_silent",
@@ -19,6 +19,8 @@ inline constexpr std::array<std::string_view, 36> kWarningIds = {
     "qos_0_granted",
     "broker_unsteady",
     "session_lost",
+    "session_expiry_short",
+    "message_never_complete",
     "store_unreachable",
     "store_busy",
     "store_full",

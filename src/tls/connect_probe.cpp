@@ -276,6 +276,11 @@ class Handshake {
   openssl::Session session_;
 };
 
+/// Whether a handshake failed by what only a peer with TLS sends: an alert, or another version.
+bool is_failure_of_tls(int reason) {
+  return reason >= SSL_AD_REASON_OFFSET || reason == SSL_R_UNSUPPORTED_PROTOCOL;
+}
+
 }  // namespace
 
 std::optional<ConnectFault> find_connect_fault(const ProbeTarget& target,
@@ -294,6 +299,49 @@ std::optional<ConnectFault> find_connect_fault(const ProbeTarget& target,
     return std::nullopt;
   }
   return Handshake(target, std::get<Fd>(connected).get()).run(waiting);
+}
+
+bool speaks_tls(const ProbeTarget& target, std::chrono::milliseconds patience,
+                const std::stop_token& stop) {
+  const auto found = look_up(target);
+  if (std::holds_alternative<ConnectFault>(found)) {
+    return false;
+  }
+  const Waiting waiting(patience, stop);
+  const auto connected = connect(target, std::get<Addresses>(found).get(), waiting);
+  if (std::holds_alternative<ConnectFault>(connected)) {
+    return false;
+  }
+  const int socket = std::get<Fd>(connected).get();
+  const openssl::Context context(SSL_CTX_new(TLS_client_method()));
+  const openssl::Session session(context != nullptr ? SSL_new(context.get()) : nullptr);
+  if (session == nullptr || SSL_set_fd(session.get(), socket) != 1) {
+    return false;
+  }
+  SSL_set_verify(session.get(), SSL_VERIFY_NONE, nullptr);
+  limit_handshake(session.get());
+  while (true) {
+    ERR_clear_error();
+    const int result = SSL_connect(session.get());
+    switch (SSL_get_error(session.get(), result)) {
+      case SSL_ERROR_NONE:
+        return true;
+      case SSL_ERROR_WANT_READ:
+        if (!waiting.wait_for(socket, POLLIN)) {
+          return false;
+        }
+        break;
+      case SSL_ERROR_WANT_WRITE:
+        if (!waiting.wait_for(socket, POLLOUT)) {
+          return false;
+        }
+        break;
+      case SSL_ERROR_SSL:
+        return is_failure_of_tls(ERR_GET_REASON(ERR_peek_error()));
+      default:
+        return false;
+    }
+  }
 }
 
 }  // namespace m2b

@@ -153,6 +153,10 @@ StoreResponse HttpConnection::perform(const StoreRequest& request, const std::st
     case HttpMethod::get:
       curl::set(easy_, CURLOPT_HTTPGET, 1L);
       break;
+    case HttpMethod::del:
+      curl::set(easy_, CURLOPT_HTTPGET, 1L);
+      curl::set(easy_, CURLOPT_CUSTOMREQUEST, "DELETE");
+      break;
     case HttpMethod::put:
       if (goes_with_head(request.body)) {
         put_with_head(request.body.front());
@@ -197,6 +201,10 @@ StoreResponse HttpConnection::collect(CURLcode code) {
               "curl_easy_getinfo");
   connections_ += static_cast<std::size_t>(connects);
   response.connection = connections_;
+  long proxy_status = 0;
+  curl::check(curl_easy_getinfo(easy_.get(), CURLINFO_HTTP_CONNECTCODE, &proxy_status),
+              "curl_easy_getinfo");
+  response.proxy_status = static_cast<int>(proxy_status);
   if (overdue_ && code == CURLE_ABORTED_BY_CALLBACK) {
     response.transport = CURLE_OPERATION_TIMEDOUT;
     response.transport_text = "the answer was not complete in time";

@@ -16,7 +16,7 @@
 
 namespace m2b {
 
-enum class HttpMethod { get, put };
+enum class HttpMethod { get, put, del };
 
 struct StoreRequest {
   HttpMethod method = HttpMethod::get;
@@ -29,6 +29,8 @@ struct StoreRequest {
 struct StoreResponse {
   CURLcode transport = CURLE_OK;  // anything else: there was no whole answer
   std::string transport_text;
+  /// What a proxy answered to CONNECT; 0: it was not asked.
+  int proxy_status = 0;
   int status = 0;
   std::string body;    // decoded; at most its first 64 KiB; empty where it is encoded for transport
                        // or content in another way than we asked for

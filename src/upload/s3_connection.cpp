@@ -20,6 +20,8 @@ std::string_view name_of(HttpMethod method) {
       return "GET";
     case HttpMethod::put:
       return "PUT";
+    case HttpMethod::del:
+      return "DELETE";
   }
   return {};
 }
@@ -51,6 +53,16 @@ bool may_be_about_tls(CURLcode failure) {
 std::string payload_hash(const S3Request& request) {
   if (!request.signs_body) return "UNSIGNED-PAYLOAD";
   return hex(request.body_sha256.empty() ? sha256(request.body) : request.body_sha256);
+}
+
+/// A proxy that answered CONNECT with anything but a success (RFC 9110, section 9.3.6).
+PutResult result_of_proxy(int status, std::string_view text) {
+  constexpr int kLoginRequired = 407;
+  PutResult result =
+      refusal(Scope::path, status, status == kLoginRequired ? "http_407" : "proxy_refused", text);
+  result.needs_person = status < 500;
+  result.is_unsent = true;
+  return result;
 }
 
 std::chrono::sys_seconds local_time() {
@@ -139,6 +151,10 @@ S3Answer S3Connection::send_once(const S3Request& request, std::chrono::seconds 
   }
   answer.response = http_.perform(sign(request, clock_offset), abort);
   const StoreResponse& response = answer.response;
+  if (response.transport != CURLE_OK && response.proxy_status >= 300) {
+    answer.result = result_of_proxy(response.proxy_status, response.transport_text);
+    return answer;
+  }
   if (response.transport != CURLE_OK) {
     answer.result = result_of_failure(response.transport, response.transport_text);
     if (context_.options.secure && may_be_about_tls(response.transport))

@@ -195,6 +195,19 @@ TEST_SUITE("connect_probe") {
     REQUIRE(fault);
     CHECK(contains(fault->text, "no answer to the TLS handshake"));
   }
+
+  TEST_CASE_FIXTURE(Fixture, "who speaks TLS is told apart from who does not") {
+    const auto speaks = [](std::uint16_t port) {
+      return speaks_tls({"127.0.0.1", port, nullptr, "BROKER_URL"}, 5s, {});
+    };
+    const TlsServer trusted(authority.issue());
+    CHECK(speaks(trusted.port()));
+    const TlsServer stranger(Authority().issue());
+    CHECK(speaks(stranger.port()));
+    const TlsServer for_clients(authority.issue(), {.clients_of = &authority});
+    CHECK(speaks(for_clients.port()));
+    CHECK_FALSE(speaks(test::free_port()));
+  }
 }
 
 }  // namespace

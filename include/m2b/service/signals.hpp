@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#include "m2b/util/fd.hpp"
+
 namespace m2b {
 
 /// What a signal asks of the daemon.
@@ -30,6 +32,9 @@ class Signals {
 
   /// Blocks until a signal comes, and returns its number.
   [[nodiscard]] int wait() const noexcept;
+
+  /// Readable once a signal that means `stop` has come. Throws std::system_error.
+  [[nodiscard]] Fd stop_descriptor() const;
 
  private:
   sigset_t set_{};

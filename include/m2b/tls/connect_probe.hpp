@@ -38,4 +38,9 @@ struct ConnectFault {
                                                              std::chrono::milliseconds patience,
                                                              const std::stop_token& stop);
 
+/// Whether what answers there speaks TLS, whoever it is: no certificate is verified, and nothing is
+/// sent but a handshake. Blocks as find_connect_fault().
+[[nodiscard]] bool speaks_tls(const ProbeTarget& target, std::chrono::milliseconds patience,
+                              const std::stop_token& stop);
+
 }  // namespace m2b
