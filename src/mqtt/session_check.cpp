@@ -94,7 +94,7 @@ class SessionCheck::Impl final : public paho::Events {
     login.version = choice_.current();
     client_.reset();
     events_.clear();  // no event comes without a client
-    client_.emplace(options_, client_id_, login.version, ack_time, *this, /*address=*/{},
+    client_.emplace(options_, client_id_, login.version, ack_time, *this, std::string(),
                     paho::Client::kNone, paho::SessionKind::temporary);
     client_->connect(password);
     const auto event = next_event(stop, Clock::now() + options_.connect_timeout + kConnectGrace);
