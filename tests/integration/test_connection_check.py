@@ -9,6 +9,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 
@@ -23,6 +24,7 @@ from harness.minio_users import MinioUser
 from harness.ports import free_port
 from harness.proxy import OldBrokerProxy, SilentServer
 from harness.store import Store
+from harness.volumes import require_root
 from harness.waiting import wait_until
 
 PASSED, FAILED, WARNED, INTERRUPTED = 0, 1, 2, 130
@@ -333,6 +335,30 @@ def test_names_that_cannot_be_resolved(stack):
         assert setting in step["remedy"]
     assert check.outcomes("broker.")["broker.login"] == "skipped"
     assert check.outcomes("store.")["store.bucket"] == "skipped"
+
+
+def test_a_name_server_that_never_answers_is_given_up(stack, tmp_path):
+    """The look-up cannot be ended: its step is, and the process with it."""
+    require_root()
+    (tmp_path / "resolv.conf").write_text("nameserver 127.77.0.53\noptions attempts:5\n")
+    mount = f"mount --bind {tmp_path}/resolv.conf /etc/resolv.conf"
+    bridge = stack.bridge
+    bridge.settings["BROKER_URL"] = "broker.plant.example"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.77.0.53", 53))
+        began = time.monotonic()
+        done = subprocess.run(
+            ["unshare", "-m", "sh", "-c", f'{mount} && exec "$@"', "sh",
+             bridge.binary, "--check", "--connect", "--json"],
+            env=bridge.environment(), capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        seconds = time.monotonic() - began
+    steps = {s["name"]: s for s in map(json.loads, done.stdout.splitlines())}
+    assert done.returncode == FAILED, done
+    assert steps["broker.name"]["seen"] == "no result within 6 s"
+    assert "name server" in steps["broker.name"]["remedy"]
+    assert steps["store.bucket"]["outcome"] == "ok"
+    assert 6 <= seconds < 20  # the look-up alone takes 25 s and more
 
 
 # The store.
