@@ -29,6 +29,8 @@ constexpr std::array kNamedNumbers{NamedNumber{"NaN", "0.1", 0.1},
                                    NamedNumber{"-Infinity", "0.3", 0.3}};
 constexpr std::string_view kWideNumber = "0.0";
 
+constexpr std::string_view kJsonWhiteSpace = " \t\n\r";
+
 bool is_digit(char character) { return character >= '0' && character <= '9'; }
 
 /// Walks over a text and tells `visitor` of what is not as simdjson takes it:
@@ -42,7 +44,7 @@ class JsonWalk {
 
   std::optional<Fault> run() {
     while (!is_over_) {
-      at_ = std::min(text_.find_first_not_of(" \t\n\r", at_), text_.size());
+      at_ = std::min(text_.find_first_not_of(kJsonWhiteSpace, at_), text_.size());
       if (at_ == text_.size() && expected_ == Expected::end) break;
       take_token();
     }
@@ -154,13 +156,19 @@ class JsonWalk {
   }
 
   void open(char bracket) {
-    if (open_.size() == kMaxJsonDepth) {
+    if (open_.size() == kMaxJsonDepth && !is_empty(bracket)) {
       return refuse(
           at_, fmt::format("more than {} arrays and objects within one another", kMaxJsonDepth));
     }
     open_.push_back(bracket == '{');
     expected_ = bracket == '{' ? Expected::name_or_close : Expected::value_or_close;
     ++at_;
+  }
+
+  /// Whether the array or object that begins here has nothing in it.
+  [[nodiscard]] bool is_empty(char bracket) const {
+    const std::size_t next = text_.find_first_not_of(kJsonWhiteSpace, at_ + 1);
+    return next != std::string_view::npos && text_[next] == (bracket == '{' ? '}' : ']');
   }
 
   void close() {

@@ -16,7 +16,8 @@ namespace m2b {
 /// - surrogates without their other half in strings, as escapes and as three bytes each
 ///   (append_utf8()).
 /// simdjson refuses a whole document because of one of them, even in a field that nobody reads.
-/// Nesting is limited as simdjson limits it: kMaxJsonDepth arrays and objects within one another.
+/// Nesting is limited as simdjson limits it: kMaxJsonDepth arrays and objects within one another, of
+/// which an empty one does not count.
 inline constexpr std::size_t kMaxJsonDepth = 1023;
 
 /// The first place where the text is no such JSON; nothing where all of it is.

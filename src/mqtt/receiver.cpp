@@ -559,7 +559,8 @@ class Receiver::Session final : public paho::Events {
           return on_lost({.kind = Event::Kind::connection_lost}, true);
         }
         if (subscriber_.is_overdue()) {
-          if (!message_in_hand_ && messages == messages_) {
+          const bool is_receiving = received_bytes_ < total_bytes_;
+          if (!message_in_hand_ && !is_receiving && messages == messages_) {
             subscriber_.give_up();
             return hang_up(stop);
           }
@@ -568,172 +569,168 @@ class Receiver::Session final : public paho::Events {
         }
       } else if (event->kind == Event::Kind::suback) {
         subscriber_.answered(event->codes, event->statement);
+      } else if (event->kind == Event::Kind::spool_has_room) {
+        if (const auto held_back = comings_.admit("room")) {
+          log::info("mqtt", "connects again to fetch what was left unacknowledged",
+                    {{"broker", broker()}, {"repeated", *held_back}});
+        }
+        if (stats_.subscribed) {
+          stats_.on_well();
+        }
+        return hang_up(stop);
+      } else if (event->kind == Event::Kind::connection_lost ||
+                 event->kind == Event::Kind::server_disconnect) {
+        return on_lost(*event);
       }
     }
-    else if (event->kind == Event::Kind::spool_has_room) {
-      if (const auto held_back = comings_.admit("room")) {
-        log::info("mqtt", "connects again to fetch what was left unacknowledged",
-                  {{"broker", broker()}, {"repeated", *held_back}});
+  }
+
+  /// Whether nothing has come for so long that Paho would have given up by now, if it knew of the
+  /// broker's keep-alive.
+  [[nodiscard]] bool is_dead() const {
+    constexpr int kIntervals = 3;
+    return paho::KeepAlive::is_linked() && !message_in_hand_ &&
+           Clock::now() - stats_.heard_at.load() > kIntervals * stats_.keep_alive.load();
+  }
+
+  /// Whether the connection ended within a message. The broker begins it anew on the next one,
+  /// perhaps for ever.
+  bool look_at_transfer() {
+    const std::size_t received = received_bytes_;
+    const std::size_t total = total_bytes_;
+    if (received >= total) {
+      return false;
+    }
+    const IncompleteMessage message = stats_.on_message_cut(received, total);
+    const auto held_back = message.times >= 2 ? comings_.admit("incomplete message") : std::nullopt;
+    if (held_back) {
+      log::warn("mqtt",
+                "a message begins again on each connection and never arrives whole: the "
+                "connection ends first",
+                {{"broker", broker()},
+                 {"total_bytes", message.total_bytes},
+                 {"received_bytes", message.received_bytes},
+                 {"times", message.times},
+                 {"repeated", *held_back}});
+    }
+    return true;
+  }
+
+  /// `by_silence`: nobody has ended it, but it is dead.
+  void on_lost(const Event& event, bool by_silence = false) {
+    const bool said_good_bye = event.kind == Event::Kind::server_disconnect;
+    const auto code = said_good_bye ? std::optional(event.code) : std::nullopt;
+    const bool is_no_answer = look_at_transfer() || by_silence;
+    if (subscriber_.connection_ended(code, event.statement, is_no_answer)) {
+      return;
+    }
+    stats_.connections_lost.fetch_add(1, std::memory_order_relaxed);
+    const std::optional<RelayEnd> relay = client_->relay_end();
+    const std::string cause = by_silence
+                                  ? "nothing came from the broker for three keep-alive intervals"
+                              : relay ? relay->fault.text
+                                      : "";
+    if (stats_.subscribed) {
+      stats_.on_well();  // until now
+    }
+    stats_.on_trouble({.kind = BrokerTrouble::Kind::lost,
+                       .meaning = said_good_bye   ? std::string(describe_reason_code(event.code))
+                                  : cause.empty() ? "connection lost"
+                                                  : "connection lost: " + cause,
+                       .statement = event.statement,
+                       .needs_a_person = said_good_bye && needs_a_person(event.code)});
+    const std::string_view meaning = said_good_bye ? describe_reason_code(event.code) : "lost";
+    const auto held_back = comings_.admit(meaning);
+    if (!held_back) {
+      return;
+    }
+    if (said_good_bye) {
+      log::warn("mqtt", "broker ended the connection",
+                {{"broker", broker()},
+                 {"code", event.code},
+                 {"meaning", event.statement.behind(meaning)},
+                 {"repeated", *held_back}});
+    } else if (cause.empty()) {
+      log::warn("mqtt", "connection lost", {{"broker", broker()}, {"repeated", *held_back}});
+    } else {
+      log::warn("mqtt", "connection lost",
+                {{"broker", broker()}, {"cause", cause}, {"repeated", *held_back}});
+    }
+  }
+
+  /// Says good-bye to the broker.
+  void hang_up(const std::stop_token& stop) {
+    acknowledger_->end_connection();
+    client_->disconnect();
+    const auto deadline = Clock::now() + kGoodbyePatience;
+    while (const auto event = next_event(stop, deadline)) {
+      if (event->kind == Event::Kind::disconnected || event->kind == Event::Kind::connection_lost) {
+        break;
       }
-      if (stats_.subscribed) {
-        stats_.on_well();
-      }
-      return hang_up(stop);
-    }
-    else if (event->kind == Event::Kind::connection_lost ||
-             event->kind == Event::Kind::server_disconnect) {
-      return on_lost(*event);
     }
   }
-}
 
-/// Whether nothing has come for so long that Paho would have given up by now, if it knew of the
-/// broker's keep-alive.
-[[nodiscard]] bool
-is_dead() const {
-  constexpr int kIntervals = 3;
-  return paho::KeepAlive::is_linked() && !message_in_hand_ &&
-         Clock::now() - stats_.heard_at.load() > kIntervals * stats_.keep_alive.load();
-}
-
-/// Whether the connection ended within a message. The broker begins it anew on the next one,
-/// perhaps for ever.
-bool look_at_transfer() {
-  const std::size_t received = received_bytes_;
-  const std::size_t total = total_bytes_;
-  if (received >= total) {
-    return false;
+  /// Each connection has a handle of its own. Paho still works on the old connection while it
+  /// reports its end, and calls the failure callback of whoever connects the same handle by then;
+  /// it would send an unanswered SUBSCRIBE on the next connection; and after the broker's
+  /// DISCONNECT it reports the end at some later time. Nothing is reported once the handle is gone.
+  void end_connection() {
+    acknowledger_->end_connection();
+    client_.reset();
+    message_is_proof_ = false;
+    received_bytes_ = 0;
+    total_bytes_ = 0;
+    stats_.connected = false;
+    stats_.subscribed = false;
+    const std::lock_guard lock(mutex_);
+    events_.clear();
   }
-  const IncompleteMessage message = stats_.on_message_cut(received, total);
-  const auto held_back = message.times >= 2 ? comings_.admit("incomplete message") : std::nullopt;
-  if (held_back) {
-    log::warn("mqtt",
-              "a message begins again on each connection and never arrives whole: the "
-              "connection ends first",
-              {{"broker", broker()},
-               {"total_bytes", message.total_bytes},
-               {"received_bytes", message.received_bytes},
-               {"times", message.times},
-               {"repeated", *held_back}});
+
+  [[nodiscard]] std::string broker() const {
+    return fmt::format("{}:{}", options_.host, options_.port);
   }
-  return true;
-}
 
-/// `by_silence`: nobody has ended it, but it is dead.
-void on_lost(const Event& event, bool by_silence = false) {
-  const bool said_good_bye = event.kind == Event::Kind::server_disconnect;
-  const auto code = said_good_bye ? std::optional(event.code) : std::nullopt;
-  const bool is_no_answer = look_at_transfer() || by_silence;
-  if (subscriber_.connection_ended(code, event.statement, is_no_answer)) {
-    return;
-  }
-  stats_.connections_lost.fetch_add(1, std::memory_order_relaxed);
-  const std::optional<RelayEnd> relay = client_->relay_end();
-  const std::string cause = by_silence
-                                ? "nothing came from the broker for three keep-alive intervals"
-                            : relay ? relay->fault.text
-                                    : "";
-  if (stats_.subscribed) {
-    stats_.on_well();  // until now
-  }
-  stats_.on_trouble({.kind = BrokerTrouble::Kind::lost,
-                     .meaning = said_good_bye   ? std::string(describe_reason_code(event.code))
-                                : cause.empty() ? "connection lost"
-                                                : "connection lost: " + cause,
-                     .statement = event.statement,
-                     .needs_a_person = said_good_bye && needs_a_person(event.code)});
-  const std::string_view meaning = said_good_bye ? describe_reason_code(event.code) : "lost";
-  const auto held_back = comings_.admit(meaning);
-  if (!held_back) {
-    return;
-  }
-  if (said_good_bye) {
-    log::warn("mqtt", "broker ended the connection",
-              {{"broker", broker()},
-               {"code", event.code},
-               {"meaning", event.statement.behind(meaning)},
-               {"repeated", *held_back}});
-  } else if (cause.empty()) {
-    log::warn("mqtt", "connection lost", {{"broker", broker()}, {"repeated", *held_back}});
-  } else {
-    log::warn("mqtt", "connection lost",
-              {{"broker", broker()}, {"cause", cause}, {"repeated", *held_back}});
-  }
-}
+  const MqttOptions& options_;
+  Spool& spool_;
+  ReceiverStats stats_;
+  std::atomic<bool> message_in_hand_ = false;
+  std::atomic<std::uint64_t> messages_ = 0;  // that were handed over
+  // Of the packet that arrived last, or is arriving.
+  std::atomic<std::size_t> received_bytes_ = 0;
+  std::atomic<std::size_t> total_bytes_ = 0;
+  /// A backlog may hold up our SUBSCRIBE for as long as it lasts: Paho's sending thread hardly gets
+  /// the lock that its receiving thread holds for each message.
+  std::atomic<bool> message_is_proof_ = false;
+  std::atomic<bool> retained_came_ = false;
 
-/// Says good-bye to the broker.
-void hang_up(const std::stop_token& stop) {
-  acknowledger_->end_connection();
-  client_->disconnect();
-  const auto deadline = Clock::now() + kGoodbyePatience;
-  while (const auto event = next_event(stop, deadline)) {
-    if (event->kind == Event::Kind::disconnected || event->kind == Event::Kind::connection_lost) {
-      break;
-    }
-  }
-}
+  // Only the mqtt-session thread touches these.
+  std::string client_id_;
+  Subscriber subscriber_;
+  BrokerAddresses addresses_;
+  std::string address_;              // of the present attempt or connection
+  bool calls_next_address_ = false;  // at once: another address of the broker's name
+  VersionChoice version_;
+  ReconnectPause pause_;
+  Repetition failures_;
+  SecretSource password_;
+  /// Connections that come and go: each of a few, then summed up.
+  Repetition comings_{std::chrono::seconds(30), 10};
+  bool session_present_ = false;
+  std::size_t large_bytes_ = paho::Client::kNone;  // from which on messages are borrowed
 
-/// Each connection has a handle of its own. Paho still works on the old connection while it
-/// reports its end, and calls the failure callback of whoever connects the same handle by then;
-/// it would send an unanswered SUBSCRIBE on the next connection; and after the broker's
-/// DISCONNECT it reports the end at some later time. Nothing is reported once the handle is gone.
-void end_connection() {
-  acknowledger_->end_connection();
-  client_.reset();
-  message_is_proof_ = false;
-  received_bytes_ = 0;
-  total_bytes_ = 0;
-  stats_.connected = false;
-  stats_.subscribed = false;
-  const std::lock_guard lock(mutex_);
-  events_.clear();
-}
+  std::mutex mutex_;  // guards the fields below
+  std::condition_variable_any changed_;
+  std::deque<Event> events_;
+  bool poked_ = false;
+  bool finished_ = false;
 
-[[nodiscard]] std::string broker() const {
-  return fmt::format("{}:{}", options_.host, options_.port);
-}
+  Pulse pulse_;
 
-const MqttOptions& options_;
-Spool& spool_;
-ReceiverStats stats_;
-std::atomic<bool> message_in_hand_ = false;
-std::atomic<std::uint64_t> messages_ = 0;  // that were handed over
-// Of the packet that arrived last, or is arriving.
-std::atomic<std::size_t> received_bytes_ = 0;
-std::atomic<std::size_t> total_bytes_ = 0;
-/// A backlog may hold up our SUBSCRIBE for as long as it lasts: Paho's sending thread hardly gets
-/// the lock that its receiving thread holds for each message.
-std::atomic<bool> message_is_proof_ = false;
-std::atomic<bool> retained_came_ = false;
+  // Made by the mqtt-session thread before the first connection.
+  std::unique_ptr<Acknowledger> acknowledger_;
+  std::optional<paho::Client> client_;
 
-// Only the mqtt-session thread touches these.
-std::string client_id_;
-Subscriber subscriber_;
-BrokerAddresses addresses_;
-std::string address_;              // of the present attempt or connection
-bool calls_next_address_ = false;  // at once: another address of the broker's name
-VersionChoice version_;
-ReconnectPause pause_;
-Repetition failures_;
-SecretSource password_;
-/// Connections that come and go: each of a few, then summed up.
-Repetition comings_{std::chrono::seconds(30), 10};
-bool session_present_ = false;
-std::size_t large_bytes_ = paho::Client::kNone;  // from which on messages are borrowed
-
-std::mutex mutex_;  // guards the fields below
-std::condition_variable_any changed_;
-std::deque<Event> events_;
-bool poked_ = false;
-bool finished_ = false;
-
-Pulse pulse_;
-
-// Made by the mqtt-session thread before the first connection.
-std::unique_ptr<Acknowledger> acknowledger_;
-std::optional<paho::Client> client_;
-
-std::jthread thread_;
+  std::jthread thread_;
 };
 
 Receiver::Receiver(const MqttOptions& options, Spool& spool)

@@ -381,13 +381,21 @@ TEST_SUITE("decoder") {
   }
 
   TEST_CASE("deep nesting is refused") {
-    const auto nested = [](std::size_t depth) {
-      return Message().top("extra", std::string(depth, '[') + "1" + std::string(depth, ']')).json();
+    // The object around counts, an empty array does not.
+    const auto nested = [](std::size_t depth, std::string_view inner, std::string_view other) {
+      return Message()
+          .top("extra", std::string(depth, '[').append(inner) + std::string(depth, ']'))
+          .top("other", other)
+          .json();
     };
-    // The object around counts; simdjson does not count an array without elements.
-    CHECK(verdict(nested(1022)) == "accepted");
-    CHECK(verdict(nested(1023)).starts_with("not_json: more than 1023 arrays and objects"));
-    CHECK(verdict(nested(1'000'000)).starts_with("not_json: "));
+    for (const std::string_view other : {"1", "NaN"}) {
+      CAPTURE(other);
+      CHECK(verdict(nested(1022, "1", other)) == "accepted");
+      CHECK(verdict(nested(1022, "[ ]", other)) == "accepted");
+      CHECK(verdict(nested(1022, "[1]", other))
+                .starts_with("not_json: more than 1023 arrays and objects within one another"));
+      CHECK(verdict(nested(1'000'000, "", other)).starts_with("not_json: more than 1023 "));
+    }
     CHECK(verdict(std::string(1'000'000, '[')).starts_with("not_json: "));
   }
 

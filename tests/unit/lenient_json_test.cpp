@@ -136,11 +136,13 @@ TEST_SUITE("lenient json") {
   }
 
   TEST_CASE("nesting has a limit, whatever the text's length") {
-    const auto nested = [](std::size_t depth) {
-      return std::string(depth, '[') + std::string(depth, ']');
+    const auto nested = [](std::size_t depth, std::string_view inner) {
+      return std::string(depth, '[') + std::string(inner) + std::string(depth, ']');
     };
-    CHECK(fault_of(nested(kMaxJsonDepth)) == "none");
-    CHECK(fault_of(nested(kMaxJsonDepth + 1)) ==
+    CHECK(fault_of(nested(kMaxJsonDepth, "1")) == "none");
+    CHECK(fault_of(nested(kMaxJsonDepth, "[ ]")) == "none");
+    CHECK(fault_of(nested(kMaxJsonDepth, "{}")) == "none");
+    CHECK(fault_of(nested(kMaxJsonDepth, "[1]")) ==
           "1023: more than 1023 arrays and objects within one another");
     CHECK(fault_of(std::string(1'000'000, '[')) ==
           "1023: more than 1023 arrays and objects within one another");

@@ -945,6 +945,27 @@ TEST_SUITE("receiver") {
     CHECK(receiver->stats().connects == 1);
   }
 
+  TEST_CASE_FIXTURE(Fixture, "a message on its way before the SUBACK gives it more time") {
+    options.connect_timeout = 1s;
+    options.keep_alive = 1s;
+    start();
+    broker.accept_session(false);
+    const std::string id = broker.expect(Type::subscribe).body.substr(0, 2);
+    const std::string message = broker.publication(3, "ia/x", std::string(1000, 'p'), 1);
+    const auto started = std::chrono::steady_clock::now();
+    std::size_t sent = 100;
+    broker.send(std::string_view(message).substr(0, sent));
+    while (std::chrono::steady_clock::now() - started <
+           5s) {  // longer than an answer is waited for
+      CHECK(broker.read().type == Type::pingreq);
+      broker.send(std::string_view(message).substr(sent++, 1));
+    }
+    broker.send(std::string_view(message).substr(sent));
+    broker.send(std::string("\x90\x04", 2) + id + std::string("\x00\x01", 2));
+    CHECK(subscribed());
+    CHECK(receiver->stats().connects == 1);
+  }
+
   TEST_CASE_FIXTURE(Fixture, "after the broker's DISCONNECT it does not wait for the socket") {
     options.version = MqttVersion::v5;
     start();
