@@ -409,6 +409,7 @@ int main(int argc, char** argv) {
   const auto& command_line = std::get<m2b::CommandLine>(parsed);
   switch (command_line.action) {
     case m2b::CommandLine::Action::check:
+    case m2b::CommandLine::Action::connect:
       return m2b::check(command_line);
     case m2b::CommandLine::Action::health:
       return m2b::health(command_line);
