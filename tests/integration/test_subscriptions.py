@@ -104,7 +104,7 @@ def test_a_refused_filter_stops_no_other(wired, version):
     assert stack.bridge.metric("broker_subscribed") == 0
     assert "subscription refused" in stack.bridge.log_text()
     rule.on = False
-    stack.bridge.wait_until_ready()
+    stack.bridge.wait_until_subscribed()
     assert wire.logins == 1
     stack.publisher.send(picture(topic="forbidden/x"))
     stack.assert_exactly_stored()
@@ -127,7 +127,7 @@ def test_a_broker_that_closes_at_a_filter_is_not_taken_for_a_bad_network(wired, 
     text = stack.bridge.log_text()
     assert "ended the connection right after SUBSCRIBE" in text and "connection lost" not in text
     rule.on = False
-    stack.bridge.wait_until_ready()
+    stack.bridge.wait_until_subscribed()
     assert stack.bridge.status()["state"] == "well"
 
 
@@ -169,7 +169,7 @@ def test_a_session_without_its_subscription_does_not_leave_us_deaf(new_stack, ve
         mark = stack.broker.mark()
         stack.broker.start()
         stack.broker.wait_for_subscription(ALLOWED, since=mark)
-        stack.bridge.wait_until_ready()
+        stack.bridge.wait_until_subscribed()
         assert stack.bridge.metric("broker_sessions_lost_total") == 0
         with stack.new_publisher() as publisher:
             publisher.send(*pictures(10))
