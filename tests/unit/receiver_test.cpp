@@ -748,7 +748,7 @@ TEST_SUITE("receiver") {
     CHECK(broker.is_quiet());
     cut(1);
     broker.accept_session(true);
-    broker.expect(Type::subscribe);  // whose answer comes behind the message
+    CHECK(broker.expect(Type::subscribe).type == Type::subscribe);  // answered behind the message
     begin_message(100'000);
     CHECK(broker.is_quiet());
     cut(2);
