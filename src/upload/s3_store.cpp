@@ -78,6 +78,15 @@ bool is_about_archives(const PutResult& refusal) {
   return false;
 }
 
+StoreReply reply_of(S3Answer answer) {
+  StoreReply reply;
+  reply.s3_code = parse_s3_error(answer.response.body).code;
+  reply.server = std::move(answer.response.server);
+  reply.body = std::move(answer.response.body);
+  reply.result = std::move(answer.result);
+  return reply;
+}
+
 /// A refusal by something on the way to the store, or in its place, that somebody has to change.
 PutResult wrong_path(int http_status, std::string_view code, std::string_view detail) {
   PutResult result = refusal(Scope::path, http_status, code, detail);
@@ -383,6 +392,28 @@ S3Answer S3Store::look_at_bucket(const std::stop_token& abort) {
     answer.result = not_s3(answer.response, "a success without the bucket's location");
   }
   return answer;
+}
+
+StoreReply S3Store::check_bucket(const std::stop_token& abort) {
+  return reply_of(look_at_bucket(abort));
+}
+
+StoreReply S3Store::read(const ObjectKey& key, const std::stop_token& abort) {
+  S3Request request;
+  request.path = connection_->object_path(key.str());
+  return reply_of(connection_->send(request, abort));
+}
+
+StoreReply S3Store::remove(const ObjectKey& key, const std::stop_token& abort) {
+  constexpr int kNoContent = 204;
+  S3Request request;
+  request.method = HttpMethod::del;
+  request.path = connection_->object_path(key.str());
+  S3Answer answer = connection_->send(request, abort);
+  if (answer.response.transport == CURLE_OK && answer.response.status == kNoContent) {
+    answer.result = stored_result(kNoContent);
+  }
+  return reply_of(std::move(answer));
 }
 
 PutResult S3Store::create_bucket(const std::stop_token& abort) {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <stop_token>
+#include <string>
 #include <string_view>
 
 #include "m2b/upload/object_store.hpp"
@@ -16,6 +17,14 @@ class S3Connection;
 struct StoreResponse;
 struct S3Answer;
 struct S3Request;
+
+/// What the store answered to one request of the connection check.
+struct StoreReply {
+  PutResult result;          // `stored`: it was done
+  std::string s3_code = {};  // of the error document, known to us or not; empty: there is none
+  std::string server = {};   // the start of its Server header
+  std::string body = {};     // of a success, at most 64 KiB
+};
 
 /// ObjectStore over libcurl: one kept-alive connection, path-style addressing, AWS Signature V4
 /// with the SHA-256 of the body. A missing bucket is created on the way and the object put again; a
@@ -48,6 +57,15 @@ class S3Store final : public ObjectStore {
   [[nodiscard]] bool fits_batch(const Object& object) const override;
   [[nodiscard]] PutResult put_batch(std::span<const Object* const> objects,
                                     std::stop_token abort) override;
+
+  // For the connection check (m2b/check). They never throw for what network or store do.
+
+  /// Asks where the bucket is. Unlike ensure_bucket() it creates nothing.
+  [[nodiscard]] StoreReply check_bucket(const std::stop_token& abort);
+  /// GetObject.
+  [[nodiscard]] StoreReply read(const ObjectKey& key, const std::stop_token& abort);
+  /// DeleteObject. Done as well where there was no such object.
+  [[nodiscard]] StoreReply remove(const ObjectKey& key, const std::stop_token& abort);
 
  private:
   struct Upload;  // of one object
