@@ -201,10 +201,11 @@ Library::Library()
     : never_connected_(create_handle("tcp://127.0.0.1:1883", "none", MQTTVERSION_DEFAULT)) {}
 
 Client::Client(const MqttOptions& options, std::string client_id, MqttVersion version,
-               AckTime ack_time, Events& events, std::size_t large_bytes)
+               AckTime ack_time, Events& events, std::size_t large_bytes, SessionKind session)
     : options_(options),
       client_id_(std::move(client_id)),
       version_(version),
+      session_(session),
       events_(events),
       large_messages_(large_bytes, client_id_, options.keep_alive,
                       [this](const LargeMessage& message) {
@@ -234,13 +235,16 @@ Client::Client(const MqttOptions& options, std::string client_id, MqttVersion ve
 
 void Client::connect(const Secret& password) {
   const bool v5 = version_ == MqttVersion::v5;
+  const bool is_lasting = session_ == SessionKind::lasting;
   MQTTAsync_connectOptions connect = MQTTAsync_connectOptions_initializer;
   Properties properties;
   if (v5) {
     connect = MQTTAsync_connectOptions_initializer5;
-    connect.cleanstart = 0;
-    properties.add_integer4(MQTTPROPERTY_CODE_SESSION_EXPIRY_INTERVAL,
-                            static_cast<unsigned>(options_.session_expiry.count()));
+    connect.cleanstart = is_lasting ? 0 : 1;
+    if (is_lasting) {  // without it the session ends with the connection (section 3.1.2.11.2)
+      properties.add_integer4(MQTTPROPERTY_CODE_SESSION_EXPIRY_INTERVAL,
+                              static_cast<unsigned>(options_.session_expiry.count()));
+    }
     if (late_ack_) {
       properties.add_integer2(MQTTPROPERTY_CODE_RECEIVE_MAXIMUM, kReceiveMaximum);
     }
@@ -253,7 +257,7 @@ void Client::connect(const Secret& password) {
     connect.onFailure5 = &Callbacks::connect_failed5;
   } else {
     connect.MQTTVersion = MQTTVERSION_3_1_1;
-    connect.cleansession = 0;
+    connect.cleansession = is_lasting ? 0 : 1;
     connect.onSuccess = &Callbacks::connected;
     connect.onFailure = &Callbacks::connect_failed;
   }
@@ -276,7 +280,7 @@ void Client::subscribe(const std::vector<std::string>& filters, int qos) {
   const std::vector<char*> names = to_c_strings(filters);
   std::vector<int> levels(filters.size(), qos);
   MQTTSubscribe_options only_if_new = MQTTSubscribe_options_initializer;
-  only_if_new.retainHandling = 1;
+  only_if_new.retainHandling = session_ == SessionKind::lasting ? 1 : 2;  // 2: never
   std::vector<MQTTSubscribe_options> each(filters.size(), only_if_new);
   MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
   response.context = this;

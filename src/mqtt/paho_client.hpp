@@ -76,6 +76,13 @@ enum class AckTime {
   when_told   ///< only by Client::acknowledge(); not available everywhere (LateAck::is_linked())
 };
 
+/// How long the broker keeps the session of a connection.
+enum class SessionKind {
+  lasting,   ///< for MqttOptions::session_expiry after the connection, and the one from before is
+             ///< used
+  temporary  ///< to the end of the connection; retained messages are not asked for (MQTT 5)
+};
+
 /// What Paho reports, on its own threads and under its global lock: the members must return quickly
 /// and must not call Paho. on_message() and on_large_message() alone may wait.
 class Events {
@@ -111,7 +118,8 @@ class Client final {
   /// LargeMessages::is_linked(). Throws Error, and std::system_error where the relay of a WebSocket
   /// cannot be started.
   Client(const MqttOptions& options, std::string client_id, MqttVersion version, AckTime ack_time,
-         Events& events, std::size_t large_bytes = kNone);
+         Events& events, std::size_t large_bytes = kNone,
+         SessionKind session = SessionKind::lasting);
   /// No event comes afterwards.
   ~Client() = default;
   Client(const Client&) = delete;
@@ -141,6 +149,7 @@ class Client final {
   const MqttOptions& options_;
   std::string client_id_;
   MqttVersion version_;
+  SessionKind session_;
   Events& events_;
   std::optional<LateAck> late_ack_;
   std::optional<ServerName> server_name_;
