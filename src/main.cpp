@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 #include <malloc.h>
+#include <sys/signalfd.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -21,6 +22,7 @@
 #include <variant>
 #include <vector>
 
+#include "m2b/check/connection_check.hpp"
 #include "m2b/cli/command_line.hpp"
 #include "m2b/cli/tool_line.hpp"
 #include "m2b/config/config.hpp"
@@ -36,6 +38,7 @@
 #include "m2b/upload/s3_store.hpp"
 #include "m2b/upload/store_context.hpp"
 #include "m2b/util/fail_point.hpp"
+#include "m2b/util/fd.hpp"
 #include "m2b/util/log.hpp"
 #include "m2b/util/process.hpp"
 #include "m2b/util/thread.hpp"
@@ -69,6 +72,9 @@ class StopSignals {
     sigwait(&set_, &signal);
     return signal == SIGINT ? "SIGINT" : "SIGTERM";
   }
+
+  /// A descriptor that is readable once one has come.
+  [[nodiscard]] Fd descriptor() const { return Fd(::signalfd(-1, &set_, SFD_CLOEXEC)); }
 
  private:
   sigset_t set_{};
@@ -302,13 +308,47 @@ int health(const CommandLine& command_line) {
   return EX_OK;
 }
 
+/// Prints each step as soon as it is known.
+int check_connections(const Config& config, const CommandLine& command_line) {
+  const StopSignals signals;
+  const Fd interrupt = signals.descriptor();
+  log::set_level(log::Level::critical);  // the steps say it
+  const CurlGlobal curl;
+  require_tls_version(config.mqtt.tls.min_version);
+  std::vector<CheckStep> steps;
+  const auto report = [&](const CheckStep& step) {
+    steps.push_back(step);
+    std::fputs((command_line.json ? step_json(step) : step_text(step)).c_str(), stdout);
+    std::fflush(stdout);
+  };
+  report({.name = "settings", .seen = "the configuration is valid", .remedy = {}});
+  ConnectionCheck check({.mqtt = config.mqtt,
+                         .store = config.store,
+                         .spool = config.spool,
+                         .names = names_of(config),
+                         .writes = command_line.writes});
+  const ConnectionCheck::Result result = check.run(report, interrupt.get());
+  if (!command_line.json) {
+    std::fputs(result.was_interrupted ? "interrupted\n" : summary_text(steps).c_str(), stdout);
+  }
+  std::fflush(stdout);
+  const int code = result.was_interrupted ? kCheckInterrupted : exit_code_of(steps);
+  if (!result.has_ended) {
+    ::_exit(code);  // a library still waits, for a name server for example
+  }
+  return code;
+}
+
 int check_or_run(const CommandLine& command_line) {
   const auto loaded = load_config(read_environment, command_line.flags);
-  const bool is_check = command_line.action == CommandLine::Action::check;
+  const bool is_check = command_line.action != CommandLine::Action::run;
   if (const auto* const mistakes = std::get_if<std::vector<ConfigError>>(&loaded)) {
     const bool as_json =
         !is_check && load_log_format(read_environment, command_line.flags) == log::Format::json;
     return as_json ? log_mistakes(*mistakes) : print_mistakes(*mistakes);
+  }
+  if (command_line.action == CommandLine::Action::connect) {
+    return check_connections(std::get<Config>(loaded), command_line);
   }
   if (is_check) {
     std::puts("the configuration is valid");

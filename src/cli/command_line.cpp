@@ -54,6 +54,9 @@ class Parser {
   Parser() {
     app_.set_help_flag();  // its place is taken by ours
     check_ = add_action("--check");
+    connect_ = add_action("--connect");
+    write_ = add_action("--write");
+    json_ = add_action("--json");
     health_ = add_action("--health");
     settings_ = add_action("--settings");
     version_ = add_action("--version");
@@ -130,6 +133,14 @@ class Parser {
     if (check_->count() > 0 && health_->count() > 0) {
       return "--check and --health exclude each other";
     }
+    if (connect_->count() > 0 && check_->count() == 0) {
+      return "--connect belongs to --check: mqtt-to-blob --check --connect";
+    }
+    for (const CLI::Option* const option : {write_, json_}) {
+      if (option->count() > 0 && connect_->count() == 0) {
+        return option->get_name() + " belongs to --check --connect";
+      }
+    }
     return std::nullopt;
   }
 
@@ -146,7 +157,11 @@ class Parser {
 
   CommandLine command_line() const {
     CommandLine line;
-    if (check_->count() > 0) {
+    line.writes = write_->count() > 0;
+    line.json = json_->count() > 0;
+    if (connect_->count() > 0) {
+      line.action = CommandLine::Action::connect;
+    } else if (check_->count() > 0) {
       line.action = CommandLine::Action::check;
     } else if (health_->count() > 0) {
       line.action = CommandLine::Action::health;
@@ -164,6 +179,9 @@ class Parser {
   std::vector<Flag> flags_;
   // Owned by the App.
   CLI::Option* check_ = nullptr;
+  CLI::Option* connect_ = nullptr;
+  CLI::Option* write_ = nullptr;
+  CLI::Option* json_ = nullptr;
   CLI::Option* health_ = nullptr;
   CLI::Option* settings_ = nullptr;
   CLI::Option* version_ = nullptr;

@@ -59,10 +59,18 @@ std::string help_text() {
       "mqtt-to-blob: camera pictures from MQTT into a MinIO or S3 bucket, none lost.\n"
       "\n"
       "Usage: mqtt-to-blob [--check | --health] [--<setting>=<value> ...]\n"
+      "       mqtt-to-blob --check --connect [--write] [--json] [--<setting>=<value> ...]\n"
       "       mqtt-to-blob spool stat|ls|show|verify|export|repair [--help]\n"
       "       mqtt-to-blob dead-letter ls|show|export|replay|drop [--help]\n"
       "\n"
       "  --check     validate the configuration and exit\n"
+      "  --connect   with --check: connect to the broker and the store as well, and report each "
+      "step\n"
+      "              with its remedy, within 30 s; a running bridge is not disturbed\n"
+      "  --write     with --connect: write, read and remove an object under mqtt-to-blob-check/; "
+      "makes\n"
+      "              the bucket if it does not exist, as the bridge does\n"
+      "  --json      with --connect: each step as one JSON object in one line\n"
       "  --health    ask the running daemon whether it lives, and exit\n"
       "  --settings  print the settings as a Markdown table and exit\n"
       "  --version   print the version and exit\n"
@@ -87,6 +95,7 @@ std::string help_text() {
   }
   return out +
          "\nExit status: 0 success, 64 usage, 74 spool input/output, 78 configuration.\n"
+         "--check --connect also: 1 a step failed, 2 there are warnings only, 130 interrupted.\n"
          "The tools also: 1 damage was found or not all could be done, 66 no spool or no such "
          "message.\n";
 }

@@ -130,6 +130,18 @@ TEST_SUITE("command line") {
     CHECK(mistake_of({"--check="}) != "");
   }
 
+  TEST_CASE("the connection check has flags of its own") {
+    CHECK(line_of({"--check", "--connect"}).action == CommandLine::Action::connect);
+    CHECK_FALSE(line_of({"--check", "--connect"}).writes);
+    CHECK_FALSE(line_of({"--check", "--connect"}).json);
+    CHECK(line_of({"--write", "--connect", "--check"}).writes);
+    CHECK(line_of({"--check", "--connect", "--json"}).json);
+    CHECK(mistake_of({"--connect"}) ==
+          "--connect belongs to --check: mqtt-to-blob --check --connect");
+    CHECK(mistake_of({"--check", "--write"}) == "--write belongs to --check --connect");
+    CHECK(mistake_of({"--json"}) == "--json belongs to --check --connect");
+  }
+
   TEST_CASE("the version is printed with the name") {
     const Exit exit = exit_of({"--version"});
     CHECK(exit.code == 0);
@@ -169,7 +181,8 @@ TEST_SUITE("command line") {
       CHECK(contains(on_one_line, setting.default_text));
       CHECK(contains(on_one_line, setting.default_note));
     }
-    for (const char* action : {"--check", "--health", "--settings", "--version", "--help"}) {
+    for (const char* action : {"--check", "--connect", "--write", "--json", "--health",
+                               "--settings", "--version", "--help"}) {
       CHECK(contains(exit.out, std::string("  ") + action + "  "));
     }
     CHECK(exit.out.find("The original's settings") < exit.out.find("BROKER_URL, "));

@@ -9,11 +9,14 @@ namespace m2b {
 /// What the command line asks for.
 struct CommandLine {
   enum class Action {
-    run,    ///< the daemon
-    check,  ///< validate the configuration and exit
-    health  ///< ask the running daemon whether it lives, for container health checks
+    run,      ///< the daemon
+    check,    ///< validate the configuration and exit
+    connect,  ///< validate it, call broker and store, and exit
+    health    ///< ask the running daemon whether it lives, for container health checks
   };
   Action action = Action::run;
+  bool writes = false;                            // connect: a probe object as well
+  bool json = false;                              // connect: for programs
   std::map<std::string, std::string> flags = {};  // by setting name, e.g. BROKER_URL
 };
 
