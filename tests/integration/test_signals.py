@@ -2,9 +2,11 @@
 
 import os
 import signal
+import subprocess
 
 import pytest
 
+from harness.bridge import bridge_binary
 from harness.messages import pictures
 from harness.waiting import wait_until
 
@@ -97,15 +99,35 @@ def test_sighup_before_a_stop_and_in_a_burst_loses_nothing(new_stack):
     assert stack.bridge.stop() == 0
 
 
-def test_a_file_that_may_not_grow_is_an_error_and_no_death(new_stack):
-    """SIGXFSZ would end a process that writes beyond the limit of file sizes."""
+def test_files_that_may_not_grow_are_an_error_and_no_death(new_stack):
+    """SIGXFSZ would end a process that writes where a file has reached the limit of file sizes."""
     stack = new_stack(own_store=True).start()
     stack.store.stop()
     stack.bridge.stop()
-    bridge = stack.new_bridge("limited", wrapper=["prlimit", "--fsize=1000000"])
+    limit = 1 << 20
+    bridge = stack.new_bridge("limited", wrapper=["prlimit", f"--fsize={limit}"])
+    bridge.log_path.touch()
+    os.truncate(bridge.log_path, limit)  # each line of the log is one write too many
     bridge.start_ready()
     for message in pictures(40, size=100_000):
         stack.publisher.publish(message)
-    wait_until(lambda: bridge.metric("spool_intake_open") == 0, 20, bridge.tail)
+    wait_until(
+        lambda: bridge.metric("spool_intake_state", state="disk_error") == 1,
+        20, lambda: bridge.request("/metrics"),
+    )  # fmt: skip
     assert bridge.status_of("/livez") == 200
-    bridge.stop()
+    assert bridge.log_path.stat().st_size == limit
+    assert bridge.stop() == 0
+
+
+def test_an_export_beyond_the_limit_of_file_sizes_is_told(new_stack, tmp_path):
+    stack = new_stack(own_store=True).start()
+    stack.store.stop()
+    stack.publisher.send(*pictures(3, size=100_000))
+    stack.bridge.wait_until_acknowledged(3)
+    done = subprocess.run(
+        ["prlimit", "--fsize=65536", bridge_binary(), "spool", "export", tmp_path / "out"],
+        env=stack.bridge.environment(), capture_output=True, text=True, timeout=15,
+    )  # fmt: skip
+    assert done.returncode > 0, done
+    assert "File too large" in done.stderr
