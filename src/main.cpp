@@ -1,4 +1,3 @@
-#include <fmt/format.h>
 #include <malloc.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -31,6 +30,7 @@
 #include "m2b/service/signals.hpp"
 #include "m2b/spool/spool.hpp"
 #include "m2b/status/last_pictures.hpp"
+#include "m2b/status/status_monitor.hpp"
 #include "m2b/status/status_server.hpp"
 #include "m2b/tls/tls_material.hpp"
 #include "m2b/tools/tools.hpp"
@@ -94,36 +94,13 @@ void keep_few_heaps() {
   std::abort();
 }
 
-/// One line, as `systemctl status` shows it.
-std::string status_line(const Spool& spool, const Receiver& receiver, const Pipeline& pipeline) {
-  const Intake intake = spool.intake();
-  std::size_t refused = 0;
-  for (const Refusal& refusal : pipeline.refusals()) {
-    refused += refusal.messages;
-  }
-  return fmt::format(
-      "{}; store {}; {} messages wait{}{}",
-      !receiver.stats().connected    ? "no connection to the broker"
-      : !receiver.stats().subscribed ? "not subscribed"
-      : !receiver.hears_broker()     ? "nothing heard from the broker"
-                                     : "subscribed",
-      to_string(pipeline.store_state()), spool.totals().waiting(),
-      refused == 0 ? "" : fmt::format(", of which {} are refused", refused),
-      intake == Intake::open ? "" : fmt::format("; none is taken: {}", to_string(intake)));
-}
-
-ServiceSources service_sources(Spool& spool, Receiver& receiver, Pipeline& pipeline) {
+/// The threads with a loop. poke() makes each of them go round.
+std::vector<NamedPulse> pulses_of(const Spool& spool, const Receiver& receiver,
+                                  const Pipeline& pipeline) {
   std::vector<NamedPulse> pulses = pipeline.pulses();
   pulses.push_back({"spool-writer", &spool.pulse()});
   pulses.push_back({"mqtt-session", &receiver.pulse()});
-  return {.status = [&] { return status_line(spool, receiver, pipeline); },
-          .poke =
-              [&] {
-                spool.poke();
-                pipeline.poke();
-                receiver.poke();
-              },
-          .pulses = std::move(pulses)};
+  return pulses;
 }
 
 StatusNames names_of(const Config& config) {
@@ -218,19 +195,29 @@ int run(const Config& config, const Signals& signals) {
   if (shows_pictures(config.status)) {
     pipeline.set_stored_listener([&pictures](const Object& object) { pictures.offer(object); });
   }
-  StatusServer status(config.status,
-                      {.spool = *spool,
-                       .receiver = receiver,
-                       .pipeline = pipeline,
-                       .clock_offset = &store.clock_offset,
-                       .pictures = &pictures,
-                       .names = names_of(config),
-                       .tls = {{"broker", &config.mqtt.tls}, {"store", &config.store.tls}}});
+  const std::vector<NamedPulse> pulses = pulses_of(*spool, receiver, pipeline);
+  const auto poke = [&] {
+    spool->poke();
+    pipeline.poke();
+    receiver.poke();
+  };
+  StatusMonitor monitor({.spool = *spool,
+                         .receiver = receiver,
+                         .pipeline = pipeline,
+                         .clock_offset = &store.clock_offset,
+                         .pictures = &pictures,
+                         .names = names_of(config),
+                         .tls = {{"broker", &config.mqtt.tls}, {"store", &config.store.tls}},
+                         .pulses = pulses,
+                         .poke = poke});
+  StatusServer status(config.status, monitor);
   ControlServer control(config.spool.directory, *spool);
-  ServiceReporter service(read_service_options(read_environment),
-                          service_sources(*spool, receiver, pipeline));
+  ServiceReporter service(
+      read_service_options(read_environment),
+      {.status = [&] { return monitor.sentence(); }, .poke = poke, .pulses = pulses});
   pipeline.start();
   receiver.start();
+  monitor.start();
   status.start();
   control.start();
   service.ready();  // whatever the broker says: it may be away for days
@@ -248,6 +235,7 @@ int run(const Config& config, const Signals& signals) {
   spool->close();
   fail_point("stop.spool");
   status.stop();  // after what matters; the spool can still be read
+  monitor.stop();
   control.stop();
   log::info(kArea, "stopped", {{"waiting", spool->totals().waiting()}});
   if (!receiver_ended) {

@@ -123,6 +123,12 @@ Cause cause_of_silence(const StatusNames& names) {
           "connection is made anew by itself; what the broker holds for us comes then."};
 }
 
+Cause cause_of_no_suback(const StatusNames& names) {
+  return {"subscribe_unanswered", "Broker has not answered our SUBSCRIBE",
+          names.broker + " has accepted the connection, and has sent no SUBACK.",
+          "Nothing, if this passes; otherwise see the broker's log, and whether it hangs."};
+}
+
 Cause cause_of(Intake intake, const StatusNames& names, bool waits) {
   const std::string later =
       " Until then the broker keeps new pictures, as long as its own queue and disk allow.";

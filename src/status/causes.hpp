@@ -28,6 +28,8 @@ struct Cause {
                                    const StatusNames& names);
 /// Of a broker that is connected, and silent beyond its keep-alive.
 [[nodiscard]] Cause cause_of_silence(const StatusNames& names);
+/// Of a broker that is connected, and has not answered SUBSCRIBE.
+[[nodiscard]] Cause cause_of_no_suback(const StatusNames& names);
 /// `waits`: whether anything is in the queue.
 [[nodiscard]] Cause cause_of(Intake intake, const StatusNames& names, bool waits);
 

@@ -9,6 +9,7 @@
 #include <span>
 #include <utility>
 
+#include "m2b/util/visible.hpp"
 #include "status/causes.hpp"
 #include "status/sentence.hpp"
 #include "status/store_failure_messages.hpp"
@@ -31,8 +32,12 @@ constexpr double kTrendSeconds = 10;
 constexpr std::chrono::minutes kStandsStill{3};
 /// Of those of most messages; the others are summed up.
 constexpr std::size_t kRefusalsTold = 5;
+/// Others are stored meanwhile. A large one on a slow line takes this long as well.
+constexpr std::chrono::minutes kOldestWaits{10};
 constexpr double kNearlyFull = 0.9;
 constexpr std::uint64_t kManyConnectionsLost = 5;
+constexpr std::uint64_t kManyStoreOutages = 5;
+constexpr std::string_view kSpoolWriter = "spool-writer";  // in StatusSources::pulses
 constexpr std::chrono::hours kFarAhead{24 * 365};
 
 class Diagnostician {
@@ -46,6 +51,7 @@ class Diagnostician {
     look_at_store();
     look_at_refusals();
     look_at_queue();
+    look_at_threads();
     look_at_keys();
     look_at_flow();
     look_at_clock();
@@ -60,6 +66,7 @@ class Diagnostician {
                                    {.broker = broker_clause_,
                                     .store = store_clause_,
                                     .queue = queue_clause_,
+                                    .threads = threads_clause_,
                                     .key = key_clause_,
                                     .flow = flow_clause_});
     return std::move(result_);
@@ -80,9 +87,6 @@ class Diagnostician {
     stage = std::max(stage, severity);
     result_.warnings.push_back({std::move(cause.id), severity, std::move(cause.headline),
                                 std::move(cause.cause), std::move(cause.remedy)});
-  }
-  [[nodiscard]] bool warns_of(std::string_view id) const {
-    return std::ranges::find(result_.warnings, id, &Warning::id) != result_.warnings.end();
   }
 
   void foretell() {
@@ -140,11 +144,31 @@ class Diagnostician {
     return warned;
   }
 
+  /// Connected, and the broker has not answered SUBSCRIBE.
+  [[nodiscard]] bool is_subscribing() const {
+    const auto& trouble = now_.broker.trouble;
+    return now_.broker.connected &&
+           !(trouble && trouble->kind == BrokerTrouble::Kind::not_subscribed);
+  }
+
+  [[nodiscard]] bool is_stuck(std::string_view thread) const {
+    using StuckThread = StatusSnapshot::StuckThread;
+    return std::ranges::find(now_.stuck_threads, thread, &StuckThread::name) !=
+           now_.stuck_threads.end();
+  }
+
+  /// Otherwise a message waits for the disk, nothing behind it is read from the socket, and the
+  /// silence tells nothing about the broker.
+  [[nodiscard]] bool reads_from_broker() const {
+    return now_.queue.intake == Intake::open && !is_stuck(kSpoolWriter);
+  }
+
   void look_at_broker() {
     const StatusSnapshot::Broker& broker = now_.broker;
     if (!broker.connected || !broker.subscribed) {
       if (is_starting()) {
         broker_clause_ = "Starting: connecting to the broker";
+        result_.starting = true;
         result_.broker = Health::attention;
         result_.state = Health::attention;
       } else if (warn_of_filters()) {
@@ -152,12 +176,13 @@ class Diagnostician {
       } else {
         const BrokerTrouble trouble = broker.trouble.value_or(
             BrokerTrouble{.meaning = "no answer yet", .since = now_.at - now_.up_for});
-        Cause cause = cause_of(trouble, now_.names);
+        Cause cause =
+            is_subscribing() ? cause_of_no_suback(now_.names) : cause_of(trouble, now_.names);
         cause.headline += for_long(trouble.since);
         broker_clause_ = cause.headline;
         warn(Health::trouble, result_.broker, std::move(cause));
       }
-    } else if (broker.silent_since) {
+    } else if (broker.silent_since && reads_from_broker()) {
       Cause cause = cause_of_silence(now_.names);
       cause.headline += for_long(*broker.silent_since);
       broker_clause_ = cause.headline;
@@ -187,6 +212,7 @@ class Diagnostician {
 
   void look_at_store() {
     if (!now_.store.trouble) {
+      warn_of_outages();
       return;
     }
     Cause cause = cause_of(*now_.store.trouble, now_.names);
@@ -194,6 +220,17 @@ class Diagnostician {
     store_clause_ = cause.headline;
     result_.upload = Health::trouble;
     warn(Health::trouble, result_.store, std::move(cause));
+  }
+
+  void warn_of_outages() {
+    if (trends_.store_outages < kManyStoreOutages) {
+      return;
+    }
+    warn(Health::attention, result_.store,
+         {"store_unsteady", "Uploads keep failing and starting again",
+          fmt::format("{} times in the last ten minutes {} took nothing for a moment.",
+                      trends_.store_outages, now_.names.store),
+          "See the log here for the answers, the log of the store, and the network to it."});
   }
 
   void look_at_refusals() {
@@ -258,6 +295,29 @@ class Diagnostician {
     }
   }
 
+  void look_at_threads() {
+    if (now_.stuck_threads.empty()) {
+      return;
+    }
+    std::vector<std::string_view> names;
+    seconds longest{0};
+    for (const StatusSnapshot::StuckThread& thread : now_.stuck_threads) {
+      names.emplace_back(thread.name);
+      longest = std::max(longest, thread.silent_for);
+    }
+    threads_clause_ = fmt::format("Thread {} {} not answered for {}", fmt::join(names, ", "),
+                                  names.size() == 1 ? "has" : "have", words::duration(longest));
+    warn(Health::trouble, is_stuck(kSpoolWriter) ? result_.queue : result_.decode,
+         {"thread_stuck", threads_clause_,
+          is_stuck(kSpoolWriter)
+              ? fmt::format("A write to {} does not end. No message is acknowledged until it does.",
+                            now_.names.spool)
+              : "It should answer within seconds.",
+          is_stuck(kSpoolWriter)
+              ? "See the log of the system (dmesg) for the disk, and replace it if it is broken."
+              : "Restart the bridge: what waits is on disk. Please report this, with the log."});
+  }
+
   void look_at_keys() {
     if (!now_.queue.missing_key) {
       return;
@@ -288,6 +348,24 @@ class Diagnostician {
            rates.backlog > 0 && rates.backlog > rates.refused;
   }
 
+  /// One that is refused is named as such.
+  [[nodiscard]] bool oldest_waits() const {
+    return trends_.oldest_unchanged_for >= kOldestWaits && others() > 0 &&
+           now_.store.refusals.empty() && !now_.store.trouble && !now_.queue.missing_key;
+  }
+
+  void warn_of_oldest() {
+    const std::string waited = words::duration(trends_.oldest_unchanged_for);
+    warn(Health::attention, result_.upload,
+         {"oldest_waits",
+          fmt::format("The oldest picture has waited for {} while others are stored", waited),
+          "No answer of the store tells why. Its upload, or the one before it with the same key, "
+          "has not ended.",
+          fmt::format("See the log here, and whether the line to {} takes large pictures. "
+                      "`mqtt-to-blob spool ls` shows the oldest first.",
+                      now_.names.store)});
+  }
+
   void look_at_flow() {
     if (stands_still()) {
       flow_clause_ = "Nothing was stored for " + words::duration(trends_.stands_still_for);
@@ -302,6 +380,9 @@ class Diagnostician {
                         "Where that does not help, restart the bridge: what waits is on disk.",
                         now_.names.store)});
       return;
+    }
+    if (oldest_waits()) {
+      warn_of_oldest();
     }
     if (!is_slow()) {
       return;
@@ -328,7 +409,7 @@ class Diagnostician {
 
   void look_at_clock() {
     const seconds offset = now_.store.clock_offset.value_or(seconds(0));
-    if (std::chrono::abs(offset) < kClockIsWrong || warns_of("clock_wrong")) {
+    if (std::chrono::abs(offset) < kClockIsWrong || result_.warns_of("store_refuses_time")) {
       return;
     }
     warn(Health::attention, result_.upload,
@@ -433,6 +514,7 @@ class Diagnostician {
   std::string broker_clause_;
   std::string store_clause_;
   std::string queue_clause_;
+  std::string threads_clause_;
   std::string key_clause_;
   std::string flow_clause_;
 };
@@ -449,6 +531,19 @@ std::string_view to_string(Health health) noexcept {
       return "trouble";
   }
   return "trouble";
+}
+
+bool Diagnosis::warns_of(std::string_view id) const noexcept {
+  return std::ranges::find(warnings, id, &Warning::id) != warnings.end();
+}
+
+std::string plain_text(const Diagnosis& diagnosis) {
+  std::string text = visible(diagnosis.sentence) + "\n";
+  for (const Warning& warning : diagnosis.warnings) {
+    text += fmt::format("{}: {}. {} {}\n", to_string(warning.severity), visible(warning.title),
+                        visible(warning.cause), visible(warning.remedy));
+  }
+  return text;
 }
 
 seconds span_of_trend(const StatusSnapshot& snapshot) {

@@ -12,12 +12,14 @@
 #include <optional>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "m2b/util/log.hpp"
 #include "status/process_usage.hpp"
 #include "status/snapshot.hpp"
+#include "status/warning_ids.hpp"
 
 namespace m2b {
 namespace {
@@ -92,6 +94,7 @@ class Families {
 };
 
 const char* label_of(StoreState state) noexcept { return to_string(state); }
+std::string label_of(Health health) { return std::string(to_string(health)); }
 
 /// One sample for each state, 1 for the one that holds.
 template <class State, std::size_t count>
@@ -134,6 +137,18 @@ void add_filters(Families& families, const ReceiverStats& stats) {
       .add(stats.subscribes_refused.load(), {{"result", "refused"}})
       .add(stats.subscribes_disconnected.load(), {{"result", "disconnected"}})
       .add(stats.subscribes_unanswered.load(), {{"result", "no_answer"}});
+}
+
+/// What the status page shows, so that alerts and page never differ.
+void add_health(Families& families, const Diagnosis& diagnosis) {
+  add_states(families, "health_state",
+             "1 for the state that the status page shows; trouble: pictures do not get through.",
+             std::array{Health::well, Health::attention, Health::trouble}, diagnosis.state);
+  families.family("warning", "1 while the status page shows a warning of that id.",
+                  MetricType::Gauge);
+  for (const std::string_view id : kWarningIds) {
+    families.add(diagnosis.warns_of(id) ? 1.0 : 0.0, {{"id", std::string(id)}});
+  }
 }
 
 void add_receiver(Families& families, const Receiver& receiver) {
@@ -349,12 +364,13 @@ void add_log(Families& families) {
 
 }  // namespace
 
-std::string metrics_text(const StatusSources& sources) {
+std::string metrics_text(const StatusSources& sources, const Diagnosis& diagnosis) {
   Families families;
   families.family("build_info", "The version of the program.", MetricType::Gauge)
       .add(1.0, {{"version", M2B_VERSION}});
   add_process(families);
   add_log(families);
+  add_health(families, diagnosis);
   add_receiver(families, sources.receiver);
   add_spool(families, sources.spool);
   add_pipeline(families, sources.pipeline);

@@ -17,6 +17,7 @@ struct SentenceClauses {
   std::string broker;
   std::string store;
   std::string queue;
+  std::string threads;
   std::string key;
   std::string flow;
 };

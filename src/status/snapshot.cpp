@@ -24,6 +24,9 @@ StatusSnapshot::Broker broker_of(const Receiver& receiver) {
   if (broker.connected && !receiver.hears_broker()) {
     broker.silent_since = stats.heard_at.load();
   }
+  if (const auto at = stats.last_message_at.load(); at != StatusSnapshot::Time{}) {
+    broker.last_message_at = at;
+  }
   for (const auto& of_qos : stats.received) {
     broker.received += of_qos;
   }
@@ -37,6 +40,7 @@ StatusSnapshot::Queue queue_of(const Spool& spool, WallTime now) {
                               .room = spool.room(),
                               .files_set_aside = spool.files_set_aside()};
   if (const auto oldest = spool.oldest_received_at()) {
+    queue.oldest = *oldest;
     queue.oldest_age =
         std::max(std::chrono::floor<std::chrono::seconds>(now - *oldest), std::chrono::seconds(0));
   }
@@ -67,7 +71,8 @@ StatusSnapshot::Store store_of(const StatusSources& sources) {
                               .refusals_by_code = stats.refusals(),
                               .uploaded_bytes = stats.uploaded_bytes,
                               .overwrites = sources.pipeline.overwrites(),
-                              .slots = sources.pipeline.upload_slots()};
+                              .slots = sources.pipeline.upload_slots(),
+                              .outages = stats.store_outages};
   if (sources.clock_offset != nullptr) {
     store.clock_offset = sources.clock_offset->seen();
   }
@@ -98,9 +103,11 @@ Sample StatusSnapshot::sample() const noexcept {
           .stored_bytes = store.uploaded_bytes,
           .progress = store.uploads_stored + queue.totals.gone(),
           .connections_lost = broker.connections_lost,
+          .store_outages = store.outages,
           .waiting = queue.totals.waiting(),
           .refused = refused_messages(),
-          .used_bytes = queue.room ? queue.room->used : 0};
+          .used_bytes = queue.room ? queue.room->used : 0,
+          .oldest = queue.oldest};
 }
 
 std::vector<StatusSnapshot::CertificateEnd> certificate_ends_of(const StatusSources& sources) {
@@ -130,18 +137,6 @@ StatusSnapshot take_snapshot(const StatusSources& sources,
     snapshot.pictures = sources.pictures->list();
   }
   return snapshot;
-}
-
-Sample take_sample(const StatusSources& sources) {
-  StatusSnapshot snapshot;
-  snapshot.at = std::chrono::steady_clock::now();
-  snapshot.broker.connections_lost = sources.receiver.stats().connections_lost;
-  snapshot.queue.totals = sources.spool.totals();
-  snapshot.queue.room = sources.spool.room();
-  snapshot.store.refusals = sources.pipeline.refusals();
-  snapshot.store.uploads_stored = sources.pipeline.stats().uploads_stored();
-  snapshot.store.uploaded_bytes = sources.pipeline.stats().uploaded_bytes;
-  return snapshot.sample();
 }
 
 }  // namespace m2b

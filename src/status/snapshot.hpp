@@ -36,8 +36,9 @@ struct StatusSnapshot {
     std::optional<BrokerTrouble> trouble = {};
     std::optional<Time> silent_since = {};  // connected, and for too long nothing has come from it
     std::optional<Time> session_lost_at = {};
-    std::uint64_t received = 0;  // redeliveries included
-    std::uint64_t empty = 0;     // of these, without payload: ignored
+    std::optional<Time> last_message_at = {};  // nothing: none has come since the start
+    std::uint64_t received = 0;                // redeliveries included
+    std::uint64_t empty = 0;                   // of these, without payload: ignored
     std::uint64_t acknowledged = 0;
     std::uint64_t connects = 0;
     std::uint64_t connect_failures = 0;
@@ -51,6 +52,7 @@ struct StatusSnapshot {
     Intake intake = Intake::open;
     std::optional<Time> closed_since = {};
     std::optional<SpoolRoom> room = {};  // nothing when the disk did not answer
+    WallTime oldest = {};                // when the oldest was received; 1970: nothing waits
     std::chrono::seconds oldest_age{0};  // by the wall clock; 0 when nothing waits
     std::uint64_t files_set_aside = 0;
     std::optional<KeyId> missing_key = {};  // of a message that waits for it
@@ -76,10 +78,18 @@ struct StatusSnapshot {
     std::uint64_t uploaded_bytes = 0;
     Overwrites overwrites = {};
     std::size_t slots = 0;
+    std::uint64_t outages = 0;  // times that `trouble` began
   };
   Store store;
 
   std::vector<PictureInfo> pictures = {};
+
+  /// Threads of ours that were asked for a sign of life and have given none.
+  struct StuckThread {
+    std::string name;
+    std::chrono::seconds silent_for;
+  };
+  std::vector<StuckThread> stuck_threads = {};
 
   /// Of our own certificates.
   struct CertificateEnd {
@@ -101,8 +111,5 @@ struct StatusSnapshot {
 /// Of those connections for which we have a certificate.
 [[nodiscard]] std::vector<StatusSnapshot::CertificateEnd> certificate_ends_of(
     const StatusSources& sources);
-
-/// What the history keeps of it, without the rest.
-[[nodiscard]] Sample take_sample(const StatusSources& sources);
 
 }  // namespace m2b

@@ -25,6 +25,7 @@
 #include "http/http_listener.hpp"
 #include "http/http_routes.hpp"
 #include "http/http_server.hpp"
+#include "m2b/status/status_monitor.hpp"
 #include "m2b/util/host.hpp"
 #include "m2b/util/log.hpp"
 #include "m2b/util/repetition.hpp"
@@ -32,26 +33,21 @@
 #include "m2b/util/thread.hpp"
 #include "status/access.hpp"
 #include "status/diagnosis.hpp"
-#include "status/history.hpp"
 #include "status/metrics.hpp"
 #include "status/page.hpp"
 #include "status/page_assets.hpp"
-#include "status/snapshot.hpp"
 #include "status/status_json.hpp"
 
 namespace m2b {
 namespace {
 
 using documents::Json;
-using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kBindRetry{5};
 constexpr HttpClientLimits kHealthLimits{.time = std::chrono::seconds(4),
                                          .max_body_bytes = std::size_t{64} << 10};
 /// For the answer to a wrong token. Whoever knows the right one never waits.
 constexpr std::chrono::seconds kWrongTokenDelay{1};
-constexpr std::chrono::seconds kRatesOver{10};
-constexpr std::chrono::minutes kUnsteadyWithin{10};
 /// A disk that is slower gets its answer as "under way".
 constexpr std::chrono::seconds kMovePatience{2};
 constexpr std::size_t kMaxPayloadBytes = std::size_t{16} << 10;  // that are shown of one
@@ -65,29 +61,20 @@ constexpr const char* kContentPolicy =
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Why no message can be taken at the moment; empty when one can.
-std::string why_not_ready(const StatusSources& sources) {
-  const ReceiverStats& receiver = sources.receiver.stats();
-  std::string reasons;
-  if (!receiver.connected) {
-    reasons += "not connected to the broker\n";
-  } else if (!receiver.subscribed) {
-    reasons += "not subscribed\n";
-  } else if (!sources.receiver.hears_broker()) {
-    reasons += "nothing heard from the broker for one and a half intervals of MQTT_KEEPALIVE\n";
-  }
-  if (const Intake intake = sources.spool.intake(); intake != Intake::open) {
-    reasons += fmt::format("spool takes no messages: {}\n", to_string(intake));
-  }
-  return reasons;
-}
-
 HttpResponse json_response(const Json& json, int status = 200) {
   return http_response(status, kJson, documents::line_of(json));
 }
 
 HttpResponse refusal(int status, std::string_view reason) {
   return json_response(Json{{"error", reason}}, status);
+}
+
+Caller caller_of(const HttpRequest& request) {
+  return {.host = request.field("host"),
+          .authorization = request.field("authorization"),
+          .origin = request.field("origin"),
+          .fetch_site = request.field("sec-fetch-site"),
+          .content_type = request.field("content-type")};
 }
 
 HttpFields safety_fields() {
@@ -123,32 +110,24 @@ std::optional<std::vector<SpoolId>> ids_of(const std::string& body) {
 
 class StatusServer::Impl {
  public:
-  Impl(const StatusOptions& options, const StatusSources& sources)
+  Impl(const StatusOptions& options, const StatusMonitor& monitor)
       : options_(options),
-        sources_(sources),
+        monitor_(monitor),
+        sources_(monitor.sources()),
         token_("STATUS_TOKEN", options.token, options.token_file, &is_status_token) {
     set_routes();
   }
 
   void start() {
     if (options_.enabled) {
-      started_at_ = Clock::now();
-      history_.add(take_sample(sources_));
-      sampler_ = start_thread("status-sampler", [this](const std::stop_token& stop) {
-        while (sleep_for(History::kStep, stop)) {
-          history_.add(take_sample(sources_));
-        }
-      });
       thread_ = start_thread("status", [this](const std::stop_token& stop) { run(stop); });
     }
   }
 
   void stop() {
-    for (std::jthread* const thread : {&sampler_, &thread_}) {
-      thread->request_stop();
-      if (thread->joinable()) {
-        thread->join();
-      }
+    thread_.request_stop();
+    if (thread_.joinable()) {
+      thread_.join();
     }
   }
 
@@ -201,13 +180,11 @@ class StatusServer::Impl {
     routes_.get("/livez", [](const HttpRequest&, std::uint64_t) {
       return http_response(200, kPlainText, "ok\n");
     });
-    routes_.get("/readyz", [this](const HttpRequest&, std::uint64_t) {
-      const std::string reasons = why_not_ready(sources_);
-      return http_response(reasons.empty() ? 200 : 503, kPlainText,
-                           reasons.empty() ? "ok\n" : reasons);
-    });
+    routes_.get("/readyz",
+                [this](const HttpRequest& request, std::uint64_t) { return readiness(request); });
     routes_.get("/metrics", [this](const HttpRequest&, std::uint64_t) {
-      return http_response(200, "text/plain; version=0.0.4; charset=utf-8", metrics_text(sources_));
+      return http_response(200, "text/plain; version=0.0.4; charset=utf-8",
+                           metrics_text(sources_, monitor_.view().diagnosis));
     });
   }
 
@@ -224,25 +201,30 @@ class StatusServer::Impl {
 
   [[nodiscard]] HttpRoutes::Handler guarded(Gate gate, Handler handler) {
     return [this, gate, handler](const HttpRequest& request, std::uint64_t number) {
-      const std::string_view authorization = request.field("authorization");
-      const auto denial = (access().*gate)({.host = request.field("host"),
-                                            .authorization = authorization,
-                                            .origin = request.field("origin"),
-                                            .fetch_site = request.field("sec-fetch-site"),
-                                            .content_type = request.field("content-type")});
+      const Caller caller = caller_of(request);
+      const auto denial = (access().*gate)(caller);
       if (!denial) {
         return (this->*handler)(request, number);
       }
       HttpResponse response = refusal(denial->status, denial->reason);
       if (denial->status == 401) {
         response.fields.push_back({"WWW-Authenticate", "Bearer"});
-        if (!authorization.empty()) {
+        if (!caller.authorization.empty()) {
           response.delay = kWrongTokenDelay;
           tell_of_wrong_token();
         }
       }
       return response;
     };
+  }
+
+  /// The status is for everybody, its reasons for those who may see the page.
+  HttpResponse readiness(const HttpRequest& request) {
+    const Diagnosis diagnosis = monitor_.view().diagnosis;
+    const bool may_read = !access().denial_of_page(caller_of(request));
+    return http_response(
+        diagnosis.is_ready() ? 200 : 503, kPlainText,
+        may_read ? plain_text(diagnosis) : fmt::format("{}\n", to_string(diagnosis.state)));
   }
 
   void tell_of_wrong_token() {
@@ -253,25 +235,13 @@ class StatusServer::Impl {
 
   [[nodiscard]] Access access() { return {options_, token_.current()}; }
 
-  [[nodiscard]] StatusView view() const {
-    StatusView view;
-    view.snapshot = take_snapshot(sources_, started_at_);
-    const Sample now = view.snapshot.sample();
-    view.trends = {.now = history_.rates(now, kRatesOver),
-                   .longer = history_.rates(now, span_of_trend(view.snapshot)),
-                   .connections_lost = history_.connections_lost(now, kUnsteadyWithin),
-                   .stands_still_for = history_.stands_still_for(now)};
-    view.curves = history_.curves();
-    view.diagnosis = diagnose(view.snapshot, view.trends);
-    return view;
-  }
-
   HttpResponse page(const HttpRequest& /*request*/, std::uint64_t /*number*/) {
-    return http_response(200, kHtml, render_page(view()));
+    return http_response(200, kHtml, render_page(monitor_.view()));
   }
 
   HttpResponse status(const HttpRequest& /*request*/, std::uint64_t /*number*/) {
-    return json_response(status_json(view(), Access(options_)));  // whether there is a token alone
+    return json_response(
+        status_json(monitor_.view(), Access(options_)));  // whether there is a token alone
   }
 
   HttpResponse letter(const HttpRequest& /*request*/, std::uint64_t number) {
@@ -338,18 +308,16 @@ class StatusServer::Impl {
   }
 
   const StatusOptions options_;
-  const StatusSources sources_;
+  const StatusMonitor& monitor_;
+  const StatusSources& sources_;  // of the monitor
   SecretSource token_;
-  Clock::time_point started_at_;
-  History history_;
   Repetition wrong_tokens_;
   HttpRoutes routes_;
-  std::jthread sampler_;
   std::jthread thread_;
 };
 
-StatusServer::StatusServer(const StatusOptions& options, const StatusSources& sources)
-    : impl_(std::make_unique<Impl>(options, sources)) {}
+StatusServer::StatusServer(const StatusOptions& options, const StatusMonitor& monitor)
+    : impl_(std::make_unique<Impl>(options, monitor)) {}
 
 StatusServer::~StatusServer() = default;
 

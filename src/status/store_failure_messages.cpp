@@ -74,7 +74,7 @@ constexpr std::array kAnswers{
         "{0} knows our key, but the key may not write to the bucket {1}.",
         "Give the key the right to put objects into the bucket {1} (s3:PutObject)."},
     Row{"ExpiredToken", "store_refuses_key", kRefusesKey, "Our key at {0} has expired.", kSetKey},
-    Row{"RequestTimeTooSkewed", "clock_wrong", "Store refuses our time",
+    Row{"RequestTimeTooSkewed", "store_refuses_time", "Store refuses our time",
         "{0} says that our clock differs from its own by more than 15 minutes.", kSetClock},
     Row{"NoSuchBucket", "store_no_bucket", "Bucket missing",
         "{0} has no bucket {1}, and our key may not make it.",

@@ -68,7 +68,7 @@ def publisher(stack, judged=True):
 def bridge_was_here(stack):
     """Its session is there, and it is away."""
     stack.broker.start()
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     assert stack.bridge.stop() == 0
 
 
@@ -79,7 +79,7 @@ def test_an_outage_longer_than_the_default_queue_and_a_restart_lose_nothing(stac
     publisher(stack).send(*pictures(MORE_THAN_THE_DEFAULT_QUEUE, size=1000))
     assert stack.broker.stop() == 0
     stack.broker.start()
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     stack.assert_exactly_stored(within=60)
     assert stack.judge.expected_count == MORE_THAN_THE_DEFAULT_QUEUE
 
@@ -94,7 +94,7 @@ def test_without_the_line_messages_are_lost(stack, line):
     publisher(stack).send(*pictures(MORE_THAN_THE_DEFAULT_QUEUE, size=1000))
     assert stack.broker.stop() == 0
     stack.broker.start()
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     # What comes last is behind all that the broker still has.
     last = pictures(1, size=1000)
     publisher(stack, judged=False).send(*last)
@@ -113,7 +113,7 @@ def test_a_killed_broker_has_what_it_saved_and_no_more(stack):
     stack.broker.kill()
     source.close()
     stack.broker.start()
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     stack.assert_exactly_stored()
     assert stack.judge.expected_count == len(saved)
 
@@ -125,7 +125,7 @@ def test_pictures_of_qos_0_wait_as_well_where_that_is_asked_for(stack):
     for picture in pictures(30):
         source.publish(picture, qos=0)
     source.send(*pictures(1))  # the broker has all of it when it has this one
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     stack.assert_exactly_stored()
     assert stack.judge.expected_count == 31
 

@@ -66,7 +66,7 @@ class Ground:
     def started(self, *arguments, **options):
         site = self.site(*arguments, **options)
         assert site.systemctl("start", "mqtt-to-blob") == 0
-        site.bridge.wait_until_ready()
+        site.bridge.wait_until_subscribed()
         return site
 
     def send(self, *messages, broker=None):
@@ -212,7 +212,7 @@ def test_a_full_disk_goes_by_without_a_loss(ground):
     site.spool.mkdir(mode=0o700)
     site.bridge.wrapper = volumes.on_tmpfs(site.spool, "48m")
     assert site.systemctl("start", "mqtt-to-blob") == 0
-    site.bridge.wait_until_ready()
+    site.bridge.wait_until_subscribed()
     site.inside = ["nsenter", "-t", str(site.bridge.pid), "-m", f"--wd={site.work}"]
     filler = site.spool / "of-somebody-else"
 
@@ -223,7 +223,7 @@ def test_a_full_disk_goes_by_without_a_loss(ground):
     ground.send(*pictures(250, size=60_000))
     site.bridge.wait_until_it_takes_no_more(250)
     said = site.run("full")
-    assert "spool takes no messages: SPOOL_MIN_FREE_BYTES reached" in said
+    assert "Disk full" in said and "SPOOL_MIN_FREE_BYTES" in said
     assert re.search(r"^tmpfs +48M", said, re.MULTILINE), said
     assert re.search(r"^waiting +\d+", said, re.MULTILINE), said
     as_seen_there(f"rm {filler}")
@@ -296,7 +296,7 @@ def test_the_broker_moves(ground):
     second = Broker(ground.folder / "second").start()
     site = ground.started(second_broker_port=second.port)
     site.run("broker-before")
-    site.bridge.wait_until_ready()
+    site.bridge.wait_until_subscribed()
     ground.send(*pictures(5))
     ground.judge.assert_exactly_stored()
     ground.send(*pictures(5), broker=second)  # the cameras are there already

@@ -107,7 +107,7 @@ def daemons(machine):
 
 def test_the_service_runs_locked_in_and_is_started_again_when_it_dies(stack, machine):
     machine.systemctl("start", "mqtt-to-blob")  # returns once the daemon has said that it is ready
-    stack.bridge.wait_until_ready()
+    stack.bridge.wait_until_subscribed()
     stack.publisher.send(*pictures(20))
     stack.assert_exactly_stored()
     (daemon,) = daemons(machine)
@@ -132,7 +132,7 @@ def test_the_service_runs_locked_in_and_is_started_again_when_it_dies(stack, mac
 def test_after_a_repair_by_root_the_service_opens_its_spool(stack, machine):
     stack.store.stop()
     machine.systemctl("start", "mqtt-to-blob")
-    stack.bridge.wait_until_ready()
+    stack.bridge.wait_until_subscribed()
     stack.publisher.send(*pictures(10))
     stack.bridge.wait_until_acknowledged(10)
     machine.systemctl("stop", "mqtt-to-blob")

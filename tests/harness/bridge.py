@@ -143,7 +143,24 @@ class Bridge(Service):
         """What is on disk, read beside the running daemon: nothing may be on its way there."""
         return read_dead_letters(seen_by(self.pid, self.settings["SPOOL_DIR"]))
 
+    def wait_until_subscribed(self, within=15):
+        """It hears the broker, which has granted the topics; whatever the store does."""
+
+        def is_subscribed():
+            metrics = self.metrics()
+            return all(
+                metrics.value(f"mqtt_to_blob_broker_{name}") == 1 for name in ("subscribed", "alive")
+            )
+
+        wait_until(
+            is_subscribed,
+            within,
+            lambda: f"{self.name} is subscribed: {self.request('/readyz')}\n{self.tail()}",
+        )
+        return self
+
     def wait_until_ready(self, within=15):
+        """Nothing is in trouble, neither broker nor store nor disk."""
         wait_until(
             lambda: self.status_of("/readyz") == 200,
             within,
@@ -178,9 +195,9 @@ class Bridge(Service):
         assert counts[-1] < sent, "all of it was acknowledged: the spool did not fill"
         return counts[-1]
 
-    def start_ready(self, within=20):
+    def start_subscribed(self, within=20):
         self.start()
-        return self.wait_until_ready(within)
+        return self.wait_until_subscribed(within)
 
     def private_bytes(self):
         """Memory without the mapped spool file, whose pages the kernel may take back."""

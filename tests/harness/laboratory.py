@@ -58,7 +58,7 @@ class Laboratory:
     def _judge(self, stack, within):
         overdue = None
         try:
-            stack.bridge.wait_until_ready(within)
+            stack.bridge.wait_until_subscribed(within)
             _wait_until_all_stored(stack, within)
             stack.bridge.wait_until_spool_is_empty(within)
         except AssertionError as late:

@@ -16,7 +16,7 @@ def mend_with_too_little_room(stack, group_commit="False"):
     stack.bridge = stack.new_bridge("bridge", disk, **settings,
                                     MINIO_URL=f"127.0.0.1:{free_port()}")  # fmt: skip
     stack.broker.start()
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     sent = [picture(size=60_000) for _ in range(140)]  # 11 MB of JSON
     stack.publisher.send(*sent)
     stack.bridge.wait_until_acknowledged(len(sent))
@@ -25,6 +25,6 @@ def mend_with_too_little_room(stack, group_commit="False"):
     stack.bridge = stack.new_bridge(
         "mended", [*disk, "sh", "-c", damaging + '; exec "$@"', spool], **settings
     )
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     stack.bridge.wait_until_spool_is_empty()
     return sent, spool, disk

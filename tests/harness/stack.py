@@ -48,7 +48,7 @@ class Stack:
         self.broker.start()
         if not self.store.running:
             self.store.start()
-        self.bridge.start_ready()
+        self.bridge.start_subscribed()
         return self
 
     @property
@@ -75,7 +75,7 @@ class Stack:
             self.bridge.kill()
             self.bridge.launch()
         stream.finish()
-        self.bridge.wait_until_ready()
+        self.bridge.wait_until_subscribed()
 
     def start_afresh(self):
         """For tests that share a stack: an empty bucket, and nothing expected in it."""

@@ -58,7 +58,7 @@ def assert_heals(stack, stored):
 def test_no_foreign_time_outlasts_who_named_it(clocked):
     stack, impostor = clocked
     stack.broker.start()
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     stack.publisher.send(*pictures(3))
     stack.assert_exactly_stored()
     begun = time.monotonic()
@@ -87,7 +87,7 @@ def test_every_refusal_that_may_come_from_the_clock_leads_back(clocked, dated):
     """Behind a peer that made us sign with another time, the store does not say what is wrong."""
     stack, impostor = clocked
     stack.broker.start()
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     for status, code in REFUSALS:
         believed = []
 

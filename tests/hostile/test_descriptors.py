@@ -30,7 +30,7 @@ def test_a_bridge_with_closed_standard_descriptors_keeps_every_record(new_stack,
     verified = stack.bridge.run("spool", "verify", within=60)
     assert verified.returncode == 0, verified
     stack.store.start()
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     stack.assert_exactly_stored(within=60)
     for descriptor in range(3):
         target = os.readlink(f"/proc/{stack.bridge.pid}/fd/{descriptor}")
@@ -55,5 +55,5 @@ def test_a_tool_with_closed_standard_descriptors_writes_into_no_file_of_the_spoo
     assert stack.bridge.run("spool", "verify", "--json").stdout == before
     stack.bridge.arguments = []
     stack.store.start()
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     stack.assert_exactly_stored(within=60)

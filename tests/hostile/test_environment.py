@@ -48,7 +48,7 @@ def test_a_key_file_that_cannot_be_read_at_a_restart_loses_nothing(new_stack, tm
     key_file.chmod(0o600)
     key_file.write_text(KEY)
     stack.store.start()
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     stack.assert_exactly_stored(within=60)
 
 
@@ -78,7 +78,7 @@ def test_a_spool_on_a_file_system_of_a_container(new_stack, tmp_path, file_syste
         stack.bridge.wait_until_acknowledged(101)
         stack.bridge.kill()
         stack.store.start()
-        stack.bridge.start_ready()
+        stack.bridge.start_subscribed()
         stack.assert_exactly_stored(within=60)
         assert stack.bridge.stop() == 0
     finally:
@@ -108,7 +108,7 @@ def test_a_disk_that_is_taken_away_under_way(new_stack, tmp_path):
     assert (place / "spool" / "records" / "data.mdb").exists()
     stack.bridge.wrapper = []
     stack.store.start()
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     stack.assert_exactly_stored(within=60)
 
 

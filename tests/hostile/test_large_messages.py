@@ -120,6 +120,6 @@ def test_a_large_dead_letter_is_sent_to_the_bucket_and_read_by_the_tools(
     assert_within_the_container(stack)
     stack.bridge.stop()
     stack.bridge.settings["DEAD_LETTER_PREFIX"] = "dead-letters/"
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     wait_until(lambda: stack.bridge.metric("dead_letters") == 0, 60, "it has left")
     assert_within_the_container(stack)

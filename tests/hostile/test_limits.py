@@ -87,7 +87,7 @@ def test_threads_that_cannot_be_had_later_stop_nothing(small_user_stack):
         crowd.fill()
     finally:
         crowd.leave()
-    stack.bridge.wait_until_ready(60)
+    stack.bridge.wait_until_subscribed(60)
     stack.new_publisher().send(*pictures(5))
     stack.assert_exactly_stored(within=60)
     assert stack.bridge.stop() == 0

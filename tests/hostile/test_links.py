@@ -38,7 +38,7 @@ def grown_spool(tmp_path_factory, minio, shared_store):
     stack = Stack(tmp_path_factory.mktemp("grown"), minio, store=shared_store)
     stack.bridge.settings |= {"MINIO_URL": "127.0.0.1:9"}  # nobody listens: what comes waits
     stack.broker.start()
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     stack.publisher.send(*pictures(10), undecodable(), undecodable())
     stack.bridge.wait_until_acknowledged(12)
     wait_until(lambda: stack.bridge.metric("dead_letters") == 2, 60, "they are dead letters")

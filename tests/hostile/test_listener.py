@@ -103,7 +103,7 @@ def shared(tmp_path_factory, minio, shared_store):
     dead.send(Message("ia/rawImage/a/b", b"{" + b"x" * (6 * MIB)))
     wait_until(lambda: stack.bridge.metric("dead_letters") == 2, PATIENCE, "the second letter")
     assert stack.bridge.stop() == 0
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     # The largest picture that the page keeps.
     stack.publisher.send(picture(size=1_000_000))
     stack.assert_exactly_stored(PATIENCE)

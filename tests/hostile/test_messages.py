@@ -119,7 +119,7 @@ def test_the_tools_print_nothing_that_moves_a_cursor(new_stack, place):
     stack = new_stack(TOPIC="ia/#", MINIO_URL="127.0.0.1:9")  # nobody listens on the discard port
     good, bad = hostile_messages()
     stack.broker.start()
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     stack.publisher.send(*good, *bad)
     wait_until(lambda: stack.bridge.metric("dead_letters") == len(bad), 10, "the letters are there")
     if place == "without it":

@@ -34,7 +34,7 @@ def new_impostor(new_stack, shared_store):
 
 def begin(stack, count=PICTURES):
     stack.broker.start()
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     stack.publisher.send(*pictures(count, size=2000))
     stack.bridge.wait_until_acknowledged(count)
 
@@ -190,7 +190,7 @@ def test_a_portal_takes_no_dead_letter(new_impostor):
 
     with impostor.saying(lying_about(LIES["an ETag of another object"])):
         stack.broker.start()
-        stack.bridge.start_ready()
+        stack.bridge.start_subscribed()
         stack.publisher.send(*(Message("ia/rawImage/x", b"no json %d" % number) for number in range(3)))
         wait_until(lambda: impostor.uploads >= 5, 20, "the letters are offered")
         assert stack.bridge.metric("dead_letters") == 3
@@ -221,7 +221,7 @@ def test_lying_heads_confirm_no_batch(new_impostor):
         assert stack.bridge.stop() == 0
     with impostor.saying(says):
         for _ in range(10):  # one that is refused alone before a batch is full stops all uploads
-            stack.bridge.start_ready()
+            stack.bridge.start_subscribed()
             with contextlib.suppress(TimedOut):
                 wait_until(lambda: archives, 2, "a batch is sent")
                 break

@@ -51,7 +51,7 @@ def test_no_jump_of_the_clock_drops_a_dead_letter(new_stack, tmp_path):
             )
             assert kept_and_dropped(stack.bridge) == (sent, 0), moment
         stack.bridge.stop()
-        stack.bridge.start_ready()
+        stack.bridge.start_subscribed()
         assert kept_and_dropped(stack.bridge) == (sent, 0), moment
 
 
@@ -65,7 +65,7 @@ def test_a_dead_letter_goes_when_the_bridge_has_run_for_its_time(new_stack, tmp_
     while kept_and_dropped(stack.bridge) == (1, 0):
         assert starts < 30, stack.bridge.tail()
         stack.bridge.stop()
-        stack.bridge.start_ready()
+        stack.bridge.start_subscribed()
         starts += 1
     assert kept_and_dropped(stack.bridge) == (0, 1)
     assert starts > 1, "the first starts came before its time"

@@ -128,7 +128,7 @@ def test_legal_framing_is_delivered(attack, deed):
         here.stay(peer)
 
     here = attack(serve)
-    here.bridge.start_ready()
+    here.bridge.start_subscribed()
     here.assert_all_flowed(LEGAL[deed])
     assert here.broker.accepted == 1
 
@@ -147,7 +147,7 @@ def test_each_ping_is_answered_with_its_own_payload(attack):
             answered.extend(peer.pongs)
 
     here = attack(serve)
-    here.bridge.start_ready()
+    here.bridge.start_subscribed()
     here.assert_all_flowed(3)
     assert here.bridge.stop() == 0
     wait_until(lambda: answered[-1:] == [bytes(125)], 10, lambda: f"the last pong: {answered}")
@@ -188,7 +188,7 @@ def test_an_upgrade_answer_may_come_as(attack, answer):
         here.stay(peer)
 
     here = attack(serve)
-    here.bridge.start_ready()
+    here.bridge.start_subscribed()
     here.assert_all_flowed(3)
     path, headers = requests[0]
     assert path == "/the/path?a=b"
@@ -207,7 +207,7 @@ def test_the_farewell_reaches_the_broker_before_the_websocket_is_closed(attack):
         ends.append(peer.read_packet() or peer.close_code)
 
     here = attack(serve)
-    here.bridge.start_ready()
+    here.bridge.start_subscribed()
     assert here.bridge.stop() == 0
     wait_until(lambda: ends == [mqtt.DISCONNECT, 1000], 10, lambda: f"DISCONNECT and close: {ends}")
 
@@ -221,7 +221,7 @@ def test_a_proxy_in_the_environment_is_not_for_mqtt(attack):
     here = attack(serve)
     nobody = f"http://127.0.0.1:{free_port()}"
     here.bridge.settings |= {"http_proxy": nobody, "https_proxy": nobody, "no_proxy": "127.0.0.1"}
-    here.bridge.start_ready()
+    here.bridge.start_subscribed()
     here.assert_all_flowed(2)
 
 
@@ -330,7 +330,7 @@ def test_what_does_not_end_takes_no_memory(attack, flood):
         here.stay(peer)
 
     here = attack(serve)
-    here.bridge.start_ready()
+    here.bridge.start_subscribed()
     idle = most = here.bridge.private_bytes()
     while not over.wait(0.1):
         most = max(most, here.bridge.private_bytes())
@@ -349,7 +349,7 @@ def test_a_large_message_in_one_frame_streams_through(attack):
 
     here = attack(serve)
     here.bridge.settings["MAX_MESSAGE_BYTES"] = 64 * MIB
-    here.bridge.start_ready()
+    here.bridge.start_subscribed()
     here.assert_all_flowed(2, within=60)
 
 

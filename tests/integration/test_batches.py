@@ -11,7 +11,7 @@ from harness.waiting import wait_until
 def backlog(stack, messages):
     """Leaves them waiting in the spool, the store away."""
     stack.broker.start()
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     stack.publisher.send(*messages)
     stack.bridge.wait_until_acknowledged(len(messages))
 

@@ -132,7 +132,7 @@ def test_bad_messages_are_looked_into_replayed_and_dropped(browser, new_stack):
     bad = Message(TOPIC + "/<b>bold</b>", evil.encode())
     stack.publisher.send(bad, Message(TOPIC, b"\xff\xd8\xff\xe0 no JSON"))
     wait_until(lambda: stack.bridge.metric("dead_letters") == 2, 10, "two dead letters")
-    open_page(browser, stack.bridge, "^No picture has come yet; but 2 messages could not become pictures")
+    open_page(browser, stack.bridge, "^No picture waits; but 2 messages could not become pictures")
     assert state(browser) == "attention"
     assert stages(browser)["decode"] == "attention"
     newest, oldest = [row.get_attribute("data-id") for row in browser.find_all(".letter")]
@@ -181,8 +181,8 @@ def test_store_down_then_queue_full_then_wrong_key(browser, new_stack):
     look_from_all_sides(browser, "store-down")
 
     stack.publisher.send(*pictures(300, size=20_000))
-    browser.wait_for("#sentence", re.compile("queue full for .*new pictures wait at the broker"))
-    browser.wait_for("#announcement", re.compile("^Trouble. .*new pictures wait at the broker"))
+    browser.wait_for("#sentence", re.compile("queue full for .*no new pictures are taken"))
+    browser.wait_for("#announcement", re.compile("^Trouble. .*no new pictures are taken"))
     browser.wait_for("#forecast", re.compile("^Full"))
     assert browser.text("#gauge-all") == "no room left (SPOOL_MAX_BYTES)"
     assert "First let the store take pictures again" in browser.text("#warnings")

@@ -105,7 +105,7 @@ def test_temporary_keys_are_renewed_with_their_token(new_stack, tmp_path, form):
     assert spoilt != refused.token
     put(refused, spoilt)
     stack.broker.start()
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     stack.publisher.send(*pictures(20))
     wait_until(
         lambda: stack.bridge.metric("store_state", state="blocked") == 1, 20,
@@ -132,7 +132,7 @@ def test_the_brokers_password_is_replaced(new_stack, tmp_path):
     stack.bridge.settings["MQTT_PASSWORD_FILE"] = path
     stack.broker.allow_only("camera", "first")
     stack.broker.start()
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     stack.broker.stop()
     stack.broker.allow_only("camera", "second")
     stack.broker.start()
@@ -143,4 +143,4 @@ def test_the_brokers_password_is_replaced(new_stack, tmp_path):
         lambda: f"the old password is refused:\n{stack.bridge.tail()}",
     )
     write(path, "second\n")
-    stack.bridge.wait_until_ready()
+    stack.bridge.wait_until_subscribed()

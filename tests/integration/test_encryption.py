@@ -51,7 +51,7 @@ def encrypted(new_stack, key_file):
     stack.right_store = stack.bridge.settings["MINIO_URL"]
     stack.bridge.settings["MINIO_URL"] = f"127.0.0.1:{free_port()}"
     stack.broker.start()
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     return stack
 
 
@@ -62,7 +62,7 @@ def restart(stack, key_file=None, lines=(), store=None):
         key_file.write(*lines)
     if store:
         stack.bridge.settings["MINIO_URL"] = store
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
 
 
 def test_the_disk_shows_nothing_of_what_waits(encrypted):
@@ -130,7 +130,7 @@ def test_a_missing_key_is_told_and_loses_nothing(encrypted, key_file):
     stack.bridge.send_signal(signal.SIGKILL)
     stack.bridge.wait_for_exit(5)
     key_file.write(new_line, *stack.keys)
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     stack.assert_exactly_stored()
     assert stack.bridge.metric("spool_key_missing") == 0
 
@@ -153,7 +153,7 @@ def test_without_any_key_it_does_not_start_in_the_clear(encrypted, key_file):
     assert "c2VjcmV0" not in done.stderr
     key_file.write(*stack.keys)
     stack.bridge.settings["MINIO_URL"] = stack.right_store
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     stack.assert_exactly_stored()
 
 
@@ -192,7 +192,7 @@ def test_the_tools_need_the_key_for_what_it_hides(encrypted, tmp_path, runs):
     done = tool("dead-letter", "replay", "--all", code=66, with_key=False)
     assert "Set SPOOL_KEY or SPOOL_KEY_FILE" in done.stderr
     stack.bridge.settings["MINIO_URL"] = stack.right_store
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     stack.assert_exactly_stored()
 
 
@@ -220,7 +220,7 @@ def test_kills_lose_nothing_of_an_encrypted_spool(encrypted):
     stack = encrypted
     stack.bridge.stop()
     stack.bridge.settings["MINIO_URL"] = stack.right_store
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     stream = stack.stream([*pictures(300), *pictures(10, size=300_000)], per_second=80)
     stack.kill_bridge_while(stream, every=0.7)
     stack.assert_exactly_stored(within=30)

@@ -128,7 +128,7 @@ def test_a_second_process_on_the_same_spool_is_told_who_holds_it(new_stack):
 def test_the_spool_is_free_again_after_a_crash(new_stack):
     stack = new_stack().start()
     stack.bridge.kill()
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     stack.publisher.send(*pictures(5))
     stack.assert_exactly_stored()
 

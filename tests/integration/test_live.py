@@ -14,7 +14,7 @@ def stack(new_stack):
     """The backlog takes 10 s, and a quarter of it fits between spool and store."""
     stack = new_stack(own_store=True, UPLOAD_BANDWIDTH_LIMIT="400KiB", IN_FLIGHT_BYTES="1MiB")
     stack.broker.start()
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     return stack
 
 
@@ -55,7 +55,7 @@ def test_live_pictures_are_stored_ahead_of_the_backlog(stack):
 def test_with_no_share_they_wait_for_their_turn(stack):
     stack.bridge.settings["UPLOAD_LIVE_SHARE"] = 0
     stack.bridge.stop()
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     leave_backlog(stack, list(pictures(BACKLOG, size=SIZE)))
     live = picture("live", size=SIZE)
     stack.publisher.send(live)

@@ -33,7 +33,7 @@ def scrape(tmp_path_factory, minio):
     stack.bridge.start()  # without a broker: connections fail
     wait_until(lambda: stack.bridge.total("broker_connect_failures_total") > 0, 10, "a failure")
     stack.broker.start()
-    stack.bridge.wait_until_ready()
+    stack.bridge.wait_until_subscribed()
     stack.publisher.send(*pictures(3), Message("ia/rawImage/a/b", b"bad"))
     stack.assert_exactly_stored()
     stack.store.stop()
@@ -76,7 +76,9 @@ def test_promtool_finds_nothing_wrong(scrape):
 
 def test_the_states_are_told_by_one_sample_each(scrape):
     metrics = Metrics(scrape)
-    for name, state in (("spool_intake_state", "open"), ("store_state", "away")):
+    for name, state in (
+        ("spool_intake_state", "open"), ("store_state", "away"), ("health_state", "trouble"),
+    ):
         states = metrics.by_label(f"mqtt_to_blob_{name}", "state")
         assert {one for one, value in states.items() if value == 1} == {state}
         assert sum(states.values()) == 1

@@ -117,7 +117,7 @@ def test_a_daemon_started_before_broker_and_store_works_once_both_come(new_stack
     stack.publisher.send(*pictures(10))
     stack.store.start()
     stack.assert_exactly_stored(within=FLOWS_AGAIN_WITHIN)
-    stack.bridge.wait_until_ready()
+    stack.bridge.wait_until_subscribed()
     assert stack.bridge.metric("broker_connected") == 1
     assert stack.bridge.metric("store_reachable") == 1
 
@@ -128,7 +128,7 @@ def test_the_store_may_come_before_the_broker(new_stack):
     stack.store.start()
     wait_until(lambda: stack.bridge.metric("store_reachable") == 1, 15, "the store is seen")
     stack.broker.start()
-    stack.bridge.wait_until_ready(FLOWS_AGAIN_WITHIN)
+    stack.bridge.wait_until_subscribed(FLOWS_AGAIN_WITHIN)
     stack.publisher.send(*pictures(10))
     stack.assert_exactly_stored()
 
@@ -178,7 +178,7 @@ def test_each_refused_login_is_logged_with_its_meaning_until_it_is_mended(new_st
     stack.broker.stop()
     stack.broker.allow_only("bridge", "right-one")
     stack.broker.start()
-    stack.bridge.wait_until_ready(FLOWS_AGAIN_WITHIN)
+    stack.bridge.wait_until_subscribed(FLOWS_AGAIN_WITHIN)
     sender = stack.new_publisher(username="bridge", password="right-one")
     sender.send(*pictures(5))
     stack.assert_exactly_stored()

@@ -33,13 +33,13 @@ def test_auto_falls_back_to_3_1_1_where_the_broker_knows_no_5(new_stack, answer)
     stack.broker.start()
     with OldBrokerProxy(stack.broker, answer) as proxy:
         stack.bridge.settings |= {"BROKER_PORT": proxy.port, "MQTT_VERSION": "auto"}
-        stack.bridge.start_ready()
+        stack.bridge.start_subscribed()
         assert proxy.levels[0] == 5 and proxy.levels[-1] == 4
         stack.publisher.send(*pictures(20))
         stack.assert_exactly_stored()
         stack.bridge.kill()
         stack.publisher.send(*pictures(20))
-        stack.bridge.start_ready()
+        stack.bridge.start_subscribed()
         stack.assert_exactly_stored()
 
 
@@ -75,7 +75,7 @@ def test_auto_goes_back_to_5_when_the_broker_was_only_away(new_stack):
     stack.broker.stop()
     stays_true(lambda: stack.bridge.running, 2, "the daemon runs")
     stack.broker.start()
-    stack.bridge.wait_until_ready()
+    stack.bridge.wait_until_subscribed()
     assert connection_of(stack)[1] == "p5"
 
 
@@ -94,7 +94,7 @@ def test_qos_2_is_subscribed_at_1_where_the_broker_knows_no_5_and_that_is_said(n
     stack.broker.start()
     with OldBrokerProxy(stack.broker) as proxy:
         stack.bridge.settings |= {"BROKER_PORT": proxy.port}
-        stack.bridge.start_ready()
+        stack.bridge.start_subscribed()
         assert granted(stack, FILTER) == [1]
         stack.bridge.wait_for_log(re.compile(r" WARNING +\S+: .*QoS", re.I))
         stack.publisher.send(*pictures(10), qos=2)
@@ -117,7 +117,7 @@ def test_qos_0_can_be_had(new_stack):
 def test_two_bridges_share_the_load(new_stack):
     shared = "$share/bridges/ia/rawImage/#"
     stack = new_stack(TOPIC=shared).start()
-    second = stack.new_bridge("second").start_ready()
+    second = stack.new_bridge("second").start_subscribed()
     stack.publisher.send(*pictures(300, size=3000))
     stack.assert_exactly_stored()
     counts = [bridge.total("messages_received_total") for bridge in (stack.bridge, second)]
@@ -149,7 +149,7 @@ def test_a_filter_that_is_no_longer_set_is_unsubscribed(new_stack):
     stack.assert_exactly_stored()
     stack.bridge.stop()
     stack.bridge.settings["TOPIC"] = "ia/new/#,ia/both/#"
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     # The last of these is received after the others, if they come at all.
     stack.new_publisher(judged=False).send(*(picture(topic="ia/old/camera") for _ in range(5)))
     stack.publisher.send(picture(topic="ia/both/camera"), picture(topic="ia/new/camera"))
@@ -180,7 +180,7 @@ def test_the_client_id_outlives_a_kill_right_after_the_first_subscription(new_st
     stack.bridge.kill()
     first = connection_of(stack)[0]
     sender.send(*pictures(5))
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     assert connection_of(stack)[0] == first
     stack.assert_exactly_stored()
 
@@ -188,7 +188,7 @@ def test_the_client_id_outlives_a_kill_right_after_the_first_subscription(new_st
 def test_bridges_with_spools_of_their_own_have_names_of_their_own(new_stack):
     stack = new_stack().start()
     first = connection_of(stack)[0]
-    stack.new_bridge("other").start_ready()
+    stack.new_bridge("other").start_subscribed()
     assert connection_of(stack)[0] != first
 
 

@@ -69,9 +69,10 @@ def test_it_is_ready_without_the_broker_and_says_how_it_is(new_stack, manager):
     stack = new_stack(NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="2000000")
     stack.bridge.launch()
     manager.wait_for("READY", "1")
-    manager.wait_for("STATUS", "no connection to the broker; .*; 0 messages wait")
+    manager.wait_for("STATUS", "Broker unreachable for .*; nothing waits in the queue\\.")
     stack.broker.start()
-    manager.wait_for("STATUS", "subscribed; store (reachable|unknown); 0 messages wait")
+    manager.wait_for("STATUS", "(Ready for pictures; .*|All is well: no picture has come yet\\.)", 20)
+    assert manager.heard[-1]["STATUS"] == stack.bridge.status()["sentence"]
     for _ in range(3):
         manager.wait_for("WATCHDOG", "1")
     stack.bridge.send_signal(signal.SIGTERM)
@@ -82,9 +83,9 @@ def test_it_is_ready_without_the_broker_and_says_how_it_is(new_stack, manager):
 def test_how_it_is_is_said_soon_also_where_the_watchdog_is_patient(new_stack, path_manager):
     stack = new_stack(NOTIFY_SOCKET=path_manager.address, WATCHDOG_USEC="300000000")  # the unit's
     stack.bridge.launch()
-    path_manager.wait_for("STATUS", "no connection to the broker; .*")
+    path_manager.wait_for("STATUS", "Broker unreachable for .*", within=20)
     stack.broker.start()
-    path_manager.wait_for("STATUS", "subscribed; .*", within=20)
+    path_manager.wait_for("STATUS", "Ready for pictures; .*|All is well: .*", within=20)
 
 
 def test_a_process_that_stands_still_gives_no_sign(new_stack, path_manager):

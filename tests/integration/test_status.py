@@ -30,6 +30,8 @@ FAMILIES = {
     "refusal_oldest_age_seconds": "gauge",
     "dead_letters_total": "counter",
     "broker_connected": "gauge",
+    "health_state": "gauge",
+    "warning": "gauge",
     "store_reachable": "gauge",
     "upload_slots": "gauge",
     "uploads_in_batches_total": "counter",
@@ -141,7 +143,7 @@ def test_ready_means_that_the_broker_is_proven_alive(new_stack):
     frozen_at = time.monotonic()
     wait_until(lambda: bridge.status_of("/readyz") == 503, 12, "not ready")
     assert time.monotonic() - frozen_at < 1.5 * 5 + 2
-    assert "nothing heard" in bridge.request("/readyz")[2]
+    assert bridge.request("/readyz")[2].startswith("Nothing heard from the broker for ")
     assert (bridge.metric("broker_alive"), bridge.metric("broker_connected")) == (0, 1)
     status = bridge.status()
     assert [each["id"] for each in status["warnings"]] == ["broker_silent"]
@@ -155,18 +157,60 @@ def test_ready_means_that_the_broker_is_proven_alive(new_stack):
     stack.assert_exactly_stored()
 
 
-def test_ready_means_that_messages_are_taken_with_or_without_a_store(new_stack):
-    stack = new_stack(own_store=True, SPOOL_MAX_BYTES="2MiB").start()
+def says(bridge, state, sentence):
+    """Whether all that tell how it is tell this: `/readyz`, `/status`, the page and `/metrics`."""
+    code, _, body = bridge.request("/readyz")
+    document = bridge.status()
+    warnings = document["warnings"]
+    metrics = bridge.metrics()
+    ids = {one for one, value in metrics.by_label("mqtt_to_blob_warning", "id").items() if value}
+    return (
+        (code, document["state"]) == (503 if state == "trouble" else 200, state)
+        and re.match(sentence, body)
+        and re.match(sentence, document["sentence"])
+        and re.search(sentence, bridge.request("/")[2])
+        and metrics.value("mqtt_to_blob_health_state", state=state) == 1
+        and ids == {one["id"] for one in warnings}
+        and len(body.splitlines()) == 1 + len(warnings)
+        and all(one["remedy"] in body for one in warnings)
+    )
+
+
+def test_ready_means_that_pictures_arrive_and_leave_and_all_say_the_same(new_stack):
+    stack = new_stack(own_store=True, SPOOL_MAX_BYTES="2MiB", RETRY_MAX_DELAY="500ms").start()
+    bridge = stack.bridge
+
+    def wait_for(state, sentence, within=15):
+        wait_until(lambda: says(bridge, state, sentence), within, lambda: bridge.request("/readyz"))
+
+    wait_for("well", "All is well: no picture has come yet")
     stack.store.stop()
     stack.publisher.send(*pictures(20, size=20_000))
-    wait_until(lambda: stack.bridge.metric("store_reachable") == 0, 10, "the store is away")
-    stays_true(lambda: stack.bridge.status_of("/readyz") == 200, 2, "the spool takes messages")
-    stack.publisher.send(*pictures(200, size=20_000))
-    wait_until(lambda: stack.bridge.status_of("/readyz") == 503, 10, "the spool is full")
-    assert stack.bridge.status_of("/livez") == 200
+    wait_for("trouble", r"Store unreachable for \d+ s; 20 pictures")
+    stack.store.lock_out()
     stack.store.start()
-    stack.bridge.wait_until_ready()
+    wait_for("trouble", r"Store refuses our key for \d+ s; 20 pictures")
+    stack.publisher.send(*pictures(200, size=20_000))
+    wait_for("trouble", r"Store refuses our key for \d+ s; queue full for .*: no new pictures are taken")
+    assert bridge.status_of("/livez") == 200
+    assert bridge.run("--health").returncode == 0
+    stack.store.stop()
+    stack.store.let_in()
+    stack.store.start()
     stack.assert_exactly_stored(within=30)
+    bridge.wait_until_spool_is_empty()
+    wait_for("well", "All is well: (every picture that came is in the bucket|pictures come and go)")
+
+
+def test_ready_says_why_to_those_who_may_see_the_page(new_stack):
+    bridge = new_stack().bridge.start()  # without a broker
+    wait_until(lambda: bridge.status()["state"] == "trouble", 15, "it has noticed")
+    with socket.create_connection(("127.0.0.1", bridge.status_port), timeout=5) as client:
+        client.sendall(b"GET /readyz HTTP/1.1\r\nHost: rebound.example.net\r\n\r\n")
+        answer = b"".join(iter(lambda: client.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert answer.endswith(b"\r\n\r\ntrouble\n")
+    assert b"broker" not in answer.lower()
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/livez/more", "/metricsx", "/%2e%2e/etc"])

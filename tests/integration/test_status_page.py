@@ -127,7 +127,7 @@ def test_a_full_queue(new_stack):
     stack.publisher.send(*pictures(200, size=20_000))
     warning, document = told(stack.bridge, "queue_full")
     assert "SPOOL_MAX_BYTES" in warning["cause"]
-    assert "new pictures wait at the broker" in document["sentence"]
+    assert "no new pictures are taken" in document["sentence"]
     assert document["queue"]["bound"] == "at_cap"
     assert document["queue"]["used_bytes"] <= 2 * 1024 * 1024
     assert document["stages"]["queue"] == "trouble"
@@ -296,7 +296,7 @@ def test_letters_are_replayed_and_dropped_with_the_token(new_stack):
 
     bridge.stop()
     stack.bridge = bridge = stack.new_bridge("bridge", STATUS_TOKEN=TOKEN, MAX_MESSAGE_BYTES=None)
-    bridge.start_ready()
+    bridge.start_subscribed()
     assert bridge.act("replay", [too_large], TOKEN) == 200
     wait_until(lambda: stack.bucket.read(good.expectation.key), 10, "the picture is stored")
     assert stack.bucket.read(good.expectation.key).sha256 == good.expectation.sha256
@@ -358,7 +358,7 @@ def test_beyond_the_loopback_content_is_for_those_with_the_token(new_stack):
     bridge.stop()
 
     bridge.settings |= {"STATUS_TOKEN": TOKEN, "STATUS_THUMBNAILS": "True"}
-    bridge.start_ready()
+    bridge.start_subscribed()
     stack.publisher.send(picture())
     stack.assert_exactly_stored()
     (shown,) = wait_until(lambda: bridge.status()["pictures"], 10, "a picture")

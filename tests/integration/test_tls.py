@@ -66,7 +66,7 @@ def test_pictures_come_over_each_transport(new_stack, authority, transport, vers
     # Over an outage of the bridge, so that the session and its acknowledgements are looked at too.
     stack.bridge.stop()
     stack.publisher.send(*pictures(200, size=2_000))
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     stack.assert_exactly_stored()
     assert stack.bridge.metric("broker_sessions_lost_total") == 0
 
@@ -112,7 +112,7 @@ def test_a_broker_with_a_certificate_that(new_stack, authority, stranger, kind, 
     stack.broker.stop()
     stack.broker.listen(port, websockets=websockets, identity=authority.issue("broker"))
     stack.broker.start()
-    stack.bridge.wait_until_ready()
+    stack.bridge.wait_until_subscribed()
     assert_flows(stack)
 
 
@@ -145,7 +145,7 @@ def test_a_broker_that_wants_a_certificate_of_ours(new_stack, authority, strange
     wait_for_line(stack.bridge, "does not accept our certificate", "MQTT_CERT_FILE")
     # A renewal needs no restart.
     own.replace(authority.issue("bridge"))
-    stack.bridge.wait_until_ready()
+    stack.bridge.wait_until_subscribed()
     assert_flows(stack)
 
 
@@ -187,7 +187,7 @@ def test_a_peer_that_is_too_old(new_stack, authority, peer):
         stack.bridge.start()
         wait_for_line(stack.bridge, "at least 1.3 (TLS_MIN_VERSION)")
         front.context = authority.issue("front").server_context()
-        stack.bridge.wait_until_ready()
+        stack.bridge.wait_until_subscribed()
         assert_flows(stack)
 
 
@@ -200,7 +200,7 @@ def test_pictures_go_over_https_one_by_one_and_in_batches(new_stack, https_store
     assert_flows(stack, count=50, size=100_000)
     stack.bridge.stop()
     stack.publisher.send(*pictures(300, size=2_000))
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     stack.assert_exactly_stored()
     assert stack.bridge.metric("uploads_in_batches_total") > 0
 
@@ -253,7 +253,7 @@ def test_a_store_that_wants_a_certificate_of_ours(new_stack, authority):
         stack.bridge.stop()
         own = authority.issue("bridge")
         stack.bridge.settings |= {"STORE_CERT_FILE": own.certificate, "STORE_KEY_FILE": own.key}
-        stack.bridge.start_ready()
+        stack.bridge.start_subscribed()
         stack.assert_exactly_stored()
 
 

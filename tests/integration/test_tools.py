@@ -50,7 +50,7 @@ def waiting(request, new_stack):
     stack = new_stack()
     stack.broker.start()
     stack.bridge.settings["MINIO_URL"] = f"127.0.0.1:{free_port()}"
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     stack.sent = [picture(size=size) for size in (10, 3_000, 70_000, 200_000, 12_000)]
     stack.publisher.send(*stack.sent, *BAD)
     wait_until(lambda: stack.bridge.metric("dead_letters") == 3, 10, "three dead letters")
@@ -171,7 +171,7 @@ def test_replayed_letters_go_the_normal_way(waiting):
     assert waiting.tools.one("dead-letter", "replay", "--all")["moved"] == 3
     if not waiting.runs:
         assert waiting.tools.one("spool", "stat")["accounts"]["waiting"] == 8
-        waiting.bridge.start_ready()
+        waiting.bridge.start_subscribed()
     wait_until(
         lambda: waiting.tools.one("spool", "stat")["accounts"]["dead_lettered"] == 3,
         10,
@@ -192,7 +192,7 @@ def test_a_picture_that_was_refused_for_its_size_is_stored_after_a_replay(new_st
     wait_until(lambda: stack.bridge.dead_letters() == {"too_large": 1}, 10, "it is refused")
     assert stack.bridge.stop() == 0
     stack.bridge.settings["MAX_MESSAGE_BYTES"] = "1MiB"
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     assert tools.one("dead-letter", "replay", "--reason", "too_large")["moved"] == 1
     stack.assert_exactly_stored()
     assert tools.json("dead-letter", "ls") == []
@@ -228,7 +228,7 @@ def test_verify_and_export_of_a_damaged_spool_change_nothing(new_stack):
     tools = Tools(stack.bridge)
     stack.broker.start()
     stack.bridge.settings["MINIO_URL"] = f"127.0.0.1:{free_port()}"
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     marked = picture(body=b"\xff\xd8\xff" + b"MARK" * 2000)
     stack.publisher.send(picture(size=30_000), marked, picture(size=30_000))
     stack.bridge.wait_until_acknowledged(3)
@@ -277,7 +277,7 @@ def downgraded(new_stack):
         stack.tools = Tools(stack.bridge)
         stack.broker.start()
         stack.bridge.settings["MINIO_URL"] = f"127.0.0.1:{free_port()}"
-        stack.bridge.start_ready()
+        stack.bridge.start_subscribed()
         stack.sent = [picture(size=size) for size in (3_000, 150_000, 12_000)]
         stack.publisher.send(*stack.sent)
         stack.bridge.wait_until_acknowledged(3)
@@ -287,7 +287,7 @@ def downgraded(new_stack):
         assert stack.sent[1].payload in stack.unknown
         assert "message 2: " in stack.tools.run("spool", "verify", code=1).stdout
         stack.bridge.settings["MINIO_URL"] = stack.store.address
-        stack.bridge.start_ready()
+        stack.bridge.start_subscribed()
         wait_until(lambda: stack.bridge.dead_letters() == {"damaged": 1}, 10, "a dead letter")
         stack.bridge.wait_until_spool_is_empty()
         return stack
@@ -314,7 +314,7 @@ def test_what_a_later_version_wrote_is_kept_until_that_one_is_back(downgraded):
 
     # As the later version is one that knows the record, let this one know it.
     change_version(letters, 2, PRESENT_VERSION)
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     assert tools.one("dead-letter", "replay", "--all")["moved"] == 1
     stack.assert_exactly_stored()
     stack.bridge.wait_until_spool_is_empty()
@@ -351,7 +351,7 @@ def test_repair_takes_back_what_a_full_disk_left(new_stack, group_commit):
     assert report["taken_back"] == left and report["unreadable"] == 0, report
     assert tools.one("spool", "stat")["accounts"]["set_aside"] == 0
     assert tools.one("spool", "repair")["taken_back"] == 0
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     stack.assert_exactly_stored(within=30)
     assert pathlib.Path(report_folder(stack)).exists()
 

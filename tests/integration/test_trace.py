@@ -125,7 +125,7 @@ def test_a_picture_that_goes_ahead_of_a_backlog(new_stack):
     stack = traced(new_stack, own_store=True, UPLOAD_BANDWIDTH_LIMIT="400KiB",
                    IN_FLIGHT_BYTES="1MiB", UPLOAD_BATCHES="False")  # fmt: skip
     stack.broker.start()
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     stack.publisher.send(*pictures(200, size=20_000))
     stack.bridge.wait_until_acknowledged(200)
     stack.store.start()

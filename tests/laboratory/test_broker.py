@@ -48,7 +48,7 @@ def endless_pictures(lab, topics=("ia/rawImage/station1/camera1",), sizes=(500, 
 
 def flow_goes_on(stack, messages=10, within=15):
     """The bridge is back by itself, and messages arrive."""
-    stack.bridge.wait_until_ready(within)
+    stack.bridge.wait_until_subscribed(within)
     before = stack.bridge.total("messages_received_total")
     wait_until(
         lambda: stack.bridge.total("messages_received_total") >= before + messages,
@@ -135,7 +135,7 @@ def test_broker_that_forgets_what_it_had_not_delivered(lab, wired, how, version)
         stack.broker.start()
         wait_for_more(stack, "broker_sessions_lost_total", number - 1)
         assert stack.bridge.log_text().count("the broker has no session for us any more") == number
-        stack.bridge.wait_until_ready()
+        stack.bridge.wait_until_subscribed()
     flow_goes_on(stack)
     stream.stop()
     lab.conclude(f"broker: {how}, MQTT {version}", stack, rounds)
@@ -186,7 +186,7 @@ def test_session_deleted(lab, wired, version):
     stack.broker.start()
     publisher = stack.new_publisher(judged=False)
     publisher.send(*witness.watch([picture(topic="ia/rawImage/retained")]), retain=True)
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     stream = Stream(publisher, witness.watch(endless_pictures(lab)), per_second=100)
     rounds = lab.rounds(2, 100)
     for number in range(1, rounds + 1):
@@ -545,7 +545,7 @@ def test_two_bridges_of_a_group_killed_in_turn(lab, wired):
     stack, wire = wired(TOPIC="$share/bridges/ia/rawImage/#,$share/bridges/other/+")
     stack.start()
     second = stack.new_bridge("second", BROKER_PORT=wire.port, MQTT_CLIENT_ID="second")
-    second.start_ready()
+    second.start_subscribed()
     messages = endless_pictures(lab, ["ia/rawImage/a", "other/a"])
     stream = stack.stream(messages, per_second=150)
     rounds = lab.rounds(6, 200)
@@ -558,7 +558,7 @@ def test_two_bridges_of_a_group_killed_in_turn(lab, wired):
             assert victim.stop() == 0
         victim.launch()
     stream.stop()
-    second.wait_until_ready()
+    second.wait_until_subscribed()
     lab.conclude("broker: bridges of a $share group killed in turn", stack, rounds)
     second.wait_until_spool_is_empty()
     for bridge in (stack.bridge, second):
@@ -599,7 +599,7 @@ def test_a_message_of_64_mebibytes(lab, wired):
             stack.judge.acknowledged(message)
             kill_while_it_receives(lab, stack, wire, len(message.payload), lab.size(1, 3))
             wire.bytes_per_second = None
-            stack.bridge.wait_until_ready()
+            stack.bridge.wait_until_subscribed()
         wait_until(
             lambda: stack.bridge.metric("spool_account_messages", account="dead_lettered")
             >= number,

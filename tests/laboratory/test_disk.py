@@ -102,7 +102,11 @@ def test_the_floor_is_reached_and_left(lab):
         stack.store.stop()
         stream = stack.stream(pictures(400, size=20_000))  # about 11 MB of JSON
         # Not by the log, which tells of a limit once in a while.
-        wait_until(lambda: FLOOR in stack.bridge.request("/readyz")[2], 20, stack.bridge.tail)
+        wait_until(
+            lambda: stack.bridge.metric("spool_intake_state", state="at_floor") == 1,
+            20,
+            stack.bridge.tail,
+        )
         assert_it_stays_alive(stack.bridge, mark)
         assert volumes.free_bytes(seen) >= 22 * MEBIBYTE
         assert volumes.free_bytes(seen) <= 28 * MEBIBYTE, "the floor leaves room for more than that"

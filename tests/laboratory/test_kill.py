@@ -44,7 +44,7 @@ def test_killed_while_live_pictures_go_ahead(lab):
     stream = stack.stream(mixed_messages(lab.dice), RATE)
     rounds = lab.rounds(6, 100)
     kill_every(stack, lambda: lab.dice.uniform(0.5, 1.5), rounds)
-    stack.bridge.wait_until_ready()
+    stack.bridge.wait_until_subscribed()
     wait_until(lambda: stack.bridge.metric("uploads_live_total") > 0, 15, "some go ahead")
     stream.stop()
     stack.bridge.kill()

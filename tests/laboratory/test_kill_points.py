@@ -198,11 +198,11 @@ def test_killed_at_its_first_start(lab, point, place, most):
         stack.bridge.settings["SPOOL_DIR"] = stack.folder / f"spool-{number}"
         die_at(stack.bridge, point, lab.dice.randint(1, most))
         mark = stack.broker.mark()
-        stack.bridge.start_ready()
+        stack.bridge.start_subscribed()
         assert len({client for client, _, _ in stack.broker.subscriptions(mark)}) == 1
         stack.bridge.kill()
         stack.publisher.send(*pictures(40))
-        stack.bridge.start_ready()
+        stack.bridge.start_subscribed()
         clients = {client for client, _, _ in stack.broker.subscriptions(mark)}
         assert len(clients) == 1, f"it came back as somebody else: {clients}"
     lab.conclude(f"kill: {place}", stack, rounds)

@@ -59,7 +59,7 @@ class Rot:
         self.sent = [picture(size=random.Random(n).randrange(400, 120_000)) for n in range(30)]
         stack.broker.start()
         self.bridge.settings["MINIO_URL"] = f"127.0.0.1:{free_port()}"
-        self.bridge.start_ready()
+        self.bridge.start_subscribed()
         stack.publisher.send(*self.sent)
         self.bridge.wait_until_acknowledged(len(self.sent))
         self.bridge.kill()
@@ -109,7 +109,7 @@ class Rot:
 
     def assert_it_goes_on(self, judge):
         fresh = picture(size=5000)
-        self.bridge.wait_until_ready()
+        self.bridge.wait_until_subscribed()
         self.stack.publisher.send(fresh)
         wait_until(lambda: fresh.expectation.key in judge.bucket.etags(), 10, "flow goes on")
 

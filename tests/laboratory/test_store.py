@@ -36,7 +36,7 @@ def mixed_pictures(dice):
 def restart(bridge, **settings):
     bridge.stop()
     bridge.settings |= settings
-    bridge.start_ready()
+    bridge.start_subscribed()
 
 
 class Flow:

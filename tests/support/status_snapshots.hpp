@@ -18,6 +18,7 @@ inline StatusSnapshot well() {
                     .spool = "/spool"};
   snapshot.broker.connected = true;
   snapshot.broker.subscribed = true;
+  snapshot.broker.last_message_at = snapshot.at - std::chrono::seconds(1);
   snapshot.queue.totals = {.received = 100, .stored = 100};
   snapshot.queue.room = SpoolRoom{0, 1'000'000'000, Intake::at_floor};
   snapshot.store.state = StoreState::reachable;

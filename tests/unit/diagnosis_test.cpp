@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "status/warning_ids.hpp"
 #include "support/status_snapshots.hpp"
 
 namespace {
@@ -25,7 +26,13 @@ TEST_SUITE("diagnosis") {
   const Trends kStill{.now = {.over = 10s}, .longer = {.over = 120s}};
 
   Diagnosis diagnosis(const StatusSnapshot& snapshot, const Trends& trends = kStill) {
-    return diagnose(snapshot, trends);
+    Diagnosis found = diagnose(snapshot, trends);
+    for (const Warning& warning : found.warnings) {
+      CAPTURE(warning.id);
+      CHECK(std::ranges::find(kWarningIds, warning.id) != kWarningIds.end());
+    }
+    CHECK(found.is_ready() == (found.state != Health::trouble && !found.starting));
+    return found;
   }
   std::string sentence(const StatusSnapshot& snapshot, const Trends& trends = kStill) {
     return diagnosis(snapshot, trends).sentence;
@@ -76,7 +83,157 @@ TEST_SUITE("diagnosis") {
     snapshot.queue.totals = {};
     CHECK(sentence(snapshot) == "All is well: no picture has come yet.");
     snapshot.store.state = StoreState::unknown;
-    CHECK(sentence(snapshot) == "Ready for pictures; the store has not been asked yet.");
+    CHECK(sentence(snapshot) == "Ready for pictures; the store has not answered yet.");
+  }
+
+  TEST_CASE("all is well only where there is evidence of it") {
+    const auto claims = [](const StatusSnapshot& snapshot, const Trends& trends = kStill) {
+      return sentence(snapshot, trends).find("All is well") != std::string::npos;
+    };
+    Trends flowing = kStill;
+    flowing.now.out = 4;
+    StatusSnapshot snapshot = well();
+    REQUIRE(claims(snapshot));
+
+    SUBCASE("the store has never answered, whether or not something waits") {
+      snapshot.store.state = StoreState::unknown;
+      CHECK_FALSE(claims(snapshot));
+      let_wait(snapshot, 2);
+      CHECK(sentence(snapshot) == "2 pictures (900 kB) wait; the store has not answered yet.");
+    }
+    SUBCASE("the store has not confirmed what was sent to it") {
+      let_wait(snapshot, 1);
+      CHECK(sentence(snapshot) == "1 picture is on the way to the store.");
+      CHECK(claims(snapshot, flowing));
+      snapshot.queue.oldest_age = 40s;
+      CHECK(sentence(snapshot) ==
+            "No picture was stored lately; 1 picture (450 kB) is on its way.");
+      CHECK(sentence(snapshot, flowing) ==
+            "Pictures get through; 1 picture (450 kB) is on its way.");
+    }
+    SUBCASE("a group of pictures is refused") {
+      let_some_be_refused(snapshot, {.messages = 3, .cause = answered(403, "AccessDenied")});
+      CHECK_FALSE(claims(snapshot, flowing));
+    }
+    SUBCASE("something keeps starting again") {
+      Trends unsteady = kStill;
+      unsteady.connections_lost = 5;
+      CHECK_FALSE(claims(snapshot, unsteady));
+      unsteady = kStill;
+      unsteady.store_outages = 4;
+      CHECK(claims(snapshot, unsteady));
+      unsteady.store_outages = 5;
+      CHECK_FALSE(claims(snapshot, unsteady));
+      CHECK(diagnosis(snapshot, unsteady).state == Health::attention);
+      CHECK(contains(warning(diagnosis(snapshot, unsteady), "store_unsteady").cause, "5 times"));
+    }
+    SUBCASE("not every message is in the bucket") {
+      snapshot.queue.totals.stored = 98;
+      snapshot.queue.totals.dropped = 2;
+      CHECK(sentence(snapshot) == "All is well: no picture waits.");
+    }
+    SUBCASE("the broker is not heard, not connected, or has not granted everything") {
+      snapshot.broker.silent_since = snapshot.at - 95s;
+      CHECK_FALSE(claims(snapshot));
+      snapshot.broker = {.connected = true};
+      CHECK_FALSE(claims(snapshot));
+      snapshot.broker = {};
+      CHECK_FALSE(claims(snapshot));
+    }
+    SUBCASE("the room on the disk is unknown") {
+      snapshot.queue.room.reset();
+      CHECK_FALSE(claims(snapshot));
+    }
+  }
+
+  TEST_CASE("a bridge that has received nothing for long says so, and on which filters") {
+    StatusSnapshot snapshot = well();
+    snapshot.broker.last_message_at = snapshot.at - 9min;
+    CHECK(sentence(snapshot) == "All is well: every picture that came is in the bucket.");
+    snapshot.broker.last_message_at = snapshot.at - 3h;
+    CHECK(sentence(snapshot) ==
+          "All is well: every picture that came is in the bucket; no message has come for 3 h "
+          "(ia/#).");
+    CHECK(diagnosis(snapshot).state == Health::well);
+    snapshot.broker.last_message_at.reset();
+    snapshot.queue.totals = {};
+    snapshot.names.topics = {"a/#", "b/#", "c/#", "d/#", "e/#"};
+    CHECK(sentence(snapshot) ==
+          "All is well: no picture has come yet; no message has come since the start 1 h ago "
+          "(a/#, b/#, c/# and 2 more).");
+  }
+
+  TEST_CASE("a queue whose disk is in doubt is not called safe") {
+    StatusSnapshot snapshot = well();
+    let_wait(snapshot, 100);
+    snapshot.queue.intake = Intake::disk_error;
+    CHECK(contains(sentence(snapshot), "100 pictures (45 MB) are in the queue"));
+  }
+
+  TEST_CASE("a broker that we do not read from is not called silent") {
+    StatusSnapshot snapshot = well();
+    snapshot.broker.silent_since = snapshot.at - 95s;
+    SUBCASE("because the queue is full") { snapshot.queue.intake = Intake::at_cap; }
+    SUBCASE("because a write to the disk does not end") {
+      snapshot.stuck_threads = {{"spool-writer", 95s}};
+    }
+    const Diagnosis found = diagnosis(snapshot);
+    CHECK(found.state == Health::trouble);
+    CHECK(found.warnings.size() == 1);
+    CHECK_FALSE(found.warns_of("broker_silent"));
+  }
+
+  TEST_CASE("a broker that has not answered SUBSCRIBE is not called unreachable") {
+    StatusSnapshot snapshot = well();
+    snapshot.broker.subscribed = false;
+    CHECK(sentence(snapshot).starts_with("Broker has not answered our SUBSCRIBE for 1 h"));
+    CHECK(contains(warning(diagnosis(snapshot), "subscribe_unanswered").cause, "SUBACK"));
+  }
+
+  TEST_CASE("a thread that is stuck is named") {
+    StatusSnapshot snapshot = well();
+    snapshot.stuck_threads = {{"decoder-1", 40s}, {"dispatcher", 31s}};
+    const Diagnosis found = diagnosis(snapshot);
+    CHECK(found.state == Health::trouble);
+    CHECK(found.sentence ==
+          "Thread decoder-1, dispatcher have not answered for 40 s; nothing waits in the queue.");
+    CHECK(contains(warning(found, "thread_stuck").remedy, "Restart"));
+    snapshot.stuck_threads = {{"spool-writer", 40s}};
+    CHECK(contains(warning(diagnosis(snapshot), "thread_stuck").cause, "A write to /spool"));
+    CHECK(diagnosis(snapshot).queue == Health::trouble);
+  }
+
+  TEST_CASE("one picture that waits for ever among others that flow") {
+    StatusSnapshot snapshot = well();
+    let_wait(snapshot, 1);
+    Trends flowing = kStill;
+    flowing.now.out = 4;
+    flowing.oldest_unchanged_for = 9min;
+    CHECK(diagnosis(snapshot, flowing).state == Health::well);
+    flowing.oldest_unchanged_for = 10min;
+    const Diagnosis found = diagnosis(snapshot, flowing);
+    CHECK(found.state == Health::attention);
+    CHECK(found.sentence ==
+          "Pictures come and go at once; but the oldest picture has waited for 10 min while others "
+          "are stored.");
+    CHECK(contains(warning(found, "oldest_waits").remedy, "spool ls"));
+    let_store_fail(snapshot, kNoConnection);
+    CHECK_FALSE(diagnosis(snapshot, flowing).warns_of("oldest_waits"));
+  }
+
+  TEST_CASE("the plain text has the sentence, and each warning with its remedy") {
+    CHECK(plain_text(diagnosis(well())) ==
+          "All is well: every picture that came is in the bucket.\n");
+    StatusSnapshot snapshot = well();
+    snapshot.queue.files_set_aside = 1;
+    let_broker_fail(snapshot, {.meaning = "no answer\nfrom the broker"});
+    const std::string text = plain_text(diagnosis(snapshot));
+    CHECK(text.starts_with(
+        "Broker unreachable for 3 min; nothing waits in the queue.\n"
+        "trouble: Broker unreachable for 3 min. There is no connection to broker"));
+    CHECK(contains(text, "\nattention: 1 damaged file was set aside. The disk of /spool damages"));
+    CHECK(contains(text, " Replace the disk."));
+    CHECK(std::ranges::count(text, '\n') == 3);
   }
 
   TEST_CASE("a backlog that leaves is well, and ends some time") {
@@ -514,6 +671,7 @@ TEST_SUITE("diagnosis") {
     snapshot.up_for = 2s;
     CHECK(diagnosis(snapshot).state == Health::attention);
     CHECK(sentence(snapshot).starts_with("Starting: connecting to the broker"));
+    CHECK_FALSE(diagnosis(snapshot).is_ready());
     snapshot.up_for = 20s;
     CHECK(diagnosis(snapshot).state == Health::trouble);
   }
@@ -524,7 +682,7 @@ TEST_SUITE("diagnosis") {
     snapshot.queue.closed_since = snapshot.at - 2min;
     snapshot.queue.intake = Intake::at_cap;
     CHECK(sentence(snapshot) ==
-          "Queue full for 2 min: new pictures wait at the broker; 100 pictures (45 MB) are safe in "
+          "Queue full for 2 min: no new pictures are taken; 100 pictures (45 MB) are safe in "
           "the queue.");
     CHECK(contains(warning(diagnosis(snapshot), "queue_full").cause, "SPOOL_MAX_BYTES"));
     snapshot.queue.intake = Intake::at_floor;
@@ -539,7 +697,7 @@ TEST_SUITE("diagnosis") {
     let_store_fail(snapshot, kNoConnection);
     snapshot.queue.intake = Intake::at_cap;
     CHECK(sentence(snapshot).starts_with(
-        "Store unreachable for 12 min; queue full for 2 min: new pictures wait at the broker; "));
+        "Store unreachable for 12 min; queue full for 2 min: no new pictures are taken; "));
     CHECK(
         warning(diagnosis(snapshot), "queue_full").remedy.starts_with("First let the store take"));
     let_wait(snapshot, 0);
@@ -577,7 +735,7 @@ TEST_SUITE("diagnosis") {
   TEST_CASE("clock wrong: refused, or corrected from the store's") {
     StatusSnapshot snapshot = well();
     let_store_fail(snapshot, answered(403, "RequestTimeTooSkewed"));
-    CHECK(contains(warning(diagnosis(snapshot), "clock_wrong").remedy, "NTP"));
+    CHECK(contains(warning(diagnosis(snapshot), "store_refuses_time").remedy, "NTP"));
     snapshot = well();
     snapshot.store.clock_offset = 3h;
     Warning told = warning(diagnosis(snapshot), "clock_wrong");

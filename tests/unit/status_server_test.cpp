@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "http/http_client.hpp"
+#include "m2b/status/status_monitor.hpp"
 #include "m2b/util/fd.hpp"
 #include "m2b/util/thread.hpp"
 #include "support/eventually.hpp"
@@ -113,7 +114,8 @@ TEST_SUITE("status_server") {
     StatusOptions options{.enabled = true, .host = "127.0.0.1", .port = free_port()};
     ClockOffset clock_offset;
     LastPictures pictures{0ms};
-    StatusServer server{options, sources()};
+    StatusMonitor monitor{sources()};
+    StatusServer server{options, monitor};
     Visitor client{options.port};
 
     ~Fixture() { server.stop(); }
@@ -142,8 +144,12 @@ TEST_SUITE("status_server") {
   TEST_CASE_FIXTURE(Fixture, "it lives without broker and store, but is not ready") {
     start();
     CHECK(client.get("/livez").status == 200);
-    CHECK(client.get("/readyz").status == 503);
-    CHECK(client.get("/readyz").body == "not connected to the broker\n");
+    const HttpResponse readiness = client.get("/readyz");
+    CHECK(readiness.status == 503);
+    CHECK(readiness.body == "Starting: connecting to the broker; nothing waits in the queue.\n");
+    const HttpResponse stranger = client.get("/readyz", {{"Host", "rebound.example.net"}});
+    CHECK(stranger.status == 503);
+    CHECK(stranger.body == "attention\n");
     CHECK(check_health(options).empty());
   }
 
@@ -196,7 +202,7 @@ TEST_SUITE("status_server") {
                                   .port = free_port(),
                                   .token = Secret(token),
                                   .token_file = (dir.path() / "token").string()};
-    StatusServer guarded{guarded_options, sources()};
+    StatusServer guarded{guarded_options, monitor};
     Visitor visitor{guarded_options.port};
     const HttpFields bearer{{"Authorization", "Bearer " + token}};
 
@@ -394,7 +400,7 @@ TEST_SUITE("status_server") {
   TEST_CASE_FIXTURE(Fixture, "an address that is taken is tried again until it is free") {
     auto other = std::make_optional<test::LoopbackListener>();
     const StatusOptions taken{.enabled = true, .host = "127.0.0.1", .port = other->port};
-    StatusServer second(taken, {spool, receiver, pipeline});
+    StatusServer second(taken, monitor);
     second.start();
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
     other.reset();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "m2b/status/options.hpp"
 #include "m2b/tls/options.hpp"
 #include "m2b/upload/clock_offset.hpp"
+#include "m2b/util/pulse.hpp"
 
 namespace m2b {
 
@@ -41,16 +43,20 @@ struct StatusSources {
   const LastPictures* pictures = nullptr;  // none: they are not shown
   StatusNames names = {};
   std::vector<NamedTls> tls = {};
+  std::vector<NamedPulse> pulses = {};  // of threads that answer `poke`
+  std::function<void()> poke = {};      // empty: nobody is asked
 };
 
-/// The HTTP listener: `/livez` (the process serves), `/readyz` (subscribed, the broker proven
-/// alive, and the spool takes messages), `/metrics` (Prometheus text), the page at `/`, and what it
-/// shows as JSON at
-/// `/status` (docs/status.md). An address that cannot be had is an error in the log and is tried
-/// again: pictures matter more than the status.
+class StatusMonitor;
+
+/// The HTTP listener: `/livez` (the process serves), `/readyz` (nothing is in trouble), `/metrics`
+/// (Prometheus text), the page at `/`, and what it shows as JSON at `/status` (docs/status.md). An
+/// address that cannot be had is an error in the log and is tried again: pictures matter more than
+/// the status.
 class StatusServer {
  public:
-  StatusServer(const StatusOptions& options, const StatusSources& sources);
+  /// The monitor outlives it.
+  StatusServer(const StatusOptions& options, const StatusMonitor& monitor);
   ~StatusServer();
   StatusServer(const StatusServer&) = delete;
   StatusServer& operator=(const StatusServer&) = delete;

@@ -199,7 +199,7 @@ function showQueue(status) {
   const room = none || queue.intake !== "open" ? "no room left" : `room for ${bytes(queue.left_bytes)} more`;
   put(byId("gauge-all"), known ? room + limit : "");
   let words = "";
-  if (queue.intake !== "open") words = "Full: new pictures wait at the broker.";
+  if (queue.intake !== "open") words = "Full: no new pictures are taken.";
   else if (forecast.full_in_seconds !== null) words = `At the present rate full in ${span(forecast.full_in_seconds)}.`;
   else if (forecast.empty_in_seconds !== null) {
     const what = store.refused_messages ? "all but the refused ones leave" : "empty";
