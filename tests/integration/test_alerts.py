@@ -78,6 +78,12 @@ def test_the_alarms_of_broker_messages_and_process(watched):
     prometheus.wait_until_clear("NotSubscribed")
     prometheus.wait_until_firing("SessionLost")
 
+    for connects in range(3, 8):
+        stack.broker.stop()
+        stack.broker.start()
+        wait_until(lambda: stack.bridge.total("broker_connects_total") >= connects, 15, "it is back")
+    prometheus.wait_until_firing("Unsteady")
+
     stack.bridge.kill()
     prometheus.wait_until_firing("Down")
     stack.bridge.start()
@@ -185,6 +191,18 @@ def test_the_alarms_of_a_disk_that_fails(watched):
     assert stack.bridge.running and stack.bridge.pid == life
 
 
+def test_the_alert_of_a_write_that_does_not_end(watched):
+    stack, prometheus = watched()
+    with Injection(stack.bridge.pid, {"fdatasync": "delay_enter=45000000:when=1"}):
+        stack.publisher.publish(picture())
+        prometheus.wait_until_firing("StandsStill", within=60)
+        warning = next(w for w in stack.bridge.status()["warnings"] if w["id"] == "thread_stuck")
+        assert "spool-writer" in warning["title"]
+        assert "broker_silent" not in [w["id"] for w in stack.bridge.status()["warnings"]]
+        prometheus.wait_until_clear("StandsStill", within=40)
+    stack.assert_exactly_stored()
+
+
 def test_the_alarm_of_a_certificate_that_ends(new_stack, watch, tmp_path):
     authority = Authority(tmp_path / "authority")
     own = authority.issue("bridge", hours=(-1, 48))
@@ -216,6 +234,30 @@ def test_no_alarm_is_left_out():
         assert f'{{alertname="{name}"}}' in unit_tests, name
         assert f"| `{name}` |" in document, name
     assert set(re.findall(r"\| `(MqttToBlob\w+)` \|", document)) == names
+
+
+def warnings_by_alert(text, pattern):
+    found = {}
+    for ids, alert in re.findall(pattern, text):
+        found.setdefault(alert, set()).update(re.findall(r"`(\w+)`", ids) or [ids])
+    return found
+
+
+def test_each_warning_of_the_page_has_an_alert(new_stack):
+    """The ids are those of the program, and the rules about them fit those and no others."""
+    bridge = new_stack().bridge.start()
+    given = set(bridge.metrics().by_label("mqtt_to_blob_warning", "id"))
+    table = (REPOSITORY / "docs" / "status.md").read_text().partition("## Warnings")[2]
+    documented = warnings_by_alert(table, r"(?m)^\| (`.*`) \| .* \| `(\w+)` \|$")
+    assert set().union(*documented.values()) == given
+    names = {name.removeprefix("MqttToBlob") for name in ALARM.findall(RULES.read_text())}
+    assert set(documented) <= names
+    for rule in RULES.read_text().split("- alert: MqttToBlob")[1:]:
+        name = rule.split()[0]
+        asked = re.search(r'mqtt_to_blob_warning\{id=~?"([^"]+)"', rule)
+        if asked:
+            fitting = {each for each in given if re.fullmatch(asked[1], each)}
+            assert fitting - {"disk_error"} == documented.get(name, set()) - {"disk_error"}, name
 
 
 def test_each_alarm_says_what_to_do_and_where_it_is_written():
