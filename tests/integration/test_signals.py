@@ -103,7 +103,7 @@ def test_a_file_that_may_not_grow_is_an_error_and_no_death(new_stack):
     stack.store.stop()
     stack.bridge.stop()
     bridge = stack.new_bridge("limited", wrapper=["prlimit", "--fsize=1000000"])
-    bridge.start_ready()
+    bridge.start_subscribed()
     for message in pictures(40, size=100_000):
         stack.publisher.publish(message)
     wait_until(lambda: bridge.metric("spool_intake_open") == 0, 20, bridge.tail)

@@ -104,7 +104,7 @@ def test_a_refused_filter_stops_no_other(wired, version):
     assert stack.bridge.metric("broker_subscribed") == 0
     assert "subscription refused" in stack.bridge.log_text()
     rule.on = False
-    stack.bridge.wait_until_ready()
+    stack.bridge.wait_until_subscribed()
     assert wire.logins == 1
     stack.publisher.send(picture(topic="forbidden/x"))
     stack.assert_exactly_stored()
@@ -127,7 +127,7 @@ def test_a_broker_that_closes_at_a_filter_is_not_taken_for_a_bad_network(wired, 
     text = stack.bridge.log_text()
     assert "ended the connection right after SUBSCRIBE" in text and "connection lost" not in text
     rule.on = False
-    stack.bridge.wait_until_ready()
+    stack.bridge.wait_until_subscribed()
     assert stack.bridge.status()["state"] == "well"
 
 
@@ -143,7 +143,7 @@ def test_no_subscribe_has_more_filters_than_any_broker_takes(wired, version):
 
     topics = [f"ia/{number}/#" for number in range(9)]
     stack, _, rule = wired(close_above_eight, MQTT_VERSION=version, TOPIC=",".join(topics))
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     assert rule.times == 0
     stack.publisher.send(*(picture(topic=topic.replace("#", "x")) for topic in topics))
     stack.assert_exactly_stored()
@@ -156,7 +156,7 @@ def test_a_session_without_its_subscription_does_not_leave_us_deaf(new_stack, ve
     stack.broker.start()
     with MqttWire(stack.broker.port) as wire:
         stack.bridge.settings["BROKER_PORT"] = wire.port
-        stack.bridge.start_ready()
+        stack.bridge.start_subscribed()
 
         def claim(link, direction, packet):
             if direction != TO_CLIENT or packet.kind != mqtt.CONNACK:
@@ -169,7 +169,7 @@ def test_a_session_without_its_subscription_does_not_leave_us_deaf(new_stack, ve
         mark = stack.broker.mark()
         stack.broker.start()
         stack.broker.wait_for_subscription(ALLOWED, since=mark)
-        stack.bridge.wait_until_ready()
+        stack.bridge.wait_until_subscribed()
         assert stack.bridge.metric("broker_sessions_lost_total") == 0
         with stack.new_publisher() as publisher:
             publisher.send(*pictures(10))
@@ -188,7 +188,7 @@ def test_a_packet_identifier_in_use_costs_no_connection(wired):
         return True
 
     stack, wire, _ = wired(in_use, MQTT_VERSION="5")
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     assert ids == [1, 2, 3, 4]
     assert wire.logins == 1
     assert stack.bridge.total("broker_subscribe_failures_total") == 0
@@ -203,7 +203,7 @@ def test_qos_0_instead_of_more_is_no_guarantee_and_that_is_said(wired, version):
         return True
 
     stack, _, _ = wired(grant_0, MQTT_VERSION=version, TOPIC=f"{FORBIDDEN},{ALLOWED}")
-    stack.bridge.start_ready()
+    stack.bridge.start_subscribed()
     warning = wait_for_warning(stack, "qos_0_granted")
     assert warning["severity"] == "attention"
     assert FORBIDDEN in warning["cause"] and ALLOWED not in warning["cause"]
