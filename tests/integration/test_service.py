@@ -105,6 +105,7 @@ def test_a_thread_that_hangs_is_named_and_gives_no_sign(new_stack, path_manager)
     stack.bridge.stop()
     stack.bridge.wrapper = with_slow_disk(4)
     stack.bridge.launch()
+    stack.publisher.publish(picture())  # a start without news writes nothing
     path_manager.wait_for("STATUS", "thread spool-writer has not answered for .*", within=40)
     silent = [said for said in path_manager.heard if "thread" in said.get("STATUS", "")]
     assert not any("WATCHDOG" in said for said in silent)
