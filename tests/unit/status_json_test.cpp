@@ -62,6 +62,7 @@ TEST_SUITE("status_json") {
                                {.filter = "b/#",
                                 .state = FilterStatus::State::refused,
                                 .code = 0x87,
+                                .statement = {.reason = "no"},
                                 .failures = 3,
                                 .since = snapshot.at - std::chrono::seconds(7)}};
     const Json json = status_json(view_of(std::move(snapshot)), Access(kOpen));
@@ -71,6 +72,7 @@ TEST_SUITE("status_json") {
                                                      {"granted_qos", 0},
                                                      {"reason_code", nullptr},
                                                      {"meaning", nullptr},
+                                                     {"reason_string", ""},
                                                      {"failures", 0},
                                                      {"for_seconds", 5}},
                                                     {{"filter", "b/#"},
@@ -79,6 +81,7 @@ TEST_SUITE("status_json") {
                                                      {"granted_qos", nullptr},
                                                      {"reason_code", 0x87},
                                                      {"meaning", "not authorised"},
+                                                     {"reason_string", "no"},
                                                      {"failures", 3},
                                                      {"for_seconds", 7}}}));
   }
