@@ -49,13 +49,11 @@ Flow::Flow(const PipelineOptions& options, Spool& spool)
                             .dead_letter_after = options.dead_letter_after}}) {}
 
 template <typename Change>
-void Flow::update(const Change& change) {
+InFlight::Steps Flow::steps_of(const Change& change) {
   Steps steps;
-  {
-    const std::lock_guard lock(mutex_);
-    change(steps);
-  }
-  carry_out(std::move(steps));
+  const std::lock_guard lock(mutex_);
+  change(steps);
+  return steps;
 }
 
 bool Flow::admit(const SpoolEntry& entry) {
@@ -126,11 +124,11 @@ std::optional<Flow::Clock::time_point> Flow::requeue() {
 
 void Flow::decoded(Delivery delivery, std::shared_ptr<const Object> object) {
   delivery.set_object(std::move(object));
-  update([&](Steps& steps) { in_flight_.decoded(std::move(delivery), steps); });
+  carry_out(steps_of([&](Steps& steps) { in_flight_.decoded(std::move(delivery), steps); }));
 }
 
 void Flow::gone(const Delivery& delivery) {
-  update([&](Steps& steps) { in_flight_.gone(delivery, Clock::now(), steps); });
+  carry_out(steps_of([&](Steps& steps) { in_flight_.gone(delivery, Clock::now(), steps); }));
 }
 
 void Flow::undecodable(const Delivery& delivery, std::string_view topic,
@@ -182,8 +180,8 @@ void Flow::ended(Delivery delivery, const PutResult& result) {
     }
   }
   RetryAction action{};
-  update([&](Steps& steps) {
-    action = in_flight_.ended(delivery, result, Clock::now(), steps);
+  Steps steps = steps_of([&](Steps& next) {
+    action = in_flight_.ended(delivery, result, Clock::now(), next);
     note_answer(result);
     if (delivery.lane == Lane::dead_letter && action != RetryAction::retry_now) {
       dead_letter_action_ = action;
@@ -191,6 +189,7 @@ void Flow::ended(Delivery delivery, const PutResult& result) {
     }
   });
   log_refusal(delivery, result, action);
+  carry_out(std::move(steps));
   if (delivery.lane != Lane::in_turn) {
     return;
   }
@@ -204,9 +203,9 @@ void Flow::ended(Delivery delivery, const PutResult& result) {
 }
 
 void Flow::batch_failed(std::vector<Delivery> batch, const PutResult& result) {
-  update([&](Steps& steps) {
+  carry_out(steps_of([&](Steps& steps) {
     in_flight_.batch_failed(std::move(batch), result, Clock::now(), steps);
-  });
+  }));
 }
 
 bool Flow::wait_to_ask() {
@@ -223,10 +222,10 @@ bool Flow::wait_to_ask() {
 }
 
 void Flow::asked(const PutResult& result) {
-  update([&](Steps& steps) {
+  carry_out(steps_of([&](Steps& steps) {
     in_flight_.asked(result, Clock::now(), steps);
     note_answer(result);
-  });
+  }));
 }
 
 RetryAction Flow::upload_dead_letter(SpoolId id, std::shared_ptr<const Object> object) {
@@ -313,12 +312,7 @@ void Flow::carry_out(Steps steps) {
     if (!steps.stored_live || !spool_.remove_stored(steps.stored_live->id, closed_.get_token())) {
       return;
     }
-    Steps next;
-    {
-      const std::lock_guard lock(mutex_);
-      in_flight_.removed_live(*steps.stored_live, next);
-    }
-    steps = std::move(next);
+    steps = steps_of([&](Steps& next) { in_flight_.removed_live(*steps.stored_live, next); });
   }
 }
 
@@ -349,7 +343,7 @@ void Flow::tell(const Steps& steps) {
 }
 
 void Flow::finish(const Delivery& delivery) {
-  update([&](Steps& steps) { in_flight_.removed(delivery, Clock::now(), steps); });
+  carry_out(steps_of([&](Steps& steps) { in_flight_.removed(delivery, Clock::now(), steps); }));
 }
 
 void Flow::to_dead_letters(const Delivery& delivery, std::string_view name, std::string_view value,
@@ -358,7 +352,8 @@ void Flow::to_dead_letters(const Delivery& delivery, std::string_view name, std:
     case Burial::stopped:
       return;
     case Burial::not_now:
-      update([&](Steps& steps) { in_flight_.undecoded(delivery, Clock::now(), steps); });
+      carry_out(
+          steps_of([&](Steps& steps) { in_flight_.undecoded(delivery, Clock::now(), steps); }));
       return;
     case Burial::done:
       break;

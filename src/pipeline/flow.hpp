@@ -96,10 +96,9 @@ class Flow {
  private:
   using Steps = InFlight::Steps;
 
-  /// Calls change(steps), which tells InFlight what happened, with the mutex held; then carries out
-  /// the steps.
+  /// Calls change(steps), which tells InFlight what happened, with the mutex held.
   template <typename Change>
-  void update(const Change& change);
+  [[nodiscard]] Steps steps_of(const Change& change);
   /// Does what the steps ask for, which may bring further ones.
   void carry_out(Steps steps);
   /// Wakes whom the steps concern.

@@ -128,6 +128,7 @@ TEST_SUITE("in_flight") {
       CHECK(to_number(in_flight.take_released()->id) != probed);
       ++released;
     }
+    CHECK(in_flight.postponed().size_of("/cam2/") == 0);
     CHECK(released + in_flight.postponed().size_unreleased() == 4);
     CHECK(in_flight.may_admit());
   }

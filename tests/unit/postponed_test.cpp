@@ -30,6 +30,7 @@ TEST_SUITE("postponed") {
     postponed.release(delivery(3));
     CHECK(postponed.size() == 3);
     CHECK(postponed.size_unreleased() == 2);
+    CHECK(postponed.size_of("/a/") == 1);
     for (const auto& taken :
          {postponed.take_of("/a/"), postponed.take_due(start), postponed.take_released()}) {
       REQUIRE(taken);
